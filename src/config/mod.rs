@@ -1,0 +1,210 @@
+//! What the configuration says once it is known to be true.
+//!
+//! `raw` is what a file says; [`Config`] is what is valid. Relations between keys are checked on the way and nowhere
+//! later. The defaults stand here once, and `etc/belfry.toml` is held equal to them by a test.
+
+use crate::core::access::AccessRule;
+use crate::core::rate_limit::Rate;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// The whole configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// `[log]`
+    pub log: Log,
+    /// `[access]`
+    pub access: Access,
+    /// `[time]`
+    pub time: Time,
+    /// `[chat]`
+    pub chat: Chat,
+    /// `[announce]`
+    pub announce: Announce,
+}
+
+/// Where log lines go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogTarget {
+    /// The journal when systemd started us, else standard error.
+    #[default]
+    Auto,
+    /// The journal's native socket.
+    Journal,
+    /// `/dev/log`, RFC 3164.
+    Syslog,
+    /// Standard error.
+    Stderr,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Where lines go.
+    pub target: LogTarget,
+    /// The least important lines that are written.
+    pub level: log::LevelFilter,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { target: LogTarget::Auto, level: log::LevelFilter::Info }
+    }
+}
+
+/// `[access]`: who may speak to us at all. `deny` wins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Who is let in.
+    pub allow: Vec<AccessRule>,
+    /// Who is kept out, even when allowed.
+    pub deny: Vec<AccessRule>,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self { allow: vec![AccessRule::OnLink], deny: Vec::new() }
+    }
+}
+
+/// A zone for answers that do not name one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Timezone {
+    /// The host's own (`/etc/localtime`).
+    #[default]
+    Local,
+    /// An IANA name or a POSIX string (POSIX.1 §8.3).
+    Named(String),
+}
+
+/// `[time]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Time {
+    /// Whether it runs.
+    pub enabled: bool,
+    /// The addresses it is asked at.
+    pub listen: Vec<SocketAddr>,
+    /// The answer to an empty request: a format that is known to be good.
+    pub default_format: String,
+    /// The zone of answers to requests that name none.
+    pub timezone: Timezone,
+    /// How often one source may ask; `None` for no limit.
+    pub rate_limit: Option<Rate>,
+}
+
+impl Default for Time {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            listen: any_address(8080),
+            default_format: "%Y-%m-%d %X".to_owned(),
+            timezone: Timezone::Local,
+            rate_limit: Some(Rate { per_second: 50, burst: 200 }),
+        }
+    }
+}
+
+/// `[chat]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chat {
+    /// Whether it runs.
+    pub enabled: bool,
+    /// The addresses it is spoken to at.
+    pub listen: Vec<SocketAddr>,
+    /// How often members are asked to send a heartbeat; told in announcements.
+    pub heartbeat_interval: Duration,
+    /// How long a member that has ever sent a heartbeat stays after its last datagram.
+    pub heartbeat_timeout: Duration,
+    /// How long a member that never has stays after its last datagram.
+    pub silent_timeout: Duration,
+    /// Whether a member gets its own messages back.
+    pub echo_to_sender: bool,
+    /// How a message is rendered.
+    pub line_format: LineFormat,
+    /// The longest text, in bytes.
+    pub max_message: usize,
+    /// Members at once.
+    pub max_members: usize,
+    /// Members at once from one address (IPv4 /32, IPv6 /64).
+    pub max_members_per_address: usize,
+    /// Messages of each room that are kept; 0 keeps none.
+    pub history: usize,
+    /// How often one source may speak; `None` for no limit.
+    pub rate_limit: Option<Rate>,
+}
+
+impl Default for Chat {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            listen: any_address(9999),
+            heartbeat_interval: Duration::from_secs(3),
+            heartbeat_timeout: Duration::from_secs(10),
+            silent_timeout: Duration::from_secs(600),
+            echo_to_sender: true,
+            line_format: LineFormat::default(),
+            max_message: 1_024,
+            max_members: 1_024,
+            max_members_per_address: 64,
+            history: 256,
+            rate_limit: Some(Rate { per_second: 50, burst: 200 }),
+        }
+    }
+}
+
+/// How a message is rendered: its sender and its text, each once, with something before, between and after.
+///
+/// Both are needed: a line without its sender could be forged, and could not be told from our own when it comes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineFormat {
+    /// What stands before the first field.
+    pub before: String,
+    /// What stands between the fields; never empty.
+    pub between: String,
+    /// What stands after the second field.
+    pub after: String,
+    /// Whether the sender comes first.
+    pub sender_first: bool,
+}
+
+impl Default for LineFormat {
+    /// `{from}: {text}`
+    fn default() -> Self {
+        Self { before: String::new(), between: ": ".to_owned(), after: String::new(), sender_first: true }
+    }
+}
+
+/// `[announce]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announce {
+    /// Whether it runs.
+    pub enabled: bool,
+    /// The addresses it is asked at.
+    pub listen: Vec<SocketAddr>,
+    /// The groups it is asked in and announces to, at the port of the listener of the same family.
+    pub groups: Vec<IpAddr>,
+    /// Globs for the names of the interfaces; the last that matches decides, `!` excludes.
+    pub interfaces: Vec<String>,
+    /// How often it announces unasked; zero for only when asked.
+    pub interval: Duration,
+    /// How often one source is answered; `None` for no limit.
+    pub rate_limit: Option<Rate>,
+}
+
+impl Default for Announce {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            listen: any_address(8001),
+            groups: vec![IpAddr::from([224, 0, 0, 1]), IpAddr::from([0xff02, 0, 0, 0, 0, 0, 0, 1])],
+            interfaces: ["*", "!docker*", "!veth*", "!br-*", "!virbr*"].map(str::to_owned).to_vec(),
+            interval: Duration::from_secs(60),
+            rate_limit: Some(Rate { per_second: 1, burst: 1 }),
+        }
+    }
+}
+
+/// Every IPv4 and every IPv6 address of ours, as two sockets.
+fn any_address(port: u16) -> Vec<SocketAddr> {
+    vec![SocketAddr::from(([0, 0, 0, 0], port)), SocketAddr::from(([0_u16; 8], port))]
+}

@@ -1,0 +1,43 @@
+//! The bounds that no configuration moves, each with its reason. The bounds that it does move have their defaults in
+//! `etc/belfry.toml`.
+
+/// The longest datagram that is sent: the smallest IPv6 MTU, 1,280, less 40 bytes of IPv6 and 8 of UDP header
+/// (RFC 8200 §5), so that nothing Belfry says is ever cut in pieces on its way.
+pub const DATAGRAM_MAX: usize = 1_232;
+
+/// The longest time request: room for the longest format that anybody types, and for nine hops of `%`-halving.
+pub const TIME_REQUEST_MAX: usize = 512;
+
+/// An answer from the time service is at most this and three times the request (RFC 9175 §2.4 comes to 84 bytes for
+/// a bare UDP request on Ethernet over IPv4).
+pub const TIME_ANSWER_BASE: usize = 84;
+
+/// The longest error line of any service, its newline included.
+pub const ERROR_LINE_MAX: usize = 64;
+
+/// The largest receive buffer for one datagram, and so the highest `max-message`.
+pub const RECEIVE_MAX: usize = 16_384;
+
+/// The longest name of a member or a room, in bytes.
+pub const NAME_MAX: usize = 32;
+
+/// The longest topic of a room and the longest away text, in bytes.
+pub const TOPIC_MAX: usize = 200;
+
+/// Rooms at once, the lobby included.
+pub const ROOMS_MAX: usize = 256;
+
+/// The history of one room, in bytes of text.
+pub const HISTORY_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes that wait in one service's outbox; what comes on top is forgotten and counted.
+pub const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Messages that wait in one service's outbox, however short they are.
+pub const OUTBOX_ENTRIES_MAX: usize = 65_536;
+
+/// Sources whose tokens are remembered, for each service.
+pub const RATE_LIMIT_SOURCES: usize = 4_096;
+
+/// Formats whose answers are remembered within a second.
+pub const TIME_CACHE_MAX: usize = 1_024;

@@ -1,0 +1,21 @@
+//! The vocabulary that services and daemon share: time, datagrams, verdicts, the outbox, admission, limits.
+//!
+//! Nothing here makes a system call.
+
+pub mod access;
+pub mod admission;
+mod datagram;
+pub mod interfaces;
+pub mod limits;
+mod now;
+mod outbox;
+pub mod rate_limit;
+mod seeded;
+mod verdict;
+
+pub use datagram::{Datagram, ListenerId, Path};
+pub use interfaces::Interface;
+pub use now::{ClockState, Instant, Now};
+pub use outbox::{Outbox, Payload};
+pub use seeded::{Seed, SeededMap, SplitMix};
+pub use verdict::{Counters, DropReason, Refusal, Verdict};

@@ -1,0 +1,274 @@
+//! What is to be sent: payload bytes stand once in an arena, a delivery is a path and a range of them.
+//!
+//! A service writes a payload once and names who gets it: one path, or everybody on a room's list. Lists are shared
+//! (`Rc`) and copied only when a room changes while a message to it still waits, so fan-out copies neither payloads nor
+//! paths. The daemon takes deliveries from the front, in order, as many as the socket takes, and says how many went out.
+//!
+//! It does not know sockets, batches or errors; a delivery that fails is the daemon's to count.
+
+use super::Path;
+use super::limits::{OUTBOX_BYTES_MAX, OUTBOX_ENTRIES_MAX};
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::rc::Rc;
+
+/// Bytes in the arena, by their distance from the first byte ever stored there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payload {
+    start: u64,
+    len: u32,
+}
+
+impl Payload {
+    /// Stands for bytes that found no room.
+    const FORGOTTEN: Self = Self { start: u64::MAX, len: 0 };
+
+    /// The same payload without its last byte, if it has one.
+    #[must_use]
+    pub fn without_last(self) -> Self {
+        Self { len: self.len.saturating_sub(1), ..self }
+    }
+
+    /// Length in bytes.
+    #[expect(clippy::len_without_is_empty, reason = "an empty payload is a payload like any other")]
+    pub fn len(self) -> usize {
+        self.len as usize
+    }
+}
+
+#[derive(Debug)]
+enum Recipients {
+    One(Path),
+    Room { paths: Rc<Vec<Path>>, except: Option<SocketAddr> },
+}
+
+#[derive(Debug)]
+struct Entry {
+    payload: Payload,
+    recipients: Recipients,
+}
+
+impl Entry {
+    /// The recipient at `at` or the next one that is not left out, with its place.
+    fn recipient(&self, at: usize) -> Option<(usize, &Path)> {
+        match &self.recipients {
+            Recipients::One(path) => (at == 0).then_some((0, path)),
+            Recipients::Room { paths, except } => {
+                paths.iter().enumerate().skip(at).find(|(_, path)| Some(path.remote) != *except)
+            }
+        }
+    }
+}
+
+/// Datagrams that wait to be sent, first in first out.
+#[derive(Debug)]
+pub struct Outbox {
+    arena: Vec<u8>,
+    /// The place of `arena[0]` among all bytes ever stored.
+    base: u64,
+    entries: VecDeque<Entry>,
+    /// How far the first entry has got.
+    cursor: usize,
+    bytes_max: usize,
+    forgotten: u64,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self::with_bytes_max(OUTBOX_BYTES_MAX)
+    }
+}
+
+impl Outbox {
+    /// An outbox whose waiting payloads take at most `bytes_max` bytes.
+    pub fn with_bytes_max(bytes_max: usize) -> Self {
+        Self { arena: Vec::new(), base: 0, entries: VecDeque::new(), cursor: 0, bytes_max, forgotten: 0 }
+    }
+
+    /// Stores `bytes` for [`Outbox::send_payload`] and [`Outbox::fan_out`], which take payloads in the order stored.
+    /// When the outbox is full the bytes are forgotten, and so is what is sent of them.
+    pub fn store(&mut self, bytes: &[u8]) -> Payload {
+        if self.arena.len() + bytes.len() > self.bytes_max {
+            return Payload::FORGOTTEN;
+        }
+        let start = self.base + self.arena.len() as u64;
+        let len = u32::try_from(bytes.len()).expect("a payload is at most a datagram");
+        self.arena.extend_from_slice(bytes);
+        Payload { start, len }
+    }
+
+    /// Sends `bytes` on `path`.
+    pub fn send(&mut self, path: Path, bytes: &[u8]) {
+        let payload = self.store(bytes);
+        self.send_payload(path, payload);
+    }
+
+    /// Sends what was stored on `path`.
+    pub fn send_payload(&mut self, path: Path, payload: Payload) {
+        self.push(Entry { payload, recipients: Recipients::One(path) });
+    }
+
+    /// Sends what was stored to every path on a list, but for the one to `except`. The paths share a listener.
+    pub fn fan_out(&mut self, paths: &Rc<Vec<Path>>, except: Option<SocketAddr>, payload: Payload) {
+        debug_assert!(paths.windows(2).all(|pair| pair[0].listener == pair[1].listener), "a list is for one listener");
+        if !paths.is_empty() {
+            self.push(Entry { payload, recipients: Recipients::Room { paths: Rc::clone(paths), except } });
+        }
+    }
+
+    fn push(&mut self, entry: Entry) {
+        if entry.payload.start == u64::MAX || self.entries.len() >= OUTBOX_ENTRIES_MAX {
+            self.forgotten += 1;
+            return;
+        }
+        debug_assert!(
+            self.entries.back().is_none_or(|last| last.payload.start <= entry.payload.start),
+            "payloads are sent in the order in which they were stored"
+        );
+        self.entries.push_back(entry);
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Messages that were forgotten because the outbox was full.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// The deliveries that wait, in order. [`Outbox::advance`] takes them off.
+    pub fn pending(&self) -> impl Iterator<Item = (&Path, &[u8])> {
+        self.entries.iter().enumerate().flat_map(move |(index, entry)| {
+            let bytes = self.bytes(entry.payload);
+            let mut at = if index == 0 { self.cursor } else { 0 };
+            std::iter::from_fn(move || {
+                let (place, path) = entry.recipient(at)?;
+                at = place + 1;
+                Some((path, bytes))
+            })
+        })
+    }
+
+    fn bytes(&self, payload: Payload) -> &[u8] {
+        let start = usize::try_from(payload.start - self.base).expect("the arena fits in memory");
+        let range: Range<usize> = start..start + payload.len();
+        &self.arena[range]
+    }
+
+    /// Takes the first `count` deliveries off: they were sent, or can never be.
+    pub fn advance(&mut self, count: usize) {
+        for _ in 0..count {
+            self.advance_one();
+        }
+        self.skip_finished();
+        self.reclaim();
+    }
+
+    fn advance_one(&mut self) {
+        self.skip_finished();
+        if let Some((place, _)) = self.entries.front().and_then(|entry| entry.recipient(self.cursor)) {
+            self.cursor = place + 1;
+        }
+    }
+
+    fn skip_finished(&mut self) {
+        while self.entries.front().is_some_and(|entry| entry.recipient(self.cursor).is_none()) {
+            self.entries.pop_front();
+            self.cursor = 0;
+        }
+    }
+
+    /// Frees the bytes that no waiting entry needs, when they are most of the arena.
+    fn reclaim(&mut self) {
+        if self.entries.is_empty() {
+            self.base += self.arena.len() as u64;
+            self.arena.clear();
+            return;
+        }
+        let needed = self.entries.front().map_or(self.base, |entry| entry.payload.start);
+        let dead = usize::try_from(needed - self.base).expect("the arena fits in memory");
+        if dead > self.arena.len() / 2 {
+            self.arena.drain(..dead);
+            self.base = needed;
+        }
+    }
+}
+
+impl fmt::Display for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (path, bytes) in self.pending() {
+            writeln!(f, "-> {} {}", path.remote, bytes.escape_ascii())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ListenerId;
+
+    fn path(port: u16) -> Path {
+        Path::to(ListenerId(0), SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+
+    fn sent(out: &Outbox) -> Vec<(u16, String)> {
+        out.pending().map(|(path, bytes)| (path.remote.port(), String::from_utf8_lossy(bytes).into_owned())).collect()
+    }
+
+    #[test]
+    fn deliveries_come_in_order_and_leave_from_the_front() {
+        let mut out = Outbox::default();
+        let room = Rc::new(vec![path(1), path(2), path(3)]);
+        out.send(path(9), b"one");
+        let payload = out.store(b"two\n");
+        out.fan_out(&room, Some(path(2).remote), payload.without_last());
+        out.fan_out(&room, None, payload);
+        let two = |port: u16, text: &str| (port, text.to_owned());
+        let all = vec![two(9, "one"), two(1, "two"), two(3, "two"), two(1, "two\n"), two(2, "two\n"), two(3, "two\n")];
+        assert_eq!(sent(&out), all);
+        for taken in 1..=all.len() {
+            out.advance(1);
+            assert_eq!(sent(&out), all[taken..], "after {taken}");
+        }
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn a_room_list_that_changes_later_does_not_change_what_waits() {
+        let mut out = Outbox::default();
+        let mut room = Rc::new(vec![path(1), path(2)]);
+        let payload = out.store(b"x");
+        out.fan_out(&room, None, payload);
+        Rc::make_mut(&mut room).clear();
+        assert_eq!(sent(&out).len(), 2);
+    }
+
+    #[test]
+    fn a_full_outbox_forgets_the_newest_and_counts() {
+        let mut out = Outbox::with_bytes_max(8);
+        out.send(path(1), b"12345678");
+        out.send(path(2), b"9");
+        assert_eq!((sent(&out).len(), out.forgotten()), (1, 1));
+        out.advance(1);
+        out.send(path(2), b"9");
+        assert_eq!(sent(&out), vec![(2, "9".to_owned())]);
+    }
+
+    #[test]
+    fn the_arena_is_bounded_while_something_always_waits() {
+        let mut out = Outbox::default();
+        out.send(path(1), &[b'a'; 100]);
+        for turn in 0..10_000_u32 {
+            out.send(path(1), &turn.to_be_bytes().repeat(25));
+            out.advance(1);
+            assert_eq!(out.pending().count(), 1);
+            assert_eq!(out.pending().next().expect("one waits").1, turn.to_be_bytes().repeat(25));
+        }
+        assert!(out.arena.capacity() < 2_000, "{}", out.arena.capacity());
+    }
+}

@@ -1,0 +1,54 @@
+//! The services: pure state machines, each with one port of its own.
+//!
+//! A service owns no socket, reads no clock and opens no file. It is handed datagrams that admission has let in, and
+//! moments; it fills an outbox. The caller sends.
+
+pub mod announce;
+pub mod chat;
+pub mod time;
+
+use crate::core::{Datagram, Instant, Now, Outbox, Verdict};
+use std::fmt;
+
+/// What the daemon drives.
+pub trait Service {
+    /// Takes one datagram; what is to be sent goes to `out`.
+    fn handle_datagram(&mut self, now: &Now, datagram: &Datagram<'_>, out: &mut Outbox) -> Verdict;
+
+    /// Does what is due at `now`. Called at [`Service::next_timeout`] or later, and harmless before it.
+    fn handle_timeout(&mut self, now: &Now, out: &mut Outbox);
+
+    /// The next moment at which something is due; `None` while nothing is.
+    fn next_timeout(&self) -> Option<Instant>;
+}
+
+/// Which service, in configuration, logs and counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ServiceName {
+    /// The time in any format.
+    Time,
+    /// The chat hub.
+    Chat,
+    /// The multicast announcer.
+    Announce,
+}
+
+impl ServiceName {
+    /// Every service, in the order in which the daemon serves them.
+    pub const ALL: [Self; 3] = [Self::Time, Self::Announce, Self::Chat];
+
+    /// The name of its table in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Chat => "chat",
+            Self::Announce => "announce",
+        }
+    }
+}
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
