@@ -30,6 +30,9 @@ pub const ROOMS_MAX: usize = 256;
 /// The history of one room, in bytes of text.
 pub const HISTORY_BYTES_MAX: usize = 256 * 1024;
 
+/// Datagrams in one answer to `/history`; the oldest lines are left out.
+pub const HISTORY_ANSWER_DATAGRAMS_MAX: usize = 16;
+
 /// Bytes that wait in one service's outbox; what comes on top is forgotten and counted.
 pub const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
 

@@ -11,6 +11,7 @@ mod now;
 mod outbox;
 pub mod rate_limit;
 mod seeded;
+pub mod text;
 mod verdict;
 
 pub use datagram::{Datagram, ListenerId, Path};

@@ -90,13 +90,22 @@ impl Outbox {
     /// Stores `bytes` for [`Outbox::send_payload`] and [`Outbox::fan_out`], which take payloads in the order stored.
     /// When the outbox is full the bytes are forgotten, and so is what is sent of them.
     pub fn store(&mut self, bytes: &[u8]) -> Payload {
-        if self.arena.len() + bytes.len() > self.bytes_max {
+        self.store_all(&[bytes])
+    }
+
+    /// Stores the parts of a text, one behind the other, as one payload.
+    pub fn store_parts<const N: usize>(&mut self, parts: &[&str; N]) -> Payload {
+        self.store_all(&parts.map(str::as_bytes))
+    }
+
+    fn store_all(&mut self, parts: &[&[u8]]) -> Payload {
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        if self.arena.len() + len > self.bytes_max {
             return Payload::FORGOTTEN;
         }
         let start = self.base + self.arena.len() as u64;
-        let len = u32::try_from(bytes.len()).expect("a payload is at most a datagram");
-        self.arena.extend_from_slice(bytes);
-        Payload { start, len }
+        parts.iter().for_each(|part| self.arena.extend_from_slice(part));
+        Payload { start, len: u32::try_from(len).expect("a payload is at most a datagram") }
     }
 
     /// Sends `bytes` on `path`.

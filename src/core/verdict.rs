@@ -86,8 +86,6 @@ reasons! {
         Echo = "echo",
         /// It is nothing that the service answers.
         NotForUs = "not-for-us",
-        /// The hub is full, and has said so to this source already.
-        Full = "full",
     }
 }
 

@@ -1,1 +1,335 @@
-//! Chat hub.
+//! The chat hub: who is in which room, and what each of them gets.
+//!
+//! A member is a source address. Its first datagram decides how it is spoken to: one that ends in a newline comes from
+//! a terminal, which gets lines, a welcome and notices; any other from a program, which gets each message as one datagram
+//! and nothing unasked. Whatever is said reaches the members of one room, in the order in which it was said.
+//!
+//! Lines that begin with `-- ` are the hub's own, `? ` begins an error line; a member's line begins with its name, so
+//! nobody can pass for the hub or for another member.
+//!
+//! Two hubs that are made to talk to each other, or a hub and a time server, fall silent: see [`Hub::is_echo`] and
+//! [`Hub::is_repeated_error`].
+
+mod actions;
+mod command;
+mod history;
+mod members;
+mod name;
+mod rooms;
+mod utterance;
+
+pub use name::Hosts;
+
+use super::Service;
+use crate::config;
+use crate::core::limits::DATAGRAM_MAX;
+use crate::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
+use command::Problem;
+use members::{Lifetimes, MemberId, Members, Way};
+use rooms::{LOBBY, Rooms};
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use utterance::{Said, push_clean};
+
+/// A member whose host has answered "port unreachable" so often in a row is gone. Once may be a stray answer.
+const STRIKES_MAX: u8 = 2;
+
+/// The room to talk in.
+#[derive(Debug)]
+pub struct Hub {
+    config: config::Chat,
+    /// This host's name, for the welcome.
+    host: String,
+    hosts: Hosts,
+    seed: Seed,
+    members: Members,
+    rooms: Rooms,
+}
+
+/// Why a member is no longer there, as its room is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Departure {
+    Quit,
+    Expired,
+    Unreachable,
+    ListenerClosed,
+}
+
+impl Departure {
+    fn notice(self) -> &'static str {
+        match self {
+            Self::Quit => "has left",
+            Self::Expired => "has gone silent",
+            Self::Unreachable => "has closed its port",
+            Self::ListenerClosed => "was cut off by a change of configuration",
+        }
+    }
+}
+
+impl Hub {
+    /// An empty hub on the host called `host`.
+    pub fn new(config: &config::Chat, host: &str, hosts: Hosts, seed: Seed) -> Self {
+        let (members, rooms) = (Members::new(seed), Rooms::default());
+        Self { config: config.clone(), host: host.to_owned(), hosts, seed, members, rooms }
+    }
+
+    /// Takes a new configuration; everybody stays.
+    pub fn reconfigure(&mut self, config: &config::Chat, hosts: Hosts) {
+        self.config = config.clone();
+        self.hosts = hosts;
+        self.rooms.trim_histories(config.history);
+    }
+
+    /// Members at present.
+    pub fn member_count(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Rooms with somebody in them.
+    pub fn room_count(&self) -> usize {
+        self.rooms.iter().filter(|room| room.len() > 0).count()
+    }
+
+    /// A member's host has answered "port unreachable" (ICMP type 3 code 3, ICMPv6 type 1 code 4).
+    pub fn handle_unreachable(&mut self, now: &Now, remote: SocketAddr, out: &mut Outbox) {
+        let Some(id) = self.members.at(remote) else { return };
+        let member = self.members.get_mut(id);
+        member.strikes += 1;
+        if member.strikes >= STRIKES_MAX {
+            self.remove(now, id, Departure::Unreachable, out);
+        }
+    }
+
+    /// A socket is about to close: those who came by it cannot be reached any more.
+    pub fn remove_listener(&mut self, now: &Now, listener: ListenerId, out: &mut Outbox) {
+        for id in self.members.ids() {
+            if self.members.get(id).path.listener == listener {
+                self.remove(now, id, Departure::ListenerClosed, out);
+            }
+        }
+    }
+
+    fn lifetimes(&self) -> Lifetimes {
+        Lifetimes { heartbeat: self.config.heartbeat_timeout, silent: self.config.silent_timeout }
+    }
+
+    // ---- coming and going ----
+
+    /// The member at `path`, who joins if need be.
+    fn enter(&mut self, now: &Now, path: Path, newline: bool, out: &mut Outbox) -> Result<MemberId, Problem> {
+        let Some(id) = self.members.at(path.remote) else {
+            return self.join(now, path, if newline { Way::Line } else { Way::Program }, out);
+        };
+        if self.members.get(id).path != path {
+            self.rooms.unseat(id, &mut self.members, now.mono);
+            self.members.get_mut(id).path = path;
+            self.rooms.seat(id, &mut self.members);
+        }
+        Ok(id)
+    }
+
+    fn join(&mut self, now: &Now, path: Path, way: Way, out: &mut Outbox) -> Result<MemberId, Problem> {
+        if self.members.len() >= self.config.max_members {
+            return Err(Problem::new(Refusal::Full, "? the hub is full; try again later"));
+        }
+        if self.members.count_of(path.remote.ip()) >= self.config.max_members_per_address {
+            return Err(Problem::new(Refusal::Full, "? too many members from your address already"));
+        }
+        let id = self.members.insert(now.mono, path, way, LOBBY, &self.hosts);
+        self.rooms.seat(id, &mut self.members);
+        let notice = format!("-- {} has joined", self.members.get(id).name);
+        self.notify_others(id, &notice, out);
+        if way == Way::Line {
+            let welcome = self.welcome(id);
+            self.tell(id, &welcome, out);
+        }
+        Ok(id)
+    }
+
+    fn welcome(&self, id: MemberId) -> String {
+        let member = self.members.get(id);
+        let room = self.rooms.get(member.room);
+        let company = match room.len() - 1 {
+            0 => "nobody else yet".to_owned(),
+            1 => "one other".to_owned(),
+            others => format!("{others} others"),
+        };
+        let mut welcome = format!(
+            "-- Welcome to {}. You are {} in {} with {company}. /help lists what you can type.",
+            self.host, member.name, room.name
+        );
+        if !room.topic.is_empty() {
+            let _ = write!(welcome, "\n-- The topic is: {}", room.topic);
+        }
+        if self.config.history > 0 && room.keeps_history {
+            let _ = write!(
+                welcome,
+                "\n-- The last {} messages of this room are kept; /history shows them.",
+                self.config.history
+            );
+        }
+        welcome
+    }
+
+    fn remove(&mut self, now: &Now, id: MemberId, departure: Departure, out: &mut Outbox) {
+        self.rooms.unseat(id, &mut self.members, now.mono);
+        let member = self.members.remove(id);
+        let notice = format!("-- {} {}", member.name, departure.notice());
+        self.rooms.get(member.room).notify(&notice, None, out);
+    }
+
+    fn quit(&mut self, now: &Now, path: Path, out: &mut Outbox) -> Verdict {
+        let Some(id) = self.members.at(path.remote) else { return Verdict::Accepted };
+        if self.members.get(id).way == Way::Line {
+            self.tell(id, "-- You have left. Say anything to return.", out);
+        }
+        self.remove(now, id, Departure::Quit, out);
+        Verdict::Accepted
+    }
+
+    // ---- lines to people ----
+
+    /// One line to one member, in its way.
+    fn tell(&self, id: MemberId, line: &str, out: &mut Outbox) {
+        let member = self.members.get(id);
+        answer(member.path, member.way == Way::Line, line, out);
+    }
+
+    /// A notice to the terminals in a member's room but its own.
+    fn notify_others(&self, id: MemberId, notice: &str, out: &mut Outbox) {
+        let member = self.members.get(id);
+        self.rooms.get(member.room).notify(notice, Some(member.path.remote), out);
+    }
+
+    /// A message to a member's room, kept in the room's history.
+    fn relay(&mut self, now: &Now, id: MemberId, line: &str, out: &mut Outbox) -> Result<(), Problem> {
+        if line.len() >= DATAGRAM_MAX {
+            return Err(Problem::new(Refusal::TooLong, "? too long once its lines are indented"));
+        }
+        let member = self.members.get(id);
+        let except = (!self.config.echo_to_sender).then_some(member.path.remote);
+        let room = self.rooms.get_mut(member.room);
+        if room.keeps_history {
+            room.history.push(now.wall, line, self.config.history);
+        }
+        room.relay(line, except, out);
+        Ok(())
+    }
+
+    fn render(&self, name: &str, text: &str) -> String {
+        let format = &self.config.line_format;
+        let mut line = format.before.clone();
+        if format.sender_first {
+            line.push_str(name);
+            line.push_str(&format.between);
+            push_clean(&mut line, text);
+        } else {
+            push_clean(&mut line, text);
+            line.push_str(&format.between);
+            line.push_str(name);
+        }
+        line.push_str(&format.after);
+        line
+    }
+
+    // ---- loops ----
+
+    /// Whether a member's text holds what we put beside its own texts: then it is a line of ours that came back, by way
+    /// of an echo service or of another hub that took us for a member.
+    fn is_echo(&self, id: MemberId, text: &str) -> bool {
+        let format = &self.config.line_format;
+        let name = &self.members.get(id).name;
+        text.match_indices(name.as_str()).any(|(at, _)| {
+            if format.sender_first {
+                text[..at].ends_with(&format.before) && text[at + name.len()..].starts_with(&format.between)
+            } else {
+                text[..at].ends_with(&format.between) && text[at + name.len()..].starts_with(&format.after)
+            }
+        })
+    }
+
+    /// Whether a member sends the same error line again: then it is a service that answers our messages with it.
+    fn is_repeated_error(&mut self, id: MemberId, text: &str) -> bool {
+        let hash = if text.starts_with("? ") { self.seed.hash(&text) } else { 0 };
+        let last = std::mem::replace(&mut self.members.get_mut(id).last_error_line, hash);
+        hash != 0 && hash == last
+    }
+
+    /// Why a text is to be dropped without a word, lest two services talk for ever.
+    fn loop_in(&mut self, remote: SocketAddr, said: Said<'_>) -> Option<DropReason> {
+        let (Some(id), Said::Text(text)) = (self.members.at(remote), said) else { return None };
+        if self.is_repeated_error(id, text) {
+            return Some(DropReason::ErrorLine);
+        }
+        self.is_echo(id, text).then_some(DropReason::Echo)
+    }
+
+    // ---- what is said ----
+
+    fn hear(&mut self, now: &Now, datagram: &Datagram<'_>, out: &mut Outbox) -> Result<Verdict, Problem> {
+        let path = datagram.path;
+        // Two more than the text: a CR and an LF.
+        if datagram.truncated || datagram.payload.len() > self.config.max_message + 2 {
+            return Err(self.too_long());
+        }
+        let utterance = utterance::read(datagram.payload)
+            .map_err(|_| Problem::new(Refusal::NotUtf8, "? that is not UTF-8; nothing was relayed"))?;
+        if let Some(why) = self.loop_in(path.remote, utterance.said) {
+            return Ok(Verdict::Dropped(why));
+        }
+        let heartbeat = utterance.said == Said::Heartbeat;
+        if let Some(id) = self.members.at(path.remote) {
+            self.members.heard(id, now.mono, heartbeat);
+        }
+        match utterance.said {
+            Said::Quit => Ok(self.quit(now, path, out)),
+            Said::Frame => Err(Problem::new(Refusal::BadFrame, "? of frames, this hub knows ^hb^ only")),
+            Said::Command(typed) => self.command(now, path, utterance.newline, typed, out),
+            Said::Nothing | Said::Heartbeat => {
+                let id = self.enter(now, path, utterance.newline, out)?;
+                self.members.heard(id, now.mono, heartbeat);
+                Ok(Verdict::Accepted)
+            }
+            Said::Text(text) => {
+                if text.len() > self.config.max_message {
+                    return Err(self.too_long());
+                }
+                let id = self.enter(now, path, utterance.newline, out)?;
+                let line = self.render(&self.members.get(id).name, text);
+                self.relay(now, id, &line, out)?;
+                Ok(Verdict::Accepted)
+            }
+        }
+    }
+
+    fn too_long(&self) -> Problem {
+        Problem::new(Refusal::TooLong, format!("? a message has at most {} bytes", self.config.max_message))
+    }
+}
+
+impl Service for Hub {
+    fn handle_datagram(&mut self, now: &Now, datagram: &Datagram<'_>, out: &mut Outbox) -> Verdict {
+        self.hear(now, datagram, out).unwrap_or_else(|problem| {
+            let way = self.members.at(datagram.path.remote).map(|id| self.members.get(id).way);
+            let newline = way.map_or(datagram.payload.ends_with(b"\n"), |way| way == Way::Line);
+            answer(datagram.path, newline, &problem.line, out);
+            Verdict::Refused(problem.why)
+        })
+    }
+
+    fn handle_timeout(&mut self, now: &Now, out: &mut Outbox) {
+        while let Some(id) = self.members.expired(now.mono, self.lifetimes()) {
+            self.remove(now, id, Departure::Expired, out);
+        }
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        self.members.next_expiry(self.lifetimes())
+    }
+}
+
+/// One line on a path, with a newline if that is how they speak there.
+fn answer(path: Path, newline: bool, line: &str, out: &mut Outbox) {
+    let payload = out.store_parts(&[line, if newline { "\n" } else { "" }]);
+    out.send_payload(path, payload);
+}

@@ -1,0 +1,244 @@
+//! What the hub does when a command is typed: the answer to who typed it, the notices to the others in the room.
+
+use super::command::{self, Command, Problem};
+use super::members::{MemberId, Way};
+use super::rooms::RoomId;
+use super::utterance::push_clean;
+use super::{Hub, answer, history, name};
+use crate::core::limits::{DATAGRAM_MAX, HISTORY_ANSWER_DATAGRAMS_MAX, TOPIC_MAX};
+use crate::core::{Now, Outbox, Path, Refusal, Verdict};
+use std::fmt::Write as _;
+
+/// How many lines `/history` shows when no number is given.
+const HISTORY_USUAL: usize = 10;
+
+impl Hub {
+    pub(super) fn command(
+        &mut self,
+        now: &Now,
+        path: Path,
+        newline: bool,
+        typed: &str,
+        out: &mut Outbox,
+    ) -> Result<Verdict, Problem> {
+        let command = command::parse(typed)?;
+        match command {
+            // Whoever asks how it works need not come in, and whoever leaves must not.
+            Command::Help => {
+                let way = self.members.at(path.remote).map(|id| self.members.get(id).way);
+                answer(path, way.map_or(newline, |way| way == Way::Line), &command::help(), out);
+                return Ok(Verdict::Answered);
+            }
+            Command::Quit => return Ok(self.quit(now, path, out)),
+            _ => {}
+        }
+        let id = self.enter(now, path, newline, out)?;
+        match command {
+            Command::Help | Command::Quit => unreachable!("answered above"),
+            Command::WhoAmI => {
+                let member = self.members.get(id);
+                let line = format!("-- You are {} in {}.", member.name, self.rooms.get(member.room).name);
+                self.tell(id, &line, out);
+            }
+            Command::Nick(name) => self.nick(id, name, out)?,
+            Command::Join(room) => self.join_room(now, id, room, out)?,
+            Command::Rooms => self.tell(id, &self.list_rooms(), out),
+            Command::Who => self.tell(id, &self.list_members(self.members.get(id).room), out),
+            Command::Message { to, text } => self.message(id, to, text, out)?,
+            Command::Me(text) => {
+                let mut line = format!("* {} ", self.members.get(id).name);
+                push_clean(&mut line, text);
+                self.relay(now, id, &line, out)?;
+                return Ok(Verdict::Accepted);
+            }
+            Command::ShowTopic => self.tell(id, &self.topic_line(self.members.get(id).room), out),
+            Command::SetTopic(text) => self.set_topic(id, text, out)?,
+            Command::ShowHistory(count) => self.show_history(now, id, count.unwrap_or(HISTORY_USUAL), out),
+            Command::KeepHistory(keep) => self.keep_history(id, keep, out),
+            Command::Back => self.set_away(id, None, out)?,
+            Command::Away(text) => self.set_away(id, Some(text), out)?,
+        }
+        Ok(Verdict::Answered)
+    }
+
+    fn nick(&mut self, id: MemberId, name: &str, out: &mut Outbox) -> Result<(), Problem> {
+        if let Some(fault) = name::fault(name) {
+            return Err(Problem::new(Refusal::BadName, format!("? not a name: {fault}")));
+        }
+        if self.members.named(name).is_some_and(|other| other != id) {
+            return Err(Problem::new(Refusal::NameTaken, format!("? {name} is taken; try another, /who shows all")));
+        }
+        let old = self.members.rename(id, name);
+        self.tell(id, &format!("-- You are {name} now."), out);
+        self.notify_others(id, &format!("-- {old} is now {name}"), out);
+        Ok(())
+    }
+
+    fn join_room(&mut self, now: &Now, id: MemberId, name: &str, out: &mut Outbox) -> Result<(), Problem> {
+        let name = name.strip_prefix('#').unwrap_or(name);
+        if let Some(fault) = name::fault(name) {
+            return Err(Problem::new(Refusal::BadName, format!("? not a room name: {fault}")));
+        }
+        let room = self
+            .rooms
+            .open(name, now.mono)
+            .ok_or_else(|| Problem::new(Refusal::Full, "? there are too many rooms; /rooms lists them"))?;
+        if self.members.get(id).room != room {
+            let member = self.members.get(id).name.clone();
+            self.notify_others(id, &format!("-- {member} has gone to {}", self.rooms.get(room).name), out);
+            self.rooms.unseat(id, &mut self.members, now.mono);
+            self.members.get_mut(id).room = room;
+            self.rooms.seat(id, &mut self.members);
+            self.notify_others(id, &format!("-- {member} has joined"), out);
+        }
+        let topic = &self.rooms.get(room).topic;
+        let mut lines = format!("-- You are in {} now.", self.rooms.get(room).name);
+        if !topic.is_empty() {
+            let _ = write!(lines, " The topic is: {topic}");
+        }
+        let _ = write!(lines, "\n{}", self.list_members(room));
+        self.tell(id, &lines, out);
+        Ok(())
+    }
+
+    fn message(&self, id: MemberId, to: &str, text: &str, out: &mut Outbox) -> Result<(), Problem> {
+        let Some(recipient) = self.members.named(to) else {
+            return Err(Problem::new(Refusal::NoSuchMember, "? nobody has that name; /who shows who is here"));
+        };
+        let (from, to) = (self.members.get(id), self.members.get(recipient));
+        let mut line = format!("{} -> {}: ", from.name, to.name);
+        push_clean(&mut line, text);
+        if line.len() >= DATAGRAM_MAX {
+            return Err(Problem::new(Refusal::TooLong, "? too long once its lines are indented"));
+        }
+        self.tell(recipient, &line, out);
+        if recipient != id {
+            self.tell(id, &line, out);
+        }
+        if let Some(away) = &to.away {
+            self.tell(id, &format!("-- {} is away: {away}", to.name), out);
+        }
+        Ok(())
+    }
+
+    fn set_topic(&mut self, id: MemberId, text: &str, out: &mut Outbox) -> Result<(), Problem> {
+        let topic = short_text(text)?;
+        let member = self.members.get(id);
+        self.tell(id, &format!("-- The topic is: {topic}"), out);
+        self.notify_others(id, &format!("-- {} has set the topic: {topic}", member.name), out);
+        self.rooms.get_mut(member.room).topic = topic;
+        Ok(())
+    }
+
+    fn set_away(&mut self, id: MemberId, text: Option<&str>, out: &mut Outbox) -> Result<(), Problem> {
+        let away = text.map(short_text).transpose()?;
+        let name = &self.members.get(id).name;
+        let (own, notice) = match &away {
+            Some(text) => (format!("-- You are away: {text}"), format!("-- {name} is away: {text}")),
+            None => ("-- You are back.".to_owned(), format!("-- {name} is back")),
+        };
+        self.tell(id, &own, out);
+        self.notify_others(id, &notice, out);
+        self.members.get_mut(id).away = away.map(String::into_boxed_str);
+        Ok(())
+    }
+
+    // ---- lists ----
+
+    fn topic_line(&self, room: RoomId) -> String {
+        match self.rooms.get(room).topic.as_str() {
+            "" => "-- There is no topic; /topic TEXT sets one.".to_owned(),
+            topic => format!("-- The topic is: {topic}"),
+        }
+    }
+
+    fn list_rooms(&self) -> String {
+        let rooms = self.rooms.iter().filter(|room| room.len() > 0 || room.history.len() > 0);
+        fit_list("-- Rooms: ", rooms.map(|room| format!("{} ({})", room.name, room.len())))
+    }
+
+    fn list_members(&self, room: RoomId) -> String {
+        let room = self.rooms.get(room);
+        let mut names: Vec<_> = room
+            .members()
+            .map(|id| self.members.get(id))
+            .map(|member| match &member.away {
+                Some(text) => format!("{} (away: {text})", member.name),
+                None => member.name.clone(),
+            })
+            .collect();
+        names.sort_unstable();
+        fit_list(&format!("-- {} in {}: ", names.len(), room.name), names.into_iter())
+    }
+
+    fn show_history(&self, now: &Now, id: MemberId, count: usize, out: &mut Outbox) {
+        let room = self.rooms.get(self.members.get(id).room);
+        if self.config.history == 0 || !room.keeps_history {
+            return self.tell(id, "-- No history is kept in this room.", out);
+        }
+        if room.history.len() == 0 {
+            return self.tell(id, "-- Nothing has been said in this room yet.", out);
+        }
+        let lines = room.history.last(count).map(|(wall, line)| format!("[{}] {line}", history::age(now.wall, wall)));
+        for datagram in pack(lines.collect()) {
+            self.tell(id, &datagram, out);
+        }
+    }
+
+    fn keep_history(&mut self, id: MemberId, keep: bool, out: &mut Outbox) {
+        let member = self.members.get(id);
+        let room = self.rooms.get_mut(member.room);
+        room.keeps_history = keep;
+        if !keep {
+            room.history.trim(0);
+        }
+        let what = if keep { "kept from now on" } else { "no longer kept, and what was kept is gone" };
+        self.tell(id, &format!("-- What is said in this room is {what}."), out);
+        let notice = format!("-- {}: what is said in this room is {what}", self.members.get(id).name);
+        self.notify_others(id, &notice, out);
+    }
+}
+
+/// A topic or an away text: one clean line of at most [`TOPIC_MAX`] bytes.
+fn short_text(text: &str) -> Result<String, Problem> {
+    let mut clean = String::new();
+    push_clean(&mut clean, text);
+    if clean.len() > TOPIC_MAX {
+        return Err(Problem::new(Refusal::TooLong, format!("? that is longer than {TOPIC_MAX} bytes")));
+    }
+    Ok(clean.replace(['\n', '\t'], " "))
+}
+
+/// `head` and the items with commas between, as many as fit a datagram, and how many do not.
+fn fit_list(head: &str, items: impl Iterator<Item = String>) -> String {
+    let items: Vec<_> = items.collect();
+    let mut list = head.to_owned();
+    for (index, item) in items.iter().enumerate() {
+        let left = items.len() - index;
+        if list.len() + item.len() + ", and 4294967295 more\n".len() > DATAGRAM_MAX {
+            let _ = write!(list, " and {left} more");
+            return list;
+        }
+        if index > 0 {
+            list.push_str(", ");
+        }
+        list.push_str(item);
+    }
+    list
+}
+
+/// Lines joined into as few datagrams as hold them; the newest, when there are too many.
+fn pack(lines: Vec<String>) -> Vec<String> {
+    let mut datagrams: Vec<String> = Vec::new();
+    for line in lines {
+        match datagrams.last_mut() {
+            Some(last) if last.len() + line.len() + 2 <= DATAGRAM_MAX => {
+                last.push('\n');
+                last.push_str(&line);
+            }
+            _ => datagrams.push(line),
+        }
+    }
+    let excess = datagrams.len().saturating_sub(HISTORY_ANSWER_DATAGRAMS_MAX);
+    datagrams.split_off(excess)
+}

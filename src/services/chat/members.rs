@@ -1,0 +1,310 @@
+//! Who is here: the members by address, by name, and by how long they have been silent.
+//!
+//! Two queues, one for members that send heartbeats and one for those that never have, are kept in the order of the last
+//! datagram. All in a queue have the same time to live, so the first is the next to expire, and a datagram costs one
+//! move to the end, however many members there are.
+
+use super::name::{self, Hosts};
+use super::rooms::{Audience, RoomId};
+use crate::core::{Instant, Path, Seed, SeededMap};
+use slab::Slab;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+/// A member's place in the table; somebody else's once it has left.
+pub(super) type MemberId = usize;
+
+/// How a member speaks, and so how it is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// A program: messages as they are, and nothing unasked.
+    Program,
+    /// A terminal: messages with a newline, a welcome, and notices of who comes and goes.
+    Line,
+}
+
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) path: Path,
+    pub(super) way: Way,
+    pub(super) name: String,
+    pub(super) away: Option<Box<str>>,
+    pub(super) room: RoomId,
+    /// Where it stands in its room's audiences.
+    pub(super) seat: Seat,
+    /// Times its host has answered "port unreachable" since it was last heard.
+    pub(super) strikes: u8,
+    /// Hash of the last text of its own that looked like an error line; 0 for none.
+    pub(super) last_error_line: u64,
+    heartbeats: bool,
+    last_heard: Instant,
+    before: Option<u32>,
+    after: Option<u32>,
+}
+
+/// A place in an [`Audience`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seat {
+    pub(super) audience: Audience,
+    pub(super) index: u32,
+}
+
+/// Members in the order in which they were last heard.
+#[derive(Debug, Default)]
+struct Queue {
+    first: Option<u32>,
+    last: Option<u32>,
+}
+
+#[derive(Debug)]
+pub(super) struct Members {
+    slots: Slab<Member>,
+    by_addr: SeededMap<SocketAddr, u32>,
+    by_name: BTreeMap<String, u32>,
+    of_address: SeededMap<IpAddr, u32>,
+    silent: Queue,
+    heartbeats: Queue,
+}
+
+/// Addresses that count as one host: an IPv4 address, an IPv6 /64.
+fn host_of(addr: IpAddr) -> IpAddr {
+    match addr {
+        IpAddr::V4(_) => addr,
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from(u128::from(ip) & !u128::from(u64::MAX))),
+    }
+}
+
+fn slot(id: MemberId) -> u32 {
+    u32::try_from(id).expect("max-members fits in 32 bits")
+}
+
+impl Members {
+    pub(super) fn new(seed: Seed) -> Self {
+        Self {
+            slots: Slab::new(),
+            by_addr: SeededMap::with_hasher(seed),
+            by_name: BTreeMap::new(),
+            of_address: SeededMap::with_hasher(seed),
+            silent: Queue::default(),
+            heartbeats: Queue::default(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Members from the host of `addr`.
+    pub(super) fn count_of(&self, addr: IpAddr) -> usize {
+        self.of_address.get(&host_of(addr)).map_or(0, |&count| count as usize)
+    }
+
+    pub(super) fn at(&self, addr: SocketAddr) -> Option<MemberId> {
+        self.by_addr.get(&addr).map(|&id| id as usize)
+    }
+
+    pub(super) fn named(&self, name: &str) -> Option<MemberId> {
+        self.by_name.get(&name::key(name)).map(|&id| id as usize)
+    }
+
+    pub(super) fn get(&self, id: MemberId) -> &Member {
+        &self.slots[id]
+    }
+
+    pub(super) fn get_mut(&mut self, id: MemberId) -> &mut Member {
+        &mut self.slots[id]
+    }
+
+    /// Every member, in the order of the table.
+    pub(super) fn ids(&self) -> Vec<MemberId> {
+        self.slots.iter().map(|(id, _)| id).collect()
+    }
+
+    /// Takes a member in under its automatic name; the caller seats it.
+    pub(super) fn insert(&mut self, now: Instant, path: Path, way: Way, room: RoomId, hosts: &Hosts) -> MemberId {
+        let name = self.free_name(hosts.automatic_name(path.remote));
+        let id = self.slots.insert(Member {
+            path,
+            way,
+            name: name.clone(),
+            away: None,
+            room,
+            seat: Seat::default(),
+            strikes: 0,
+            last_error_line: 0,
+            heartbeats: false,
+            last_heard: now,
+            before: None,
+            after: None,
+        });
+        self.by_addr.insert(path.remote, slot(id));
+        self.by_name.insert(name::key(&name), slot(id));
+        *self.of_address.entry(host_of(path.remote.ip())).or_insert(0) += 1;
+        self.enqueue(id);
+        id
+    }
+
+    /// `wanted`, or `wanted-2` and so on while somebody else has it.
+    fn free_name(&self, wanted: String) -> String {
+        if self.named(&wanted).is_none() {
+            return wanted;
+        }
+        (2..)
+            .map(|number| format!("{wanted}-{number}"))
+            .find(|name| self.named(name).is_none())
+            .expect("there are more numbers than members")
+    }
+
+    pub(super) fn remove(&mut self, id: MemberId) -> Member {
+        self.dequeue(id);
+        let member = self.slots.remove(id);
+        self.by_addr.remove(&member.path.remote);
+        self.by_name.remove(&name::key(&member.name));
+        let host = host_of(member.path.remote.ip());
+        match self.of_address.get_mut(&host) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.of_address.remove(&host)),
+        }
+        member
+    }
+
+    /// Gives a member another name, which nobody else has; the old one comes back.
+    pub(super) fn rename(&mut self, id: MemberId, name: &str) -> String {
+        let old = std::mem::replace(&mut self.slots[id].name, name.to_owned());
+        self.by_name.remove(&name::key(&old));
+        self.by_name.insert(name::key(name), slot(id));
+        old
+    }
+
+    /// Notes that a member was heard, and whether it was by a heartbeat.
+    pub(super) fn heard(&mut self, id: MemberId, now: Instant, heartbeat: bool) {
+        self.dequeue(id);
+        let member = &mut self.slots[id];
+        member.last_heard = now;
+        member.strikes = 0;
+        member.heartbeats |= heartbeat;
+        self.enqueue(id);
+    }
+
+    /// When the next member expires.
+    pub(super) fn next_expiry(&self, limits: Lifetimes) -> Option<Instant> {
+        let expiry = |queue: &Queue, lifetime| queue.first.map(|id| self.slots[id as usize].last_heard + lifetime);
+        let silent = expiry(&self.silent, limits.silent);
+        let heartbeats = expiry(&self.heartbeats, limits.heartbeat);
+        silent.into_iter().chain(heartbeats).min()
+    }
+
+    /// A member whose time is over, if there is one.
+    pub(super) fn expired(&self, now: Instant, limits: Lifetimes) -> Option<MemberId> {
+        let expired = |queue: &Queue, lifetime| {
+            queue.first.map(|id| id as usize).filter(|&id| self.slots[id].last_heard + lifetime <= now)
+        };
+        expired(&self.heartbeats, limits.heartbeat).or_else(|| expired(&self.silent, limits.silent))
+    }
+
+    fn queue_of(&mut self, id: MemberId) -> &mut Queue {
+        if self.slots[id].heartbeats { &mut self.heartbeats } else { &mut self.silent }
+    }
+
+    fn enqueue(&mut self, id: MemberId) {
+        let queue = self.queue_of(id);
+        let before = queue.last.replace(slot(id));
+        if queue.first.is_none() {
+            queue.first = Some(slot(id));
+        }
+        if let Some(before) = before {
+            self.slots[before as usize].after = Some(slot(id));
+        }
+        self.slots[id].before = before;
+        self.slots[id].after = None;
+    }
+
+    fn dequeue(&mut self, id: MemberId) {
+        let (before, after) = (self.slots[id].before, self.slots[id].after);
+        let queue = self.queue_of(id);
+        if before.is_none() {
+            queue.first = after;
+        }
+        if after.is_none() {
+            queue.last = before;
+        }
+        if let Some(before) = before {
+            self.slots[before as usize].after = after;
+        }
+        if let Some(after) = after {
+            self.slots[after as usize].before = before;
+        }
+    }
+}
+
+/// How long a member stays after it was last heard.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lifetimes {
+    pub(super) heartbeat: Duration,
+    pub(super) silent: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ListenerId;
+
+    const LIFETIMES: Lifetimes = Lifetimes { heartbeat: Duration::from_secs(10), silent: Duration::from_secs(60) };
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_nanos(seconds * 1_000_000_000)
+    }
+
+    fn join(members: &mut Members, seconds: u64, port: u16) -> MemberId {
+        let path = Path::to(ListenerId(0), SocketAddr::from(([192, 0, 2, 1], port)));
+        members.insert(at(seconds), path, Way::Line, 0, &Hosts::default())
+    }
+
+    fn expire_all(members: &mut Members, now: Instant) -> Vec<u16> {
+        let mut gone = Vec::new();
+        while let Some(id) = members.expired(now, LIFETIMES) {
+            gone.push(members.remove(id).path.remote.port());
+        }
+        gone
+    }
+
+    #[test]
+    fn members_expire_in_the_order_of_their_last_datagram_heartbeat_senders_sooner() {
+        let mut members = Members::new(Seed(1));
+        let ids: Vec<_> = (1..=4).map(|port| join(&mut members, 0, port)).collect();
+        members.heard(ids[0], at(1), true);
+        members.heard(ids[1], at(2), true);
+        members.heard(ids[2], at(3), false);
+        members.heard(ids[0], at(4), false);
+        assert_eq!(members.next_expiry(LIFETIMES), Some(at(12)));
+        assert_eq!(expire_all(&mut members, at(12) - Duration::from_nanos(1)), Vec::<u16>::new());
+        assert_eq!(expire_all(&mut members, at(12)), [2]);
+        assert_eq!(members.next_expiry(LIFETIMES), Some(at(14)));
+        assert_eq!(expire_all(&mut members, at(60)), [1, 4]);
+        assert_eq!(expire_all(&mut members, at(63)), [3]);
+        assert_eq!((members.next_expiry(LIFETIMES), members.len()), (None, 0));
+    }
+
+    #[test]
+    fn an_automatic_name_that_somebody_has_gets_a_number() {
+        let mut members = Members::new(Seed(1));
+        let squatter = join(&mut members, 0, 1);
+        members.rename(squatter, "192.0.2.1-2");
+        let second = join(&mut members, 0, 2);
+        assert_eq!(members.get(second).name, "192.0.2.1-2-2");
+        assert_eq!(members.named("192.0.2.1-1"), None, "the old name is free again");
+    }
+
+    #[test]
+    fn members_are_counted_by_host() {
+        let mut members = Members::new(Seed(1));
+        let first = join(&mut members, 0, 1);
+        join(&mut members, 0, 2);
+        let count = |members: &Members, addr: &str| members.count_of(addr.parse().expect("an address"));
+        assert_eq!((count(&members, "192.0.2.1"), count(&members, "192.0.2.2")), (2, 0));
+        members.remove(first);
+        assert_eq!(count(&members, "192.0.2.1"), 1);
+        assert_eq!(host_of("2001:db8::1:2".parse().expect("an address")), "2001:db8::".parse::<IpAddr>().expect("one"));
+    }
+}

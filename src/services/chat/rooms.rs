@@ -1,0 +1,194 @@
+//! The rooms, and in each the audiences: the members that a message reaches by the same socket in the same way.
+//!
+//! An audience's paths lie side by side, ready to be sent to, and are shared with the outbox while a message waits. Its
+//! members and paths have the same order; one who leaves is replaced by the last, so coming and going cost the same in
+//! any room.
+
+use super::history::History;
+use super::members::{Member, MemberId, Members, Seat, Way};
+use super::name;
+use crate::core::limits::ROOMS_MAX;
+use crate::core::{Instant, ListenerId, Outbox, Path};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+/// A room's place in the table.
+pub(super) type RoomId = usize;
+
+/// Everybody starts here. It is always there.
+pub(super) const LOBBY: RoomId = 0;
+
+/// Which audience of a room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Audience(u16);
+
+#[derive(Debug)]
+struct Hearers {
+    listener: ListenerId,
+    way: Way,
+    members: Vec<MemberId>,
+    paths: Rc<Vec<Path>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) name: String,
+    pub(super) topic: String,
+    pub(super) history: History,
+    pub(super) keeps_history: bool,
+    /// When the last member left.
+    emptied: Instant,
+    audiences: Vec<Hearers>,
+}
+
+impl Room {
+    fn new(name: &str, now: Instant) -> Self {
+        Self {
+            name: name.to_owned(),
+            topic: String::new(),
+            history: History::default(),
+            keeps_history: true,
+            emptied: now,
+            audiences: Vec::new(),
+        }
+    }
+
+    /// Members in the room.
+    pub(super) fn len(&self) -> usize {
+        self.audiences.iter().map(|audience| audience.members.len()).sum()
+    }
+
+    /// Members in the room, in no order that means anything.
+    pub(super) fn members(&self) -> impl Iterator<Item = MemberId> {
+        self.audiences.iter().flat_map(|audience| audience.members.iter().copied())
+    }
+
+    /// Sends `line` to everybody in the room but `except`, to each in its way.
+    pub(super) fn relay(&self, line: &str, except: Option<SocketAddr>, out: &mut Outbox) {
+        self.send(line, except, out, |_| true);
+    }
+
+    /// Sends `line` to the members at terminals but `except`.
+    pub(super) fn notify(&self, line: &str, except: Option<SocketAddr>, out: &mut Outbox) {
+        self.send(line, except, out, |way| way == Way::Line);
+    }
+
+    fn send(&self, line: &str, except: Option<SocketAddr>, out: &mut Outbox, hears: impl Fn(Way) -> bool) {
+        if !self.audiences.iter().any(|audience| hears(audience.way)) {
+            return;
+        }
+        let terminated = out.store_parts(&[line, "\n"]);
+        for audience in self.audiences.iter().filter(|audience| hears(audience.way)) {
+            let payload = match audience.way {
+                Way::Program => terminated.without_last(),
+                Way::Line => terminated,
+            };
+            out.fan_out(&audience.paths, except, payload);
+        }
+    }
+
+    fn seat(&mut self, id: MemberId, member: &mut Member) {
+        let (listener, way) = (member.path.listener, member.way);
+        let at = match self.audiences.iter().position(|a| a.listener == listener && a.way == way) {
+            Some(at) => at,
+            None => {
+                self.audiences.push(Hearers { listener, way, members: Vec::new(), paths: Rc::default() });
+                self.audiences.len() - 1
+            }
+        };
+        let audience = &mut self.audiences[at];
+        let index = u32::try_from(audience.members.len()).expect("max-members fits in 32 bits");
+        audience.members.push(id);
+        Rc::make_mut(&mut audience.paths).push(member.path);
+        member.seat = Seat { audience: Audience(u16::try_from(at).expect("few sockets, two ways")), index };
+    }
+
+    /// Frees a seat; the member that takes it over, if any.
+    fn unseat(&mut self, seat: Seat) -> Option<MemberId> {
+        let audience = &mut self.audiences[usize::from(seat.audience.0)];
+        let index = seat.index as usize;
+        audience.members.swap_remove(index);
+        Rc::make_mut(&mut audience.paths).swap_remove(index);
+        audience.members.get(index).copied()
+    }
+}
+
+/// All rooms; an empty one stays, with its history, until its place is needed.
+#[derive(Debug)]
+pub(super) struct Rooms {
+    slots: Vec<Room>,
+    by_name: BTreeMap<String, RoomId>,
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        let lobby = Room::new("lobby", Instant::default());
+        Self { by_name: BTreeMap::from([(name::key(&lobby.name), LOBBY)]), slots: vec![lobby] }
+    }
+}
+
+impl Rooms {
+    pub(super) fn get(&self, id: RoomId) -> &Room {
+        &self.slots[id]
+    }
+
+    pub(super) fn get_mut(&mut self, id: RoomId) -> &mut Room {
+        &mut self.slots[id]
+    }
+
+    pub(super) fn named(&self, name: &str) -> Option<RoomId> {
+        self.by_name.get(&name::key(name)).copied()
+    }
+
+    /// Every room, in the order of the names.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Room> {
+        self.by_name.values().map(|&id| &self.slots[id])
+    }
+
+    /// Applies a new bound to every history.
+    pub(super) fn trim_histories(&mut self, count_max: usize) {
+        self.slots.iter_mut().for_each(|room| room.history.trim(count_max));
+    }
+
+    /// The room of that name, made if need be; `None` when there are [`ROOMS_MAX`] rooms and somebody in each.
+    pub(super) fn open(&mut self, name: &str, now: Instant) -> Option<RoomId> {
+        if let Some(id) = self.named(name) {
+            return Some(id);
+        }
+        let id = if self.slots.len() < ROOMS_MAX {
+            self.slots.push(Room::new(name, now));
+            self.slots.len() - 1
+        } else {
+            let id = self.longest_empty()?;
+            self.by_name.remove(&name::key(&self.slots[id].name));
+            self.slots[id] = Room::new(name, now);
+            id
+        };
+        self.by_name.insert(name::key(name), id);
+        Some(id)
+    }
+
+    fn longest_empty(&self) -> Option<RoomId> {
+        let empty = |&id: &RoomId| id != LOBBY && self.slots[id].len() == 0;
+        (0..self.slots.len()).filter(empty).min_by_key(|&id| self.slots[id].emptied)
+    }
+
+    /// Gives a member a seat in the room that it is in.
+    pub(super) fn seat(&mut self, id: MemberId, members: &mut Members) {
+        let member = members.get_mut(id);
+        self.slots[member.room].seat(id, member);
+    }
+
+    /// Frees the seat of a member, before it goes or its path changes.
+    pub(super) fn unseat(&mut self, id: MemberId, members: &mut Members, now: Instant) {
+        let (room, seat) = (members.get(id).room, members.get(id).seat);
+        let room = &mut self.slots[room];
+        if let Some(successor) = room.unseat(seat) {
+            members.get_mut(successor).seat = seat;
+        }
+        if room.len() == 0 {
+            room.emptied = now;
+        }
+    }
+}

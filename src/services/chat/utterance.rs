@@ -1,0 +1,114 @@
+//! What a datagram to the hub says, before anybody asks what it does.
+//!
+//! ```text
+//! datagram  = ( heartbeat | "quit" | frame | command | text ) [ newline ]
+//! heartbeat = "^hb^"
+//! frame     = "^" verb [ " " … ] "^"         ; verb: lower-case letters
+//! command   = "/" word [ " " … ]             ; "//" begins a text with a slash
+//! newline   = [ CR ] LF
+//! ```
+//!
+//! Zero bytes at the end do not matter: C programs send them.
+
+use crate::core::text::{is_control, without_newline, without_trailing_nuls};
+
+/// What was said, and whether it ended in a newline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Utterance<'a> {
+    pub(super) said: Said<'a>,
+    pub(super) newline: bool,
+}
+
+/// What was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said<'a> {
+    /// Nothing but white space: joins or renews.
+    Nothing,
+    /// `^hb^`
+    Heartbeat,
+    /// `quit`
+    Quit,
+    /// Another `^verb …^`.
+    Frame,
+    /// What stands behind the slash.
+    Command(&'a str),
+    /// For the room.
+    Text(&'a str),
+}
+
+/// Reads a payload; fails when it is not UTF-8.
+pub(super) fn read(payload: &[u8]) -> Result<Utterance<'_>, std::str::Utf8Error> {
+    let (bytes, newline) = without_newline(without_trailing_nuls(payload));
+    let text = std::str::from_utf8(bytes)?;
+    let said = match text {
+        "^hb^" => Said::Heartbeat,
+        "quit" => Said::Quit,
+        _ if text.trim().is_empty() => Said::Nothing,
+        _ if is_frame(text) => Said::Frame,
+        _ => match text.strip_prefix('/') {
+            Some(rest) if rest.starts_with('/') => Said::Text(rest),
+            Some(command) => Said::Command(command),
+            None => Said::Text(text),
+        },
+    };
+    Ok(Utterance { said, newline })
+}
+
+fn is_frame(text: &str) -> bool {
+    text.strip_prefix('^')
+        .and_then(|rest| rest.strip_suffix('^'))
+        .and_then(|inner| inner.chars().next())
+        .is_some_and(|first| first.is_ascii_lowercase())
+}
+
+/// Appends `text` to `line` as others may see it: control characters become `?`, and a further line of it is indented,
+/// so that it cannot pass for a line of its own.
+pub(super) fn push_clean(line: &mut String, text: &str) {
+    let text = text.trim_end();
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\r' if chars.peek() == Some(&'\n') => {}
+            '\n' => line.push_str("\n\t"),
+            c if is_control(c) => line.push('?'),
+            c => line.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datagram_says_one_thing_and_a_final_newline_does_not_change_which() {
+        let cases = [
+            ("^hb^", Said::Heartbeat),
+            ("quit", Said::Quit),
+            ("", Said::Nothing),
+            (" \t", Said::Nothing),
+            ("^hello anna^", Said::Frame),
+            ("^_^", Said::Text("^_^")),
+            ("^^", Said::Text("^^")),
+            ("/who", Said::Command("who")),
+            ("/", Said::Command("")),
+            ("//etc/motd", Said::Text("/etc/motd")),
+            ("quit smoking", Said::Text("quit smoking")),
+            ("Quit", Said::Text("Quit")),
+        ];
+        for (text, said) in cases {
+            for (end, newline) in [("", false), ("\n", true), ("\r\n", true), ("\n\0\0\0", true), ("\0", false)] {
+                let payload = format!("{text}{end}");
+                assert_eq!(read(payload.as_bytes()), Ok(Utterance { said, newline }), "{payload:?}");
+            }
+        }
+        assert!(read(b"\xff\n").is_err());
+    }
+
+    #[test]
+    fn what_others_see_has_no_control_characters_and_its_further_lines_are_indented() {
+        let mut line = "anna: ".to_owned();
+        push_clean(&mut line, "a\tb\x1b[31m\u{9b}m\u{202e}c\rd\r\nbob: e\n\n");
+        assert_eq!(line, "anna: a\tb?[31m?m?c?d\n\tbob: e");
+    }
+}
