@@ -48,11 +48,11 @@ pub const ANNOUNCEMENT_MAX: usize = 199;
 /// The longest host name in an announcement: what Linux lets a host be called (`HOST_NAME_MAX`).
 pub const HOST_MAX: usize = 64;
 
-/// Answers of the announcer that wait out their jitter. It outlasts each source's 120 ms, so this is the sources that
-/// can be answered in that time, and a network of two thousand that start together gets its answers in the next.
+/// Answers of the announcer that wait out their jitter: the sources that can ask a group within a tenth of a second.
+/// Who asks when it is full asks again, as everybody does who asks over Wi-Fi.
 pub const PENDING_ANSWERS_MAX: usize = 1_024;
 
-/// Groups on interfaces that the announcer takes part in: one announcement is that many datagrams.
+/// Groups that the announcer takes part in, on all interfaces together: one announcement is that many datagrams.
 pub const MEMBERSHIPS_MAX: usize = 256;
 
 /// Messages that are read from the kernel's interface watch in one turn; a change of one interface is a dozen.

@@ -11,7 +11,7 @@
 //!
 //! An answer to a group's question waits 20 to 120 ms by chance, so that a room full of servers does not answer as
 //! one (RFC 6762 §6); a source whose answer waits gets just that one. How often a source may ask is admission's.
-//! The lines themselves are in [`wire`]. It does not join, leave or send: the daemon does.
+//! The lines themselves are in `wire`. It does not join, leave or send: the daemon does.
 
 mod wire;
 
@@ -184,7 +184,7 @@ impl Announcer {
     }
 
     /// Says goodbye, drops what waits, and leaves everything. Nothing is due any more.
-    pub fn goodbye(&mut self, _now: &Now, out: &mut Outbox) -> Memberships {
+    pub fn goodbye(&mut self, out: &mut Outbox) -> Memberships {
         if !self.interval.is_zero() {
             say(&self.lines.goodbye, self.joined.values(), out);
         }

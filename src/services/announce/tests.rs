@@ -128,7 +128,7 @@ fn it_announces_itself_when_it_starts_and_a_second_later_and_every_interval_and_
         assert_eq!(script.sent(), announced("Announce"), "{round}");
     }
 
-    let left = script.announcer.goodbye(&now(200_000), &mut script.out);
+    let left = script.announcer.goodbye(&mut script.out);
     assert_eq!(listed(&left), ["leave 4 if1 224.0.0.1", "leave 4 if2 224.0.0.1", "leave 6 if2 ff02::1"]);
     assert_eq!(script.sent(), announced("Goodbye"));
     assert_eq!(script.due(), None);
@@ -143,7 +143,7 @@ fn an_interval_of_zero_says_nothing_unasked() {
     script.timeout(script.due().unwrap());
     assert_eq!(script.sent(), [format!("4 if0 * > 192.0.2.9:4000 Acknowlege {FULL}")]);
     assert_eq!(script.due(), None);
-    assert_eq!(listed(&script.announcer.goodbye(&now(9), &mut script.out)).len(), 3);
+    assert_eq!(listed(&script.announcer.goodbye(&mut script.out)).len(), 3);
     assert_eq!(script.sent(), [""; 0]);
 }
 
