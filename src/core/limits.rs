@@ -44,3 +44,19 @@ pub const RATE_LIMIT_SOURCES: usize = 4_096;
 
 /// Formats whose answers are remembered within a second.
 pub const TIME_CACHE_MAX: usize = 1_024;
+
+/// The longest line of the announcer, its newline included. It is the most that six bytes of `Notify` can ask for.
+pub const ANNOUNCEMENT_MAX: usize = 199;
+
+/// The longest host name in an announcement: what Linux lets a host be called (`HOST_NAME_MAX`).
+pub const HOST_MAX: usize = 64;
+
+/// Answers of the announcer that wait out their jitter: the sources that can ask a group within a tenth of a second.
+/// Who asks when it is full asks again, as everybody does who asks over Wi-Fi.
+pub const PENDING_ANSWERS_MAX: usize = 1_024;
+
+/// Groups that the announcer takes part in, on all interfaces together: one announcement is that many datagrams.
+pub const MEMBERSHIPS_MAX: usize = 256;
+
+/// Messages that are read from the kernel's interface watch in one turn; a change of one interface is a dozen.
+pub const NETLINK_TURN_MAX: usize = 256;
