@@ -5,12 +5,14 @@
 pub mod access;
 pub mod admission;
 mod datagram;
+pub mod escape;
 pub mod interfaces;
 pub mod limits;
 mod now;
 mod outbox;
 pub mod rate_limit;
 mod seeded;
+pub mod text;
 mod verdict;
 
 pub use datagram::{Datagram, ListenerId, Path};
