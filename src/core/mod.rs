@@ -5,6 +5,7 @@
 pub mod access;
 pub mod admission;
 mod datagram;
+pub mod escape;
 pub mod interfaces;
 pub mod limits;
 mod now;

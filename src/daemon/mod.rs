@@ -1,3 +1,5 @@
 //! The daemon: every system call.
 
-pub mod netlink;
+pub mod logging;
+pub mod signals;
+pub mod supervisor;

@@ -1,0 +1,219 @@
+//! What we tell the service manager that started us (sd_notify(3)), and how often it wants to hear from us.
+//!
+//! The messages are made by the `sd-notify` crate; the sending is ours, because that crate's blocks and does not know
+//! abstract sockets (`@…`). What decides about our life (ready, reloading, stopping) may wait a second for room; status
+//! and watchdog come again anyway and never wait. Without a manager everything here does nothing.
+
+use crate::core::text::is_control;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, sendto, setsockopt, socket, sockopt::SendTimeout,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+use sd_notify::NotifyState;
+use std::ffi::OsStr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+
+/// The service manager, if there is one.
+#[derive(Debug, Default)]
+pub struct Supervisor {
+    link: Option<Link>,
+    watchdog: Option<Duration>,
+    /// The status that it knows.
+    status: String,
+}
+
+#[derive(Debug)]
+struct Link {
+    socket: OwnedFd,
+    addr: UnixAddr,
+}
+
+impl Supervisor {
+    /// The one that `$NOTIFY_SOCKET` and `$WATCHDOG_USEC` speak of.
+    pub fn from_env() -> Self {
+        let watchdog = sd_notify::watchdog_enabled();
+        let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return Self { watchdog, ..Self::default() } };
+        Self::at(&path, watchdog)
+    }
+
+    /// The one that listens at `path`, where a leading `@` stands for the abstract namespace.
+    fn at(path: &OsStr, watchdog: Option<Duration>) -> Self {
+        let link = Link::to(path)
+            .inspect_err(|error| log::warn!("cannot reach the service manager at {}: {error}", path.display()))
+            .ok();
+        Self { link, watchdog, status: String::new() }
+    }
+
+    /// Every socket is live.
+    pub fn ready(&mut self, status: &str) {
+        self.status = one_line(status);
+        let status = self.status.clone();
+        self.announce(&[NotifyState::Ready, NotifyState::Status(&status)]);
+    }
+
+    /// One line for `systemctl status`. Sent when it differs from the last, so it may be called each turn.
+    pub fn status(&mut self, status: &str) {
+        let status = one_line(status);
+        let Some(link) = &self.link else { return };
+        if status != self.status && link.send(&[NotifyState::Status(&status)], MsgFlags::MSG_DONTWAIT).is_ok() {
+            self.status = status;
+        }
+    }
+
+    /// A reload begins; [`Supervisor::ready`] ends it, whether it went well or not.
+    pub fn reloading(&mut self) {
+        let mut states = vec![NotifyState::Reloading];
+        states.extend(NotifyState::monotonic_usec_now());
+        self.announce(&states);
+    }
+
+    /// The end begins.
+    pub fn stopping(&mut self) {
+        self.announce(&[NotifyState::Stopping]);
+    }
+
+    /// We are alive. To be said at least once in each [`Supervisor::watchdog_interval`].
+    pub fn watchdog(&self) {
+        if let Some(link) = &self.link {
+            // One that finds no room is made up for by the next: there are two in each period.
+            let _ = link.send(&[NotifyState::Watchdog], MsgFlags::MSG_DONTWAIT);
+        }
+    }
+
+    /// How often to call [`Supervisor::watchdog`]: half of the time after which we would be killed.
+    pub fn watchdog_interval(&self) -> Option<Duration> {
+        self.link.as_ref().and(self.watchdog).map(|period| period / 2)
+    }
+
+    fn announce(&self, states: &[NotifyState<'_>]) {
+        let sent = self.link.as_ref().map_or(Ok(()), |link| link.send(states, MsgFlags::empty()));
+        if let Err(error) = sent {
+            log::warn!("cannot tell the service manager: {error}");
+        }
+    }
+}
+
+impl Link {
+    fn to(path: &OsStr) -> nix::Result<Self> {
+        let addr = match path.as_bytes() {
+            [b'@', name @ ..] => UnixAddr::new_abstract(name)?,
+            _ => UnixAddr::new(path)?,
+        };
+        let socket = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+        setsockopt(&socket, SendTimeout, &TimeVal::seconds(1))?;
+        Ok(Self { socket, addr })
+    }
+
+    fn send(&self, states: &[NotifyState<'_>], flags: MsgFlags) -> nix::Result<()> {
+        let message: String = states.iter().map(|state| format!("{state}\n")).collect();
+        sendto(self.socket.as_raw_fd(), message.as_bytes(), &self.addr, flags | MsgFlags::MSG_NOSIGNAL).map(drop)
+    }
+}
+
+/// A newline would begin another message, and a member's name may be in there.
+fn one_line(status: &str) -> String {
+    status.chars().filter(|&c| c != '\n' && !is_control(c)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+    fn manager(name: &str) -> (UnixDatagram, Supervisor) {
+        let name = format!("belfry-test-{}-{name}", std::process::id());
+        let addr = SocketAddr::from_abstract_name(&name).unwrap();
+        let socket = UnixDatagram::bind_addr(&addr).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        (socket, Supervisor::at(OsStr::new(&format!("@{name}")), Some(Duration::from_secs(30))))
+    }
+
+    fn messages(socket: &UnixDatagram) -> Vec<String> {
+        let mut buffer = [0; 4096];
+        std::iter::from_fn(|| socket.recv(&mut buffer).ok().map(|len| String::from_utf8_lossy(&buffer[..len]).into()))
+            .collect()
+    }
+
+    #[test]
+    fn a_life_is_told_in_order() {
+        let (socket, mut supervisor) = manager("life");
+        supervisor.ready("nobody is here");
+        supervisor.watchdog();
+        supervisor.reloading();
+        supervisor.ready("2 members");
+        supervisor.stopping();
+        let mut told = messages(&socket);
+        let reloading = told.remove(2);
+        assert_eq!(
+            told,
+            ["READY=1\nSTATUS=nobody is here\n", "WATCHDOG=1\n", "READY=1\nSTATUS=2 members\n", "STOPPING=1\n"]
+        );
+        let since_boot = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap().trim_end();
+        assert!(since_boot.parse::<u64>().unwrap() > 0, "{reloading}");
+        assert_eq!(supervisor.watchdog_interval(), Some(Duration::from_secs(15)));
+    }
+
+    #[test]
+    fn a_status_is_told_when_it_changes_and_cannot_carry_a_second_message() {
+        let (socket, mut supervisor) = manager("status");
+        supervisor.ready("1 member");
+        supervisor.status("1 member");
+        supervisor.status("2 members");
+        supervisor.status("2 members");
+        supervisor.status("mira\nMAINPID=1\x1b[2J\u{202e}");
+        assert_eq!(
+            messages(&socket),
+            ["READY=1\nSTATUS=1 member\n", "STATUS=2 members\n", "STATUS=miraMAINPID=1[2J\n"]
+        );
+    }
+
+    #[test]
+    fn a_status_that_found_no_room_is_told_later_and_nothing_waits_for_it() {
+        let (socket, mut supervisor) = manager("full");
+        for number in 0..2_000 {
+            supervisor.status(&format!("{number} members"));
+            supervisor.watchdog();
+        }
+        assert!(messages(&socket).len() < 4_000);
+        supervisor.status("1999 members");
+        assert_eq!(messages(&socket), ["STATUS=1999 members\n"]);
+    }
+
+    #[test]
+    fn a_manager_is_found_by_its_path_even_after_it_came_back() {
+        let path = std::env::temp_dir().join(format!("belfry-notify-{}", std::process::id()));
+        let first = UnixDatagram::bind(&path).unwrap();
+        let mut supervisor = Supervisor::at(path.as_os_str(), None);
+        supervisor.status("one");
+        assert_eq!(messages_blocking(&first), "STATUS=one\n");
+        drop(first);
+        std::fs::remove_file(&path).unwrap();
+        supervisor.status("two");
+        let second = UnixDatagram::bind(&path).unwrap();
+        supervisor.status("two");
+        assert_eq!(messages_blocking(&second), "STATUS=two\n");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(supervisor.watchdog_interval(), None);
+    }
+
+    fn messages_blocking(socket: &UnixDatagram) -> String {
+        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let mut buffer = [0; 256];
+        let len = socket.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..len].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn without_a_manager_nothing_happens() {
+        let mut supervisor = Supervisor { watchdog: Some(Duration::from_secs(30)), ..Supervisor::default() };
+        supervisor.ready("ready");
+        supervisor.status("status");
+        supervisor.reloading();
+        supervisor.watchdog();
+        supervisor.stopping();
+        assert_eq!(supervisor.watchdog_interval(), None);
+    }
+}
