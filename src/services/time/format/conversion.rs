@@ -42,6 +42,8 @@ pub(super) enum Kind {
     Spaced(Number, usize),
     /// What another format shows.
     Composite(&'static str),
+    /// `%s`: seconds since the epoch, which are padded like a word.
+    UnixSecond,
     /// `%z`: `+0530`.
     Offset,
     /// `%:z`, `%::z` and `%:::z`: `+05:30`, by the number of colons.
@@ -77,7 +79,6 @@ pub(super) enum Number {
     Hour12,
     Minute,
     Second,
-    UnixSecond,
     /// Sunday 0 to Saturday 6.
     Weekday,
     /// Monday 1 to Sunday 7.
@@ -143,7 +144,7 @@ const fn kind(letter: u8) -> Option<(Kind, Takes)> {
         b'l' => (Spaced(Number::Hour12, 2), Takes::O),
         b'M' => (N(Number::Minute, 2), Takes::O),
         b'S' => (N(Number::Second, 2), Takes::O),
-        b's' => (N(Number::UnixSecond, 1), Takes::Both),
+        b's' => (Kind::UnixSecond, Takes::Both),
         b'w' => (N(Number::Weekday, 1), Takes::O),
         b'u' => (N(Number::IsoWeekday, 1), Takes::Both),
         b'G' => (N(Number::IsoYear, 1), Takes::O),
@@ -165,9 +166,9 @@ pub struct FormatError<'f> {
     spec: &'f str,
 }
 
-impl FormatError<'_> {
+impl<'f> FormatError<'f> {
     /// The conversion as people write it, without its `%`, flags and width; empty for a `%` at the end.
-    pub const fn spec(&self) -> &str {
+    pub const fn spec(&self) -> &'f str {
         self.spec
     }
 

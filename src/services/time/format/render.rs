@@ -67,6 +67,7 @@ impl Conversion {
                 self.number(number.of(moment), digits, Some(padding), out)
             }
             Kind::Composite(format) => self.composite(format, moment, out),
+            Kind::UnixSecond => self.unix_second(moment, out),
             Kind::Offset => self.offset(moment, out),
             Kind::ColonOffset(colons) => self.colon_offset(colons, moment, out),
             Kind::Fraction => self.fraction(moment, out),
@@ -136,6 +137,13 @@ impl Conversion {
             }
         }
         out.push(decimal.digits())
+    }
+
+    /// The zeros of the flag `0` go before the sign.
+    fn unix_second(&self, moment: &Moment<'_>, out: &mut Text) -> Result<(), Full> {
+        let start = out.len();
+        Self { width: None, ..*self }.number(moment.unix_second(), 1, None, out)?;
+        out.pad_left(start, self.width(), self.fill())
     }
 
     /// The sign is a field of its own, as wide as the width says.
@@ -246,7 +254,6 @@ impl Number {
             Self::Hour12 => (moment.hour() + 11) % 12 + 1,
             Self::Minute => moment.minute(),
             Self::Second => moment.second(),
-            Self::UnixSecond => moment.unix_second(),
             Self::Weekday => moment.weekday(),
             Self::IsoWeekday => (moment.weekday() + 6) % 7 + 1,
             Self::IsoYear => iso().0,
