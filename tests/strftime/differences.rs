@@ -1,0 +1,93 @@
+//! Where we differ from the C library, and why.
+
+use crate::oracle::{Moment, Zone};
+use jiff::Timestamp;
+
+/// What is compared.
+pub(crate) struct Case<'c> {
+    pub(crate) format: &'c str,
+    pub(crate) second: i64,
+    pub(crate) zone: &'c Zone,
+    pub(crate) libc: &'c Moment,
+}
+
+/// A difference.
+pub(crate) struct Difference {
+    pub(crate) name: &'static str,
+    #[expect(dead_code, reason = "for those who read")]
+    pub(crate) why: &'static str,
+    pub(crate) format: &'static str,
+    pub(crate) zone: &'static str,
+    pub(crate) second: i64,
+    pub(crate) libc: Option<&'static str>,
+    /// `None` for an error line.
+    pub(crate) ours: Option<&'static str>,
+    /// Whether it may explain what is shown.
+    pub(crate) covers: fn(&Case<'_>) -> bool,
+}
+
+/// Whether a conversion in the format ends in this, behind its flags, width and modifier.
+fn has(format: &str, ends: &[&str]) -> bool {
+    format.match_indices('%').any(|(at, _)| {
+        let rest = format[at + 1..].trim_start_matches(|c: char| c.is_ascii_digit() || "-_^#".contains(c));
+        let rest = rest.strip_prefix(['E', 'O']).unwrap_or(rest);
+        ends.iter().any(|end| rest.starts_with(end))
+    })
+}
+
+/// All of them.
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        name: "fractions, as in date(1)",
+        why: "%N is an extension of date(1): strftime is not told of anything shorter than a second",
+        format: "%3N",
+        zone: "UTC",
+        second: 0,
+        libc: Some("%3N"),
+        ours: Some("000"),
+        covers: |case| has(case.format, &["N"]),
+    },
+    Difference {
+        name: "the quarter, as in date(1)",
+        why: "%q is an extension of date(1)",
+        format: "%q",
+        zone: "UTC",
+        second: 0,
+        libc: Some("%q"),
+        ours: Some("1"),
+        covers: |case| has(case.format, &["q"]),
+    },
+    Difference {
+        name: "offsets with colons, as in date(1)",
+        why: "%:z, %::z and %:::z are extensions of date(1)",
+        format: "%:z",
+        zone: "UTC",
+        second: 0,
+        libc: Some("%:z"),
+        ours: Some("+00:00"),
+        covers: |case| has(case.format, &[":z", "::z", ":::z"]),
+    },
+    Difference {
+        name: "the seconds of an hour that comes twice",
+        why: "strftime finds %s by undoing the date, which has two answers when a clock is put back without summer time",
+        format: "%s",
+        zone: "Europe/Paris",
+        second: -1_855_958_961,
+        libc: Some("-1855959522"),
+        ours: Some("-1855958961"),
+        covers: |case| has(case.format, &["s"]) && case.libc.mktime != case.second,
+    },
+    Difference {
+        name: "summer time before 1970 by a POSIX string",
+        why: "glibc computes the rules of no year before 1970; for us a rule without a beginning holds in every year",
+        format: "%H %Z",
+        zone: "CET-1CEST,M3.5.0,M10.5.0/3",
+        second: -86_400 * 180,
+        libc: Some("01 CET"),
+        ours: Some("02 CEST"),
+        covers: |case| {
+            let ours = case.zone.ours.to_offset(Timestamp::from_second(case.second).unwrap()).seconds();
+            case.zone.name.contains(',') && case.second < 0 && i64::from(ours) != case.libc.offset()
+        },
+    },
+];
