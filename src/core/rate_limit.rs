@@ -4,7 +4,7 @@
 //! addresses, which all share one prefix, count singly. Its bucket holds `burst` tokens at first, gets `per_second`
 //! back, and each datagram takes one.
 //!
-//! The table is set-associative: the keyed hash of a source names a set of [`WAYS`] buckets, and a source that is in
+//! The table is set-associative: the keyed hash of a source names a set of four buckets, and a source that is in
 //! none of them takes the place of the fullest. A full bucket says no more than an absent one, so its loss changes
 //! nothing, and a flooder's bucket, which is the emptiest of its set, goes last. To have it forgotten a flooder must
 //! empty the other buckets of that set as well: since nobody without the seed knows which sources share a set, that
