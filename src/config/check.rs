@@ -287,10 +287,12 @@ impl Checker {
     /// The entries of a list, each with its place, and the place of the list.
     fn list<T>(&mut self, key: &str, said: Option<Said<List<T>>>, default: Vec<T>) -> (Option<At>, Vec<Said<T>>) {
         let default = default.into_iter().map(|value| Spanned::new(0..0, value)).collect();
-        let Said { value: list, at } = or(said, default);
+        let Said { value: mut list, at } = or(said, default);
         if list.len() > LIST_MAX {
             let message = format!("{key} has {} entries", list.len());
             self.fault(at.clone(), message, format!("expected at most {LIST_MAX}"));
+            // The relations within a list take the square of its length.
+            list.truncate(LIST_MAX);
         }
         let entry_at = |span| at.as_ref().map(|at| At { file: at.file, span });
         let entries = list.into_iter().map(|entry| Said { at: entry_at(entry.span()), value: entry.into_inner() });

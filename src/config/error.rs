@@ -11,6 +11,8 @@ use std::ops::Range;
 pub struct ConfigError {
     /// The problems, in the order of the files and of the lines in them.
     pub problems: Vec<Problem>,
+    /// How many more there are.
+    pub omitted: usize,
 }
 
 impl std::error::Error for ConfigError {}
@@ -22,6 +24,9 @@ impl fmt::Display for ConfigError {
                 writeln!(f)?;
             }
             write!(f, "{problem}")?;
+        }
+        if self.omitted > 0 {
+            write!(f, "\nand {} more", self.omitted)?;
         }
         Ok(())
     }

@@ -138,24 +138,28 @@ pub(super) fn read(sources: &[Source<'_>]) -> Result<Raw, Vec<Fault>> {
     if faults.is_empty() { Ok(raw) } else { Err(faults) }
 }
 
+/// As many problems as anybody mends before trying again.
+const PROBLEMS_MAX: usize = 20;
+
 /// Shows each fault in its line, in the order of the lines.
 pub(super) fn explain(mut faults: Vec<Fault>, sources: &[Source<'_>]) -> ConfigError {
     faults.sort_by_key(|fault| (fault.at.file, fault.at.span.start));
+    let omitted = faults.len().saturating_sub(PROBLEMS_MAX);
+    faults.truncate(PROBLEMS_MAX);
     let nowhere = Source { file: "built-in defaults", text: "" };
     let problems = faults.into_iter().map(|fault| {
         let source = sources.get(fault.at.file).unwrap_or(&nowhere);
         Problem::new(source.file, source.text, fault.at.span, fault.message, fault.help)
     });
-    ConfigError { problems: problems.collect() }
+    ConfigError { problems: problems.collect(), omitted }
 }
 
 fn read_one(file: usize, source: &Source<'_>, raw: &mut Raw, faults: &mut Vec<Fault>) {
-    let (tables, errors) = DeTable::parse_recoverable(source.text);
-    // What was recovered around an error is a guess; a fault in it would be a guess as well.
-    if !errors.is_empty() {
-        faults.extend(errors.iter().map(|error| fault_of(error, file, "not TOML", 0..0)));
-        return;
-    }
+    // Only the first such mistake is shown: what follows it is a guess at what was meant.
+    let tables = match DeTable::parse(source.text) {
+        Ok(tables) => tables,
+        Err(error) => return faults.push(fault_of(&error, file, "not TOML", 0..0)),
+    };
     for (name, table) in tables.into_inner() {
         let (name_span, name) = (name.span(), name.into_inner());
         let at = |span| At { file, span };

@@ -449,3 +449,15 @@ fn a_later_file_replaces_single_keys_and_is_named_in_its_mistakes() {
     let error = parse(&[wrong, main], &KNOWN).unwrap_err().to_string();
     assert!(error.starts_with("belfry.toml:2:21: heartbeat-timeout must be longer than heartbeat-interval"), "{error}");
 }
+
+#[test]
+fn a_file_of_mistakes_or_brackets_is_refused_in_little_time() {
+    let keys: String = (0..5_000).map(|number| format!("x{number} = 1\n")).collect();
+    let error = read(&format!("[chat]\n{keys}")).unwrap_err();
+    assert_eq!((error.problems.len(), error.omitted), (20, 4_980));
+    assert!(error.to_string().ends_with("\nand 4980 more"));
+    let listeners: String = (0..5_000).map(|number| format!("'127.0.0.1:{number}',")).collect();
+    assert!(shown(&format!("[chat]\nlisten = [{listeners}]")).contains("listen has 5000 entries"));
+    assert!(shown(&format!("time = {}", "[".repeat(100_000))).contains("not TOML"));
+    assert!(shown(&format!("time = {}", "{a=".repeat(100_000))).contains("not TOML"));
+}

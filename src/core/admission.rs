@@ -47,8 +47,7 @@ impl Admission {
             let limit = &mut self.limits[service as usize];
             let rate = rate(config, service);
             if limit.as_ref().map(RateLimit::rate) != rate {
-                let seed = Seed(self.seed.hash(&service));
-                *limit = rate.map(|rate| RateLimit::new(rate, seed));
+                *limit = rate.map(|rate| RateLimit::new(rate, self.seed));
             }
         }
     }

@@ -289,7 +289,7 @@ mod tests {
             for (wait, also_other) in waits {
                 now = now + Duration::from_nanos(wait);
                 passed += allowed(&mut limit, now, flooder, 3) as u64;
-                let back = u128::from(now.since(START).as_nanos()) * u128::from(per_second) / u128::from(TOKEN);
+                let back = now.since(START).as_nanos() * u128::from(per_second) / u128::from(TOKEN);
                 prop_assert!(u128::from(passed) <= u128::from(burst) + back);
                 // One who waits for his token is never refused, whatever the flooder does.
                 let due = last_other.is_none_or(|at| now.since(at).as_nanos() * u128::from(per_second) >= u128::from(TOKEN));
