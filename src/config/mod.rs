@@ -1,12 +1,53 @@
 //! What the configuration says once it is known to be true.
 //!
-//! `raw` is what a file says; [`Config`] is what is valid. Relations between keys are checked on the way and nowhere
-//! later. The defaults stand here once, and `etc/belfry.toml` is held equal to them by a test.
+//! `raw` is what the files say; [`Config`] is what is valid. `setting` knows how each kind of value is written, `check`
+//! holds every key to its bounds and its relations to others, and nobody does so later. [`parse`] leads from the one
+//! to the other, [`Config::to_toml`] back. The defaults stand here once, and `etc/belfry.toml` is held equal to them
+//! by a test. Files are read elsewhere, in [`daemon::config_file`](crate::daemon::config_file).
+
+mod check;
+mod error;
+mod print;
+#[cfg(test)]
+mod properties;
+mod raw;
+mod setting;
+#[cfg(test)]
+mod tests;
+
+pub use error::{ConfigError, Problem};
 
 use crate::core::access::AccessRule;
 use crate::core::rate_limit::Rate;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+/// The text of a file and the name that errors give it.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// The name of the file.
+    pub file: &'a str,
+    /// All that it says.
+    pub text: &'a str,
+}
+
+/// What only the host knows.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    /// Whether there is a time zone of this name.
+    pub zone: &'a dyn Fn(&str) -> bool,
+    /// Whether the time service can fill in this format.
+    pub format: &'a dyn Fn(&str) -> bool,
+}
+
+/// What the sources say together; a key in a later one replaces the same key of an earlier one.
+///
+/// What none of them says is as in [`Config::default`]. Every problem that can be seen at once is in the error:
+/// what is wrong with single values hides what is wrong between them.
+pub fn parse(sources: &[Source<'_>], known: &Known<'_>) -> Result<Config, ConfigError> {
+    let said = raw::read(sources).and_then(|raw| check::check(raw, known));
+    said.map_err(|faults| raw::explain(faults, sources))
+}
 
 /// The whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

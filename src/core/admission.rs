@@ -1,1 +1,233 @@
-//! What stands before every service.
+//! What stands before every service: who is heard, and how often.
+//!
+//! The cheap and certain refusals come first: a source port at which some service may live, so that no two services
+//! can talk to each other for ever; a source address that is nobody's; `[access]`; and at last the token bucket, so
+//! that only those who are let in take room in its table. Nothing is answered here, and nothing is logged: each
+//! refusal is one counter.
+
+use crate::config::Config;
+use crate::core::access::{Access, Decision};
+use crate::core::rate_limit::{Rate, RateLimit};
+use crate::core::{Datagram, DropReason, Instant, Interface, Seed};
+use crate::services::ServiceName;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Ports below this are given to services (RFC 6335 §6); people ask from above them.
+const SERVICE_PORTS_END: u16 = 1_024;
+
+/// Who is heard by which service, and how often.
+#[derive(Debug)]
+pub struct Admission {
+    access: Access,
+    own_ports: Vec<u16>,
+    limits: [Option<RateLimit>; ServiceName::ALL.len()],
+    seed: Seed,
+}
+
+impl Admission {
+    /// Admission as `config` says. Until [`Admission::set_interfaces`] only loopback and link-local addresses are
+    /// on-link; until [`Admission::set_own_ports`] our own ports are those of `config`.
+    pub fn new(config: &Config, seed: Seed) -> Self {
+        let mut admission = Self {
+            access: Access::new(&config.access, &[]),
+            own_ports: Vec::new(),
+            limits: [const { None }; ServiceName::ALL.len()],
+            seed,
+        };
+        admission.reconfigure(config);
+        admission
+    }
+
+    /// Takes over another configuration, its ports included. Buckets are kept where the rate stays the same, so that
+    /// a reload is no pardon.
+    pub fn reconfigure(&mut self, config: &Config) {
+        self.access.reconfigure(&config.access);
+        self.set_own_ports(&configured_ports(config));
+        for service in ServiceName::ALL {
+            let limit = &mut self.limits[service as usize];
+            let rate = rate(config, service);
+            if limit.as_ref().map(RateLimit::rate) != rate {
+                *limit = rate.map(|rate| RateLimit::new(rate, self.seed));
+            }
+        }
+    }
+
+    /// Takes over what is on-link from the interfaces as they are now.
+    pub fn set_interfaces(&mut self, interfaces: &[Interface]) {
+        self.access.set_interfaces(interfaces);
+    }
+
+    /// Takes over the ports that our listeners have, whatever the configuration says: port 0 is the kernel's choice,
+    /// and systemd may have bound others.
+    pub fn set_own_ports(&mut self, ports: &[u16]) {
+        self.own_ports.clear();
+        self.own_ports.extend(ports);
+        self.own_ports.sort_unstable();
+        self.own_ports.dedup();
+    }
+
+    /// What `[access]` says of an address, and why.
+    pub fn decide(&self, addr: IpAddr) -> Decision {
+        self.access.decide(addr)
+    }
+
+    /// Says whether `service` is to hear this datagram; takes a token of its source if so.
+    pub fn admit(&mut self, service: ServiceName, now: Instant, datagram: &Datagram<'_>) -> Result<(), DropReason> {
+        let source = datagram.path.remote;
+        if source.port() < SERVICE_PORTS_END || self.own_ports.binary_search(&source.port()).is_ok() {
+            return Err(DropReason::SourcePort);
+        }
+        if is_nobody(source.ip()) {
+            return Err(DropReason::SourceAddress);
+        }
+        if !self.access.decide(source.ip()).allowed {
+            return Err(DropReason::Access);
+        }
+        let limit = self.limits[service as usize].as_mut();
+        let in_time = limit.is_none_or(|limit| limit.allow(now, source.ip()));
+        if in_time { Ok(()) } else { Err(DropReason::RateLimit) }
+    }
+}
+
+/// Whether the address cannot be that of one sender (RFC 1122 §3.2.1.3, RFC 4291 §2.5.2 and §2.7).
+fn is_nobody(addr: IpAddr) -> bool {
+    let addr = addr.to_canonical();
+    addr.is_unspecified() || addr.is_multicast() || addr == IpAddr::V4(Ipv4Addr::BROADCAST)
+}
+
+fn configured_ports(config: &Config) -> Vec<u16> {
+    let listen = [&config.time.listen, &config.chat.listen, &config.announce.listen];
+    listen.into_iter().flatten().map(|addr| addr.port()).filter(|&port| port != 0).collect()
+}
+
+fn rate(config: &Config, service: ServiceName) -> Option<Rate> {
+    match service {
+        ServiceName::Time => config.time.rate_limit,
+        ServiceName::Chat => config.chat.rate_limit,
+        ServiceName::Announce => config.announce.rate_limit,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{ListenerId, Path};
+    use std::time::Duration;
+
+    const START: Instant = Instant::from_nanos(5_000_000_000);
+
+    fn admit(admission: &mut Admission, service: ServiceName, source: &str) -> Result<(), DropReason> {
+        let path = Path::to(ListenerId(0), source.parse().unwrap());
+        admission.admit(service, START, &Datagram::unicast(path, b"%H"))
+    }
+
+    fn config(edit: impl FnOnce(&mut Config)) -> Config {
+        let mut config = Config::default();
+        edit(&mut config);
+        config
+    }
+
+    #[test]
+    fn services_and_nobodies_are_not_heard() {
+        let mut admission = Admission::new(&Config::default(), Seed(1));
+        let table = [
+            ("127.0.0.1:0", Err(DropReason::SourcePort)),
+            ("127.0.0.1:1023", Err(DropReason::SourcePort)),
+            ("127.0.0.1:1024", Ok(())),
+            ("127.0.0.1:8079", Ok(())),
+            ("127.0.0.1:8080", Err(DropReason::SourcePort)),
+            ("[::1]:9999", Err(DropReason::SourcePort)),
+            ("[::1]:8001", Err(DropReason::SourcePort)),
+            ("[::1]:8002", Ok(())),
+            ("0.0.0.0:5000", Err(DropReason::SourceAddress)),
+            ("[::]:5000", Err(DropReason::SourceAddress)),
+            ("224.0.0.1:5000", Err(DropReason::SourceAddress)),
+            ("239.255.255.255:5000", Err(DropReason::SourceAddress)),
+            ("[ff02::1]:5000", Err(DropReason::SourceAddress)),
+            ("255.255.255.255:5000", Err(DropReason::SourceAddress)),
+            ("[::ffff:255.255.255.255]:5000", Err(DropReason::SourceAddress)),
+            ("192.0.2.1:5000", Err(DropReason::Access)),
+            ("[::ffff:127.0.0.1]:5000", Ok(())),
+        ];
+        for (source, admitted) in table {
+            assert_eq!(admit(&mut admission, ServiceName::Time, source), admitted, "{source}");
+        }
+    }
+
+    #[test]
+    fn our_own_ports_are_those_that_are_bound() {
+        let mut admission = Admission::new(&Config::default(), Seed(1));
+        admission.set_own_ports(&[40_001, 40_000, 40_001]);
+        assert_eq!(admit(&mut admission, ServiceName::Chat, "127.0.0.1:40000"), Err(DropReason::SourcePort));
+        assert_eq!(admit(&mut admission, ServiceName::Chat, "127.0.0.1:40001"), Err(DropReason::SourcePort));
+        assert_eq!(admit(&mut admission, ServiceName::Chat, "127.0.0.1:8080"), Ok(()));
+    }
+
+    #[test]
+    fn one_service_does_not_spend_the_tokens_of_another() {
+        let one = Some(Rate { per_second: 1, burst: 1 });
+        let mut admission = Admission::new(&config(|c| (c.time.rate_limit, c.chat.rate_limit) = (one, one)), Seed(1));
+        assert_eq!(admit(&mut admission, ServiceName::Time, "127.0.0.1:5000"), Ok(()));
+        assert_eq!(admit(&mut admission, ServiceName::Time, "127.0.0.1:5001"), Err(DropReason::RateLimit));
+        assert_eq!(admit(&mut admission, ServiceName::Chat, "127.0.0.1:5000"), Ok(()));
+        assert_eq!(admit(&mut admission, ServiceName::Time, "127.0.0.2:5000"), Ok(()));
+    }
+
+    #[test]
+    fn who_is_not_let_in_spends_no_tokens() {
+        let one = Some(Rate { per_second: 1, burst: 1 });
+        let mut admission = Admission::new(&config(|c| c.time.rate_limit = one), Seed(1));
+        assert_eq!(admit(&mut admission, ServiceName::Time, "127.0.0.1:53"), Err(DropReason::SourcePort));
+        assert_eq!(admit(&mut admission, ServiceName::Time, "127.0.0.1:5000"), Ok(()));
+    }
+
+    #[test]
+    fn a_reload_keeps_the_buckets_of_a_rate_that_stays() {
+        let one = Some(Rate { per_second: 1, burst: 1 });
+        let mut admission = Admission::new(&config(|c| c.time.rate_limit = one), Seed(1));
+        assert_eq!(admit(&mut admission, ServiceName::Time, "127.0.0.1:5000"), Ok(()));
+        admission.reconfigure(&config(|c| {
+            c.time.rate_limit = one;
+            c.chat.rate_limit = None;
+        }));
+        assert_eq!(admit(&mut admission, ServiceName::Time, "127.0.0.1:5000"), Err(DropReason::RateLimit));
+        for _ in 0..10_000 {
+            assert_eq!(admit(&mut admission, ServiceName::Chat, "127.0.0.1:5000"), Ok(()));
+        }
+        admission.reconfigure(&config(|c| c.time.rate_limit = Some(Rate { per_second: 1, burst: 2 })));
+        assert_eq!(admit(&mut admission, ServiceName::Time, "127.0.0.1:5000"), Ok(()));
+    }
+
+    #[test]
+    fn a_reload_takes_over_access_and_ports() {
+        let mut admission = Admission::new(&Config::default(), Seed(1));
+        admission.set_interfaces(&[Interface {
+            index: 2,
+            name: "eth0".to_owned(),
+            up: true,
+            multicast: true,
+            addresses: vec!["192.0.2.1/24".parse().unwrap()],
+        }]);
+        assert_eq!(admit(&mut admission, ServiceName::Time, "192.0.2.9:5000"), Ok(()));
+        admission.reconfigure(&config(|c| {
+            c.access.deny = vec!["192.0.2.9".parse().unwrap()];
+            c.chat.listen = vec!["0.0.0.0:5001".parse().unwrap()];
+        }));
+        assert_eq!(admit(&mut admission, ServiceName::Time, "192.0.2.9:5000"), Err(DropReason::Access));
+        assert_eq!(admit(&mut admission, ServiceName::Time, "192.0.2.8:5000"), Ok(()), "interfaces stay");
+        assert_eq!(admit(&mut admission, ServiceName::Time, "192.0.2.8:5001"), Err(DropReason::SourcePort));
+        assert!(!admission.decide("192.0.2.9".parse().unwrap()).allowed);
+    }
+
+    #[test]
+    fn tokens_come_back_with_time() {
+        let one = Some(Rate { per_second: 1, burst: 1 });
+        let mut admission = Admission::new(&config(|c| c.time.rate_limit = one), Seed(1));
+        let path = Path::to(ListenerId(0), "127.0.0.1:5000".parse().unwrap());
+        let datagram = Datagram::unicast(path, b"");
+        let mut at = |after| admission.admit(ServiceName::Time, START + Duration::from_millis(after), &datagram);
+        assert_eq!(at(0), Ok(()));
+        assert_eq!(at(999), Err(DropReason::RateLimit));
+        assert_eq!(at(1_000), Ok(()));
+    }
+}

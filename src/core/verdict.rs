@@ -76,6 +76,8 @@ reasons! {
     DropReason {
         /// From port 0, a port below 1024 or a port of ours: services live there, and two services can talk for ever.
         SourcePort = "source-port",
+        /// From an address that is nobody's: unspecified, a group or the broadcast address.
+        SourceAddress = "source-address",
         /// `[access]` does not let the source in.
         Access = "access",
         /// The source has used up its tokens.

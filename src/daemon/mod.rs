@@ -1,5 +1,3 @@
 //! The daemon: every system call.
 
-pub mod logging;
-pub mod signals;
-pub mod supervisor;
+pub mod config_file;
