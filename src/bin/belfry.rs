@@ -1,1 +1,3 @@
+//! `belfry`: the client.
+
 fn main() {}

@@ -47,7 +47,6 @@ pub const RATE_LIMIT_SOURCES: usize = 4_096;
 /// Formats whose answers are remembered within a second.
 pub const TIME_CACHE_MAX: usize = 1_024;
 
-<<<<<<< HEAD
 /// The longest line of the announcer, its newline included. It is the most that six bytes of `Notify` can ask for.
 pub const ANNOUNCEMENT_MAX: usize = 199;
 
@@ -63,12 +62,12 @@ pub const MEMBERSHIPS_MAX: usize = 256;
 
 /// Messages that are read from the kernel's interface watch in one turn; a change of one interface is a dozen.
 pub const NETLINK_TURN_MAX: usize = 256;
-=======
+
 /// The longest duration in the configuration: a year is for ever to a chat, and no sum of two comes near an overflow.
 pub const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// The highest `max-members`: at 64 bytes a heartbeat every 3 s this is what one thread can hear beside its work.
-pub const MEMBERS_MAX: usize = 65_536;
+/// The highest `max-members`: that many heartbeats every 3 s are about what one thread can receive at all.
+pub const MEMBERS_MAX: usize = 1_000_000;
 
 /// The highest `history`: [`HISTORY_BYTES_MAX`] holds no more messages than this, however short they are.
 pub const HISTORY_MAX: usize = 65_536;
@@ -82,4 +81,3 @@ pub const CONFIG_FILE_MAX: u64 = 1024 * 1024;
 
 /// The most files that are read from `conf.d`.
 pub const CONFIG_FILES_MAX: usize = 256;
->>>>>>> config

@@ -88,6 +88,8 @@ reasons! {
         Echo = "echo",
         /// It is nothing that the service answers.
         NotForUs = "not-for-us",
+        /// A table is full.
+        Full = "full",
     }
 }
 
@@ -126,6 +128,11 @@ impl Counters {
     /// All datagrams that were counted.
     pub fn total(&self) -> u64 {
         self.answered + self.accepted + self.refused.iter().sum::<u64>() + self.dropped.iter().sum::<u64>()
+    }
+
+    /// Datagrams that were refused or dropped.
+    pub fn turned_away(&self) -> u64 {
+        self.total() - self.answered - self.accepted
     }
 
     /// What was refused or dropped since `earlier`, by name, without the zeros.

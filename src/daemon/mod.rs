@@ -1,3 +1,120 @@
-//! The daemon: every system call.
+//! The daemon: every system call, and the loop that drives the services by turns.
+//!
+//! [`main`] is all of `belfryd`. `reload` makes sockets and services from a configuration, `run` turns the loop,
+//! `services` takes a batch from a socket to its service, `post` sends what comes of it.
 
+mod announcing;
+pub mod args;
 pub mod config_file;
+mod error;
+mod listener;
+pub mod logging;
+pub mod netlink;
+mod post;
+mod reload;
+mod report;
+mod run;
+mod services;
+pub mod signals;
+pub mod supervisor;
+mod sys;
+pub mod zoneinfo;
+
+pub use error::Fatal;
+
+use crate::clock::Clock;
+use crate::core::Seed;
+use crate::services::ServiceName;
+use args::Args;
+use clap::Parser;
+use clap::error::ErrorKind;
+use log::info;
+use reload::Found;
+use run::{Daemon, Parts};
+use signals::Signals;
+use std::io::{IsTerminal, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use supervisor::Supervisor;
+
+/// The command line cannot be used (`EX_USAGE`, sysexits.h).
+const EXIT_USAGE: u8 = 64;
+
+/// Everything that `belfryd` does.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Nothing is left to tell when the terminal is gone.
+            let _ = error.print();
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if asked { ExitCode::SUCCESS } else { ExitCode::from(EXIT_USAGE) };
+        }
+    };
+    match obey(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fatal) => {
+            let _ = writeln!(std::io::stderr(), "belfryd: {fatal}");
+            ExitCode::from(fatal.exit_status())
+        }
+    }
+}
+
+fn obey(args: Args) -> Result<(), Fatal> {
+    // Before anything else, so that no signal finds us without an answer.
+    let signals = Signals::new().map_err(Fatal::system("take over signals"))?;
+    let Found { config, origin, zones } = reload::read(args.config.as_deref())?;
+    if args.check {
+        return Ok(());
+    }
+    if args.print_config {
+        return print(&config.to_toml());
+    }
+    logging::install(config.log.target, config.log.level).map_err(Fatal::system("open the log"))?;
+    info!("belfryd {} goes by {origin}", env!("CARGO_PKG_VERSION"));
+    let seed = seed().map_err(Fatal::system("read /dev/urandom"))?;
+    let (clock, host, config_path) = (Clock::new(), host_name(), args.config);
+    let supervisor = Supervisor::from_env();
+    let mut daemon = Daemon::new(Parts { clock, seed, host, config_path, config, signals, supervisor })?;
+    daemon.start(zones)?;
+    if std::io::stderr().is_terminal() {
+        print_invitation(&daemon);
+    }
+    daemon.run()
+}
+
+fn print(text: &str) -> Result<(), Fatal> {
+    std::io::stdout().write_all(text.as_bytes()).map_err(Fatal::system("print the configuration"))
+}
+
+fn seed() -> std::io::Result<Seed> {
+    let mut bytes = [0; 8];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(Seed(u64::from_ne_bytes(bytes)))
+}
+
+fn host_name() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// Says to somebody at a terminal what they could type now.
+fn print_invitation(daemon: &Daemon) {
+    let first = |name| daemon.listeners.iter().find(|listener| listener.service == name);
+    let lines: String = ServiceName::ALL
+        .into_iter()
+        .filter_map(first)
+        .map(|listener| invitation(listener.service, listener.addr))
+        .collect();
+    let _ = std::io::stderr().write_all(lines.as_bytes());
+}
+
+fn invitation(service: ServiceName, addr: SocketAddr) -> String {
+    let ip = if addr.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { addr.ip() };
+    let port = addr.port();
+    match service {
+        ServiceName::Time => format!("  the time:   echo '%A %d %B %Y %T %Z' | nc -u -w1 {ip} {port}\n"),
+        ServiceName::Chat => format!("  the room:   nc -u {ip} {port}    then type, and press Enter\n"),
+        ServiceName::Announce => "  who is on:  belfry discover\n".to_owned(),
+    }
+}

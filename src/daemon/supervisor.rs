@@ -46,6 +46,11 @@ impl Supervisor {
         Self { link, watchdog, status: String::new() }
     }
 
+    /// Whether there is one.
+    pub fn is_present(&self) -> bool {
+        self.link.is_some()
+    }
+
     /// Every socket is live.
     pub fn ready(&mut self, status: &str) {
         self.status = one_line(status);

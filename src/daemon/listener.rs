@@ -1,0 +1,163 @@
+//! The sockets that services are spoken to at.
+//!
+//! Each address has a socket of its own, IPv6 for IPv6 only. Whoever made the socket, [`Listener::adopt`] sets what
+//! Belfry relies on: it does not block, tells to which address and on which interface a datagram came, reports
+//! unreachable ports and dropped datagrams, and hears only those groups that it has joined itself.
+
+use super::error::{Fatal, errno_text};
+use super::sys::Receiver;
+use crate::core::ListenerId;
+use crate::services::ServiceName;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+/// Receive buffer that is asked for, in bytes: a burst of some thousand requests. Without privilege the kernel grants at
+/// most `net.core.rmem_max`.
+const RECEIVE_BUFFER: usize = 1 << 20;
+
+/// A bound socket and what the loop knows of it.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) id: ListenerId,
+    pub(super) service: ServiceName,
+    /// The address that the configuration names; its port may be 0.
+    pub(super) configured: SocketAddr,
+    /// The address that the socket has.
+    pub(super) addr: SocketAddr,
+    /// Datagrams may be waiting: edge-triggered, so it stays set until the socket has been found empty.
+    pub(super) readable: bool,
+    /// Errors may be waiting in the error queue.
+    pub(super) errored: bool,
+    /// The socket took no more, and has not said since that it would.
+    pub(super) blocked: bool,
+    /// The poller watches it.
+    pub(super) registered: bool,
+    /// What the kernel last said of datagrams that it dropped here.
+    pub(super) kernel_drops: u32,
+    socket: Socket,
+}
+
+impl Listener {
+    /// Binds a socket for a service.
+    pub(super) fn bind(id: ListenerId, service: ServiceName, addr: SocketAddr) -> Result<Self, Fatal> {
+        let refused = |error: io::Error| Fatal::Bind { service, addr, reason: errno_text(&error) };
+        let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP)).map_err(refused)?;
+        if addr.is_ipv6() {
+            socket.set_only_v6(true).map_err(refused)?;
+        }
+        socket.bind(&addr.into()).map_err(refused)?;
+        Self::adopt(id, service, addr, socket).map_err(refused)
+    }
+
+    /// Takes over a socket that is bound already.
+    fn adopt(id: ListenerId, service: ServiceName, configured: SocketAddr, socket: Socket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let addr = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
+        if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
+            socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+        }
+        setsockopt(&socket, sockopt::RxqOvfl, &1)?;
+        match addr {
+            SocketAddr::V4(_) => {
+                setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
+                setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?;
+                socket.set_multicast_all_v4(false)?;
+                socket.set_multicast_ttl_v4(1)?;
+            }
+            SocketAddr::V6(_) => {
+                setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+                setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?;
+                socket.set_multicast_all_v6(false)?;
+                socket.set_multicast_hops_v6(1)?;
+            }
+        }
+        Ok(Self {
+            id,
+            service,
+            configured,
+            addr,
+            readable: true,
+            errored: true,
+            blocked: false,
+            registered: false,
+            kernel_drops: 0,
+            socket,
+        })
+    }
+
+    /// Has the poller tell when something arrives.
+    pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.register(&mut SourceFd(&self.socket.as_raw_fd()), self.token(), Interest::READABLE)?;
+        self.registered = true;
+        Ok(())
+    }
+
+    /// Sets whether the socket takes no more, and asks the poller to tell when it does again.
+    pub(super) fn set_blocked(&mut self, registry: &Registry, blocked: bool) -> io::Result<()> {
+        if self.blocked == blocked {
+            return Ok(());
+        }
+        self.blocked = blocked;
+        // Only while blocked: the kernel would wake us after every datagram that leaves.
+        let interest = if blocked { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        registry.reregister(&mut SourceFd(&self.socket.as_raw_fd()), self.token(), interest)
+    }
+
+    /// Takes the socket out of the poller, before it is closed.
+    pub(super) fn deregister(&self, registry: &Registry) -> io::Result<()> {
+        registry.deregister(&mut SourceFd(&self.socket.as_raw_fd()))
+    }
+
+    pub(super) fn token(&self) -> Token {
+        Token(usize::from(self.id.0))
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Joins a group on an interface.
+    pub(super) fn join(&self, group: IpAddr, interface: u32) -> io::Result<()> {
+        match group {
+            IpAddr::V4(group) => {
+                self.socket.join_multicast_v4_n(&group, &socket2::InterfaceIndexOrAddress::Index(interface))
+            }
+            IpAddr::V6(group) => self.socket.join_multicast_v6(&group, interface),
+        }
+    }
+
+    /// Leaves a group on an interface.
+    pub(super) fn leave(&self, group: IpAddr, interface: u32) -> io::Result<()> {
+        match group {
+            IpAddr::V4(group) => {
+                self.socket.leave_multicast_v4_n(&group, &socket2::InterfaceIndexOrAddress::Index(interface))
+            }
+            IpAddr::V6(group) => self.socket.leave_multicast_v6(&group, interface),
+        }
+    }
+
+    /// Receives a batch of what waits; how much of it there is.
+    ///
+    /// Soft errors of datagrams that were sent before (a closed port) come up here; they are told in full by the error
+    /// queue, and the call is made again.
+    pub(super) fn receive(&mut self, receiver: &mut Receiver) -> usize {
+        for _ in 0..2 {
+            match receiver.receive(self.fd()) {
+                Ok(count) => {
+                    self.readable = count == super::sys::BATCH_MAX;
+                    return count;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => self.errored = true,
+            }
+        }
+        // Without a `WouldBlock` something may wait: it is looked at again in the next turn.
+        self.readable = self.errored;
+        0
+    }
+}

@@ -1,0 +1,184 @@
+//! From a configuration to sockets and services: at start, and again at each reload.
+//!
+//! A reload first gets whatever can be refused: the file, then the sockets that are new. Only when all of it is there
+//! does anything change, so a reload that fails leaves everything as it was. Sockets at addresses that stay are kept
+//! with what waits in them, and everybody stays in their room.
+
+use super::config_file::{self, LoadError, Origin};
+use super::error::{Fatal, errno_text};
+use super::listener::Listener;
+use super::run::Daemon;
+use super::{logging, zoneinfo};
+use crate::config::{Config, Known};
+use crate::core::{ListenerId, Now};
+use crate::services::ServiceName;
+use crate::services::announce::Announcer;
+use crate::services::chat::{Hosts, Hub};
+use crate::services::time::{Format, TimeService, Zones};
+use log::{error, info, warn};
+use nix::libc;
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// Where the host names of members come from (hosts(5)).
+const HOSTS_FILE: &str = "/etc/hosts";
+
+/// A configuration that is valid on this host, with the zones that it was checked against.
+pub(super) struct Found {
+    pub(super) config: Config,
+    pub(super) origin: Origin,
+    pub(super) zones: Zones,
+}
+
+/// Reads the configuration.
+pub(super) fn read(path: Option<&Path>) -> Result<Found, LoadError> {
+    let zones = zoneinfo::read();
+    let format = |text: &str| Format::parse(text).is_ok_and(|format| format.fills_in());
+    let (config, origin) = config_file::load(path, &Known { zone: &|name| zones.is_known(name), format: &format })?;
+    Ok(Found { config, origin, zones })
+}
+
+impl Daemon {
+    /// Binds the sockets and starts the services that the configuration names.
+    pub(super) fn start(&mut self, zones: Zones) -> Result<(), Fatal> {
+        let now = self.clock.now();
+        let config = self.config.clone();
+        self.listeners = self.bind_new(&config)?;
+        self.serve(&now, zones)
+    }
+
+    /// Reads the configuration again and applies it, or says why not and goes on as before.
+    pub(super) fn reload(&mut self, now: &Now) {
+        self.supervisor.reloading();
+        if let Err(error) = self.try_reload(now) {
+            error!("the old configuration stays in force: {error}");
+        }
+        let status = self.status();
+        self.supervisor.ready(&status);
+    }
+
+    fn try_reload(&mut self, now: &Now) -> Result<(), Fatal> {
+        let Found { config, origin, zones } = read(self.config_path.as_deref())?;
+        let new = self.bind_new(&config)?;
+        logging::reconfigure(config.log.target, config.log.level).map_err(Fatal::system("open the log"))?;
+        self.close_unwanted(now, &config);
+        self.listeners.extend(new);
+        self.config = config;
+        self.serve(now, zones)?;
+        info!("the configuration of {origin} is in force");
+        Ok(())
+    }
+
+    /// Binds what the configuration names and is not bound yet.
+    fn bind_new(&mut self, config: &Config) -> Result<Vec<Listener>, Fatal> {
+        let mut new = Vec::new();
+        for service in ServiceName::ALL {
+            let wanted = wanted(config, service);
+            for &addr in wanted {
+                if self.listeners.iter().any(|open| (open.service, open.configured) == (service, addr)) {
+                    continue;
+                }
+                match Listener::bind(ListenerId(self.next_listener), service, addr) {
+                    Ok(listener) => new.push(listener),
+                    Err(Fatal::Bind { reason, .. }) if is_ipv6_missing(addr, &reason) && wanted.len() > 1 => {
+                        warn!("{service} is not served at {addr}: this host has no IPv6");
+                    }
+                    Err(fatal) => return Err(fatal),
+                }
+                self.next_listener = self.next_listener.wrapping_add(1);
+            }
+        }
+        Ok(new)
+    }
+
+    /// Closes the sockets that the configuration no longer names.
+    fn close_unwanted(&mut self, now: &Now, config: &Config) {
+        let (kept, unwanted): (Vec<_>, Vec<_>) = std::mem::take(&mut self.listeners)
+            .into_iter()
+            .partition(|open| wanted(config, open.service).contains(&open.configured));
+        self.listeners = kept;
+        for listener in unwanted {
+            info!("{} no longer listens on {}", listener.service, listener.addr);
+            if let (Some(hub), ServiceName::Chat) = (&mut self.services.chat, listener.service) {
+                hub.remove_listener(now, listener.id, &mut self.posts[ServiceName::Chat as usize].outbox);
+            }
+            // It is closed in a moment, and the poller forgets it then at the latest.
+            let _ = listener.deregister(self.poll.registry());
+        }
+    }
+
+    /// Makes, changes and ends services as the configuration in force says; the sockets are there.
+    fn serve(&mut self, now: &Now, zones: Zones) -> Result<(), Fatal> {
+        for listener in self.listeners.iter_mut().filter(|listener| !listener.registered) {
+            listener.register(self.poll.registry()).map_err(Fatal::system("watch a socket"))?;
+            info!(service = listener.service.name(); "{} listens on {}", listener.service, listener.addr);
+        }
+        let config = &self.config;
+        self.admission.reconfigure(config);
+        let own_ports: Vec<_> = self.listeners.iter().map(|listener| listener.addr.port()).collect();
+        self.admission.set_own_ports(&own_ports);
+
+        match &mut self.services.time {
+            time if !config.time.enabled => *time = None,
+            Some(time) => time.reconfigure(&config.time, zones),
+            time => *time = Some(TimeService::new(&config.time, zones, self.seed)),
+        }
+        let hosts = Hosts::parse(&std::fs::read_to_string(HOSTS_FILE).unwrap_or_default());
+        match &mut self.services.chat {
+            chat if !config.chat.enabled => *chat = None,
+            Some(chat) => chat.reconfigure(&config.chat, hosts),
+            chat => *chat = Some(Hub::new(&config.chat, &self.host, hosts, self.seed)),
+        }
+        self.serve_announcements(now);
+        Ok(())
+    }
+
+    fn serve_announcements(&mut self, now: &Now) {
+        if !self.config.announce.enabled {
+            let left = self.say_goodbye();
+            self.flush();
+            self.apply(&left);
+            self.services.announce = None;
+            return;
+        }
+        let facts = self.facts();
+        let sockets: Vec<_> = self
+            .listeners
+            .iter()
+            .filter(|listener| listener.service == ServiceName::Announce)
+            .map(|listener| (listener.id, listener.addr))
+            .collect();
+        let config = &self.config.announce;
+        let outbox = &mut self.posts[ServiceName::Announce as usize].outbox;
+        let memberships = match &mut self.services.announce {
+            Some(announcer) => {
+                announcer.set_listeners(&sockets);
+                announcer.set_facts(now, facts, outbox);
+                announcer.reconfigure(now, config, outbox)
+            }
+            none => {
+                let announcer = none.insert(Announcer::new(config, facts, self.seed));
+                announcer.set_listeners(&sockets);
+                announcer.set_interfaces(now, &self.interfaces, outbox)
+            }
+        };
+        self.apply(&memberships);
+    }
+}
+
+/// The addresses that a service is to be reached at.
+fn wanted(config: &Config, service: ServiceName) -> &[SocketAddr] {
+    let (enabled, listen) = match service {
+        ServiceName::Time => (config.time.enabled, &config.time.listen),
+        ServiceName::Chat => (config.chat.enabled, &config.chat.listen),
+        ServiceName::Announce => (config.announce.enabled, &config.announce.listen),
+    };
+    if enabled { listen } else { &[] }
+}
+
+/// Whether the reason is that there is no IPv6 here at all, which the defaults must not mind.
+fn is_ipv6_missing(addr: SocketAddr, reason: &str) -> bool {
+    let missing = [libc::EAFNOSUPPORT, libc::EADDRNOTAVAIL];
+    let told = |&code: &i32| errno_text(&std::io::Error::from_raw_os_error(code)) == reason;
+    addr.is_ipv6() && addr.ip().is_unspecified() && missing.iter().any(told)
+}

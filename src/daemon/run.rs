@@ -1,0 +1,309 @@
+//! The loop: one turn after the other, until a signal ends it.
+//!
+//! A turn: poll; read the clocks once; mark what is ready; signals; interfaces; timers; the error queues and one batch
+//! from each ready socket; the outboxes; the service manager and the log. mio tells of changes only (it is
+//! edge-triggered), so what was not emptied stays marked, and while anything is marked the next poll does not wait.
+//!
+//! Only the poller and the signals are worth ending for; everything else that fails while running is counted.
+
+use super::announcing;
+use super::error::Fatal;
+use super::listener::Listener;
+use super::netlink::Netlink;
+use super::report::{Report, status_line};
+use super::services::{Posts, Services};
+use super::signals::{Request, Signals};
+use super::supervisor::Supervisor;
+use super::sys::{self, Receiver, Sender};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::core::admission::Admission;
+use crate::core::{ClockState, Instant, Interface, Now, Seed};
+use log::{info, warn};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const SIGNALS: Token = Token(usize::MAX - 1);
+const NETLINK: Token = Token(usize::MAX - 2);
+
+/// A turn that comes so much later than it was due finds a daemon that was stopped, or a machine that was: it hears what
+/// waited for it before it holds anybody for silent.
+const STALL: Duration = Duration::from_secs(1);
+
+/// Turns in which what waited is heard after a stall.
+const GRACE_TURNS: u8 = 64;
+
+/// How old the state of the clock may be.
+const CLOCK_STATE_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// Turns that the last words may take to leave.
+const FAREWELL_TURNS_MAX: usize = 100;
+
+/// Everything that runs.
+pub(super) struct Daemon {
+    pub(super) clock: Clock,
+    pub(super) seed: Seed,
+    pub(super) host: String,
+    /// The file that was named on the command line.
+    pub(super) config_path: Option<PathBuf>,
+    pub(super) config: Config,
+    pub(super) poll: Poll,
+    pub(super) listeners: Vec<Listener>,
+    /// The number of the next socket; none is used twice, since something may still wait for the last one that had it.
+    pub(super) next_listener: u16,
+    pub(super) admission: Admission,
+    pub(super) services: Services,
+    pub(super) posts: Posts,
+    pub(super) interfaces: Vec<Interface>,
+    pub(super) netlink: Option<Netlink>,
+    pub(super) signals: Signals,
+    pub(super) supervisor: Supervisor,
+    pub(super) receiver: Receiver,
+    pub(super) sender: Sender,
+    report: Report,
+    clock_state: ClockState,
+    clock_state_read: Option<Instant>,
+    watchdog_due: Option<Instant>,
+    grace: u8,
+    /// The watch on the interfaces stopped at its bound, and has more to read.
+    interfaces_waiting: bool,
+}
+
+/// What a daemon is made of, before it has sockets.
+pub(super) struct Parts {
+    pub(super) clock: Clock,
+    pub(super) seed: Seed,
+    pub(super) host: String,
+    pub(super) config_path: Option<PathBuf>,
+    pub(super) config: Config,
+    pub(super) signals: Signals,
+    pub(super) supervisor: Supervisor,
+}
+
+impl Daemon {
+    /// A daemon that has its poller and knows its interfaces, and has no sockets yet.
+    pub(super) fn new(parts: Parts) -> Result<Self, Fatal> {
+        let poll = Poll::new().map_err(Fatal::system("make an epoll instance"))?;
+        let Parts { clock, seed, host, config_path, config, signals, supervisor } = parts;
+        let watch = |fd: i32, token| poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE);
+        watch(signals.as_fd().as_raw_fd(), SIGNALS).map_err(Fatal::system("watch for signals"))?;
+        let (netlink, interfaces) = match announcing::watch_interfaces() {
+            Ok((netlink, interfaces)) => {
+                watch(netlink.as_fd().as_raw_fd(), NETLINK).map_err(Fatal::system("watch the interfaces"))?;
+                (Some(netlink), interfaces)
+            }
+            Err(error) => {
+                warn!("cannot see the interfaces: only loopback and link-local addresses are on-link: {error}");
+                (None, Vec::new())
+            }
+        };
+        let mut admission = Admission::new(&config, seed);
+        admission.set_interfaces(&interfaces);
+        let watchdog_due = supervisor.watchdog_interval().map(|interval| clock.now().mono + interval);
+        Ok(Self {
+            clock,
+            seed,
+            host,
+            config_path,
+            config,
+            poll,
+            listeners: Vec::new(),
+            next_listener: 0,
+            admission,
+            services: Services::default(),
+            posts: Posts::default(),
+            interfaces,
+            netlink,
+            signals,
+            supervisor,
+            receiver: Receiver::new(),
+            sender: Sender::new(),
+            report: Report::default(),
+            clock_state: ClockState::default(),
+            clock_state_read: None,
+            watchdog_due,
+            grace: GRACE_TURNS,
+            interfaces_waiting: false,
+        })
+    }
+
+    /// Turns until a signal ends it.
+    pub(super) fn run(&mut self) -> Result<(), Fatal> {
+        let mut events = Events::with_capacity(64);
+        let status = self.status();
+        self.supervisor.ready(&status);
+        while self.turn(&mut events)? {}
+        Ok(())
+    }
+
+    /// One turn; whether there is to be another.
+    fn turn(&mut self, events: &mut Events) -> Result<bool, Fatal> {
+        let due = self.next_timeout();
+        let wait = self.wait(due);
+        match self.poll.poll(events, wait) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
+            Err(error) => return Err(Fatal::system("wait for events")(error)),
+        }
+        let now = self.clock.now();
+        self.read_clock_state(now.mono);
+        let (signalled, interfaces_changed) = self.mark(events);
+        if signalled && !self.handle_signals(&now)? {
+            return Ok(false);
+        }
+        if interfaces_changed || self.interfaces_waiting {
+            self.read_interfaces(&now);
+        }
+        let stalled = self.is_stalled(due, now.mono);
+        if !stalled {
+            self.services.handle_timeouts(&now, &mut self.posts);
+        }
+        self.services.hear_errors(&now, &mut self.listeners, &mut self.receiver, &mut self.posts);
+        let Self { services, listeners, receiver, admission, posts, .. } = self;
+        services.hear(&now, listeners, receiver, admission, posts);
+        if stalled && !listeners.iter().any(|listener| listener.readable) {
+            services.handle_timeouts(&now, posts);
+        }
+        self.flush();
+        self.tell(&now);
+        Ok(true)
+    }
+
+    /// Whether this turn comes so late that the sockets go before the timers; not for ever, should they never be empty.
+    fn is_stalled(&mut self, due: Option<Instant>, now: Instant) -> bool {
+        let late = due.is_some_and(|due| due + STALL < now);
+        self.grace = if late { self.grace.saturating_sub(1) } else { GRACE_TURNS };
+        late && self.grace > 0
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        let others = [self.report.next_timeout(), self.watchdog_due];
+        self.services.next_timeout().into_iter().chain(others.into_iter().flatten()).min()
+    }
+
+    /// How long to wait for events: not at all while something is left to do.
+    fn wait(&self, due: Option<Instant>) -> Option<Duration> {
+        let left = self.interfaces_waiting
+            || self.listeners.iter().any(|listener| listener.readable || listener.errored)
+            || self.posts.iter().any(|post| post.is_sendable(&self.listeners));
+        if left {
+            return Some(Duration::ZERO);
+        }
+        due.map(|due| due.since(self.clock.now().mono))
+    }
+
+    /// Marks what is ready; whether there are signals, and whether the interfaces have changed.
+    fn mark(&mut self, events: &Events) -> (bool, bool) {
+        let (mut signalled, mut interfaces_changed) = (false, false);
+        for event in events {
+            match event.token() {
+                SIGNALS => signalled = true,
+                NETLINK => interfaces_changed = true,
+                token => {
+                    let Some(listener) = self.listeners.iter_mut().find(|listener| listener.token() == token) else {
+                        continue;
+                    };
+                    listener.readable |= event.is_readable();
+                    listener.errored |= event.is_error();
+                    if event.is_writable() {
+                        // Should the poller refuse, a wakeup too many is all that comes of it.
+                        let _ = listener.set_blocked(self.poll.registry(), false);
+                    }
+                }
+            }
+        }
+        (signalled, interfaces_changed)
+    }
+
+    /// Obeys the signals that wait; whether to go on.
+    fn handle_signals(&mut self, now: &Now) -> Result<bool, Fatal> {
+        while let Some(signal) = self.signals.read().map_err(Fatal::system("read signals"))? {
+            match signal.which {
+                Request::Reload => {
+                    info!("{signal}: reading the configuration again");
+                    self.reload(now);
+                }
+                Request::Terminate => {
+                    info!("{signal}: stopping");
+                    self.stop();
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn read_interfaces(&mut self, now: &Now) {
+        let Some(netlink) = &mut self.netlink else { return };
+        let changed = netlink.on_readable();
+        self.interfaces_waiting = netlink.more_waits();
+        match changed {
+            Ok(None) => {}
+            Ok(Some(interfaces)) => {
+                self.admission.set_interfaces(&interfaces);
+                self.interfaces = interfaces;
+                self.take_part(now);
+            }
+            Err(error) => warn!("cannot read the interfaces: {error}"),
+        }
+    }
+
+    fn read_clock_state(&mut self, now: Instant) {
+        if self.clock_state_read.is_some_and(|read| now < read + CLOCK_STATE_AGE_MAX) {
+            return;
+        }
+        self.clock_state_read = Some(now);
+        self.clock_state = sys::clock_state().unwrap_or_default();
+        if let Some(time) = &mut self.services.time {
+            time.set_clock(self.clock_state);
+        }
+    }
+
+    /// Sends what waits.
+    pub(super) fn flush(&mut self) {
+        for post in &mut self.posts {
+            post.flush(&mut self.listeners, &mut self.sender, self.poll.registry());
+        }
+    }
+
+    pub(super) fn status(&self) -> String {
+        let (members, rooms) = self.services.chat.as_ref().map_or((0, 0), |hub| (hub.member_count(), hub.room_count()));
+        status_line(members, rooms, self.clock_state)
+    }
+
+    /// Tells the service manager and the log what they are due.
+    fn tell(&mut self, now: &Now) {
+        if let (Some(interval), Some(due)) = (self.supervisor.watchdog_interval(), self.watchdog_due)
+            && due <= now.mono
+        {
+            self.supervisor.watchdog();
+            self.watchdog_due = Some(now.mono + interval);
+        }
+        self.report.look(now.mono, &self.posts);
+        self.report.summarise(now.mono, &self.posts);
+        if self.supervisor.is_present() {
+            let status = self.status();
+            if self.report.status_is_due(now.mono, &status) {
+                self.supervisor.status(&status);
+            }
+        }
+    }
+
+    /// Says goodbye, leaves the groups, and sends what still waits.
+    fn stop(&mut self) {
+        self.supervisor.stopping();
+        let left = self.say_goodbye();
+        for _ in 0..FAREWELL_TURNS_MAX {
+            self.flush();
+            if !self.posts.iter().any(|post| post.is_sendable(&self.listeners)) {
+                break;
+            }
+        }
+        self.apply(&left);
+        self.report.summarise_now(&self.posts);
+    }
+}

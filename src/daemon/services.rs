@@ -1,0 +1,119 @@
+//! The services that run, and the way from a socket to them.
+
+use super::listener::Listener;
+use super::post::Post;
+use super::sys::{Received, Receiver};
+use crate::core::admission::Admission;
+use crate::core::{Datagram, Instant, Now, Path, Verdict};
+use crate::services::announce::Announcer;
+use crate::services::chat::Hub;
+use crate::services::time::TimeService;
+use crate::services::{Service, ServiceName};
+use std::net::{IpAddr, Ipv6Addr};
+
+/// One outbox and set of counters for each service, by its name.
+pub(super) type Posts = [Post; ServiceName::ALL.len()];
+
+/// The services; those that are switched off are not there.
+#[derive(Debug, Default)]
+pub(super) struct Services {
+    pub(super) time: Option<TimeService>,
+    pub(super) announce: Option<Announcer>,
+    pub(super) chat: Option<Hub>,
+}
+
+impl Services {
+    fn get_mut(&mut self, name: ServiceName) -> Option<&mut dyn Service> {
+        match name {
+            ServiceName::Time => self.time.as_mut().map(|service| service as _),
+            ServiceName::Announce => self.announce.as_mut().map(|service| service as _),
+            ServiceName::Chat => self.chat.as_mut().map(|service| service as _),
+        }
+    }
+
+    /// When the next of them has something to do.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        let timeouts = [
+            self.time.as_ref().and_then(Service::next_timeout),
+            self.announce.as_ref().and_then(Service::next_timeout),
+            self.chat.as_ref().and_then(Service::next_timeout),
+        ];
+        timeouts.into_iter().flatten().min()
+    }
+
+    /// Has each do what is due.
+    pub(super) fn handle_timeouts(&mut self, now: &Now, posts: &mut Posts) {
+        for name in ServiceName::ALL {
+            if let Some(service) = self.get_mut(name) {
+                service.handle_timeout(now, &mut posts[name as usize].outbox);
+            }
+        }
+    }
+
+    /// Has each hear one batch from each of its sockets that may have something.
+    pub(super) fn hear(
+        &mut self,
+        now: &Now,
+        listeners: &mut [Listener],
+        receiver: &mut Receiver,
+        admission: &mut Admission,
+        posts: &mut Posts,
+    ) {
+        for name in ServiceName::ALL {
+            let Some(service) = self.get_mut(name) else { continue };
+            let post = &mut posts[name as usize];
+            for listener in listeners.iter_mut().filter(|listener| listener.service == name && listener.readable) {
+                for index in 0..listener.receive(receiver) {
+                    let received = receiver.received(index);
+                    if let Some(drops) = received.kernel_drops {
+                        post.kernel_drops += u64::from(drops.wrapping_sub(listener.kernel_drops));
+                        listener.kernel_drops = drops;
+                    }
+                    let Some(datagram) = datagram(listener, &received) else { continue };
+                    let verdict = match admission.admit(name, now.mono, &datagram) {
+                        Ok(()) => service.handle_datagram(now, &datagram, &mut post.outbox),
+                        Err(reason) => Verdict::Dropped(reason),
+                    };
+                    post.counters.count(verdict);
+                }
+            }
+        }
+    }
+
+    /// Empties the error queues, and tells the hub whose port is closed.
+    pub(super) fn hear_errors(
+        &mut self,
+        now: &Now,
+        listeners: &mut [Listener],
+        receiver: &mut Receiver,
+        posts: &mut Posts,
+    ) {
+        for listener in listeners.iter_mut().filter(|listener| listener.errored) {
+            let count = receiver.receive_errors(listener.fd()).unwrap_or(0);
+            // A full batch may not be all; the rest is for the next turn.
+            listener.errored = count == super::sys::BATCH_MAX;
+            let Some(hub) = self.chat.as_mut().filter(|_| listener.service == ServiceName::Chat) else { continue };
+            for index in 0..count {
+                let error = receiver.received(index);
+                if let (Some(remote), true) = (error.remote, error.port_unreachable) {
+                    hub.handle_unreachable(now, remote, &mut posts[ServiceName::Chat as usize].outbox);
+                }
+            }
+        }
+    }
+}
+
+/// What was received, as the services see it; `None` for what has no source, which UDP does not know.
+fn datagram<'a>(listener: &Listener, received: &Received<'a>) -> Option<Datagram<'a>> {
+    let local = received.local.filter(|_| !received.multicast);
+    // A link-local address of ours means nothing without its interface (RFC 4007 §6).
+    let scoped = matches!(local, Some(IpAddr::V6(ip)) if Ipv6Addr::is_unicast_link_local(&ip));
+    let interface = if scoped { received.interface } else { 0 };
+    Some(Datagram {
+        path: Path { listener: listener.id, local, interface, remote: received.remote? },
+        arrived_on: received.interface,
+        multicast: received.multicast,
+        payload: received.payload,
+        truncated: received.truncated,
+    })
+}

@@ -1,0 +1,441 @@
+//! The system calls that no crate offers as they are needed; the only file with `unsafe` in it.
+//!
+//! * [`Receiver`] and [`Sender`]: `recvmmsg(2)` and `sendmmsg(2)` with buffers that are made once and used for ever, the
+//!   address and interface of each datagram on both ways (`IP_PKTINFO`, ip(7); `IPV6_PKTINFO`, RFC 3542 §6), the
+//!   kernel's drop counter (`SO_RXQ_OVFL`, socket(7)) and the error queue (`IP_RECVERR`, ip(7)).
+//! * [`clock_state`]: `adjtimex(2)`, reading only.
+//!
+//! Every header is set up anew before each call: the kernel writes lengths and flags back into it, and a header that is
+//! used again as it was left loses its control messages.
+
+#![expect(unsafe_code, reason = "the one home of unsafe")]
+
+use crate::core::limits::RECEIVE_MAX;
+use crate::core::{ClockState, ListenerId, Path};
+use nix::libc;
+use std::io;
+use std::mem::{self, MaybeUninit};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+/// Datagrams in one call, at most. The gain from batches is spent well before this.
+pub(super) const BATCH_MAX: usize = 64;
+
+/// Room for the control messages of one datagram: packet information (at most 40 bytes with its header), the drop
+/// counter (24) and an extended error with the address of who sent it (64).
+const CONTROL_MAX: usize = 256;
+
+/// `cmsghdr` wants the alignment of a `size_t`.
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+struct Control([u8; CONTROL_MAX]);
+
+/// What a header points to; all of it stays where it is for the length of a call.
+struct Slot {
+    name: libc::sockaddr_storage,
+    control: Control,
+    io: libc::iovec,
+}
+
+impl Slot {
+    fn new() -> Self {
+        // SAFETY: these are C structs of integers and pointers, for all of which zero is a value.
+        unsafe { MaybeUninit::zeroed().assume_init() }
+    }
+}
+
+fn new_headers() -> Box<[libc::mmsghdr]> {
+    // SAFETY: as above.
+    (0..BATCH_MAX).map(|_| unsafe { MaybeUninit::zeroed().assume_init() }).collect()
+}
+
+/// Points a header at its slot.
+fn set_header(header: &mut libc::mmsghdr, slot: &mut Slot, name_len: usize, control_len: usize) {
+    header.msg_len = 0;
+    header.msg_hdr.msg_name = (&raw mut slot.name).cast();
+    header.msg_hdr.msg_namelen = name_len as libc::socklen_t;
+    header.msg_hdr.msg_iov = &raw mut slot.io;
+    header.msg_hdr.msg_iovlen = 1;
+    header.msg_hdr.msg_control = if control_len == 0 { std::ptr::null_mut() } else { (&raw mut slot.control).cast() };
+    header.msg_hdr.msg_controllen = control_len;
+    header.msg_hdr.msg_flags = 0;
+}
+
+/// A datagram, or an entry of the error queue, as the kernel handed it over.
+#[derive(Debug)]
+pub(super) struct Received<'a> {
+    /// Who sent it; in the error queue, to whom it was sent.
+    pub(super) remote: Option<SocketAddr>,
+    pub(super) payload: &'a [u8],
+    pub(super) truncated: bool,
+    /// Our address: the one that it was sent to or, if that is a group or a broadcast address, one to answer from.
+    pub(super) local: Option<IpAddr>,
+    /// Whether it was sent to a group or to everybody.
+    pub(super) multicast: bool,
+    pub(super) interface: u32,
+    /// Datagrams that the kernel has dropped on this socket since it was opened, modulo 2³².
+    pub(super) kernel_drops: Option<u32>,
+    pub(super) port_unreachable: bool,
+}
+
+/// Buffers for receiving.
+pub(super) struct Receiver {
+    slots: Box<[Slot]>,
+    headers: Box<[libc::mmsghdr]>,
+    buffers: Box<[u8]>,
+}
+
+impl Receiver {
+    pub(super) fn new() -> Self {
+        Self {
+            slots: (0..BATCH_MAX).map(|_| Slot::new()).collect(),
+            headers: new_headers(),
+            buffers: vec![0; BATCH_MAX * RECEIVE_MAX].into_boxed_slice(),
+        }
+    }
+
+    /// Receives up to [`BATCH_MAX`] datagrams that are there; how many there were.
+    pub(super) fn receive(&mut self, fd: BorrowedFd<'_>) -> io::Result<usize> {
+        self.call(fd, libc::MSG_DONTWAIT)
+    }
+
+    /// Receives up to [`BATCH_MAX`] entries of the error queue.
+    pub(super) fn receive_errors(&mut self, fd: BorrowedFd<'_>) -> io::Result<usize> {
+        self.call(fd, libc::MSG_DONTWAIT | libc::MSG_ERRQUEUE)
+    }
+
+    fn call(&mut self, fd: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<usize> {
+        let buffers = self.buffers.chunks_exact_mut(RECEIVE_MAX);
+        for ((header, slot), buffer) in self.headers.iter_mut().zip(&mut self.slots).zip(buffers) {
+            slot.io = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+            set_header(header, slot, size_of::<libc::sockaddr_storage>(), CONTROL_MAX);
+        }
+        // SAFETY: every header points at a slot and a buffer that live in `self`, which is borrowed for the call, with
+        // the lengths that they have.
+        let count = unsafe {
+            libc::recvmmsg(
+                fd.as_raw_fd(),
+                self.headers.as_mut_ptr(),
+                BATCH_MAX as libc::c_uint,
+                flags as _,
+                std::ptr::null_mut(),
+            )
+        };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// The datagram at `index` of the last call, which was below what that returned.
+    pub(super) fn received(&self, index: usize) -> Received<'_> {
+        let header = &self.headers[index];
+        let buffer = &self.buffers[index * RECEIVE_MAX..][..RECEIVE_MAX];
+        let mut received = Received {
+            remote: socket_addr(&self.slots[index].name, header.msg_hdr.msg_namelen as usize),
+            payload: &buffer[..(header.msg_len as usize).min(RECEIVE_MAX)],
+            truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+            local: None,
+            multicast: false,
+            interface: 0,
+            kernel_drops: None,
+            port_unreachable: false,
+        };
+        // SAFETY: the kernel has filled the control buffer and set its length in the header; the macros walk no further
+        // than that length.
+        let mut cmsg = unsafe { libc::CMSG_FIRSTHDR(&raw const header.msg_hdr) };
+        while !cmsg.is_null() {
+            received.read_control(cmsg);
+            // SAFETY: as above.
+            cmsg = unsafe { libc::CMSG_NXTHDR(&raw const header.msg_hdr, cmsg) };
+        }
+        received
+    }
+}
+
+impl Received<'_> {
+    fn read_control(&mut self, cmsg: *const libc::cmsghdr) {
+        // SAFETY: `cmsg` is a header inside the control buffer.
+        let (level, kind) = unsafe { ((*cmsg).cmsg_level, (*cmsg).cmsg_type) };
+        match (level, kind) {
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                let Some(info) = control_data::<libc::in_pktinfo>(cmsg) else { return };
+                self.local = Some(IpAddr::V4(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr))));
+                self.multicast = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
+                self.interface = info.ipi_ifindex as u32;
+            }
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                let Some(info) = control_data::<libc::in6_pktinfo>(cmsg) else { return };
+                let addr = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+                self.multicast = addr.is_multicast();
+                self.local = (!self.multicast).then_some(IpAddr::V6(addr));
+                self.interface = info.ipi6_ifindex as u32;
+            }
+            (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => self.kernel_drops = control_data::<u32>(cmsg),
+            (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
+                let Some(error) = control_data::<libc::sock_extended_err>(cmsg) else { return };
+                // ICMP destination unreachable, port (RFC 792); ICMPv6 the same (RFC 4443 §3.1). Nothing else says
+                // that a member is gone: hosts and networks come back (RFC 8085 §5.2).
+                self.port_unreachable = matches!(
+                    (error.ee_origin, error.ee_type, error.ee_code),
+                    (libc::SO_EE_ORIGIN_ICMP, 3, 3) | (libc::SO_EE_ORIGIN_ICMP6, 1, 4)
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The data of a control message, if it is as long as a `T`.
+fn control_data<T: Copy>(cmsg: *const libc::cmsghdr) -> Option<T> {
+    // SAFETY: `cmsg` is a header inside the control buffer, and its length is what the kernel has written there. The
+    // data may not be aligned for a `T`.
+    unsafe {
+        let len = ((*cmsg).cmsg_len as usize).checked_sub(libc::CMSG_LEN(0) as usize)?;
+        (len >= size_of::<T>()).then(|| libc::CMSG_DATA(cmsg).cast::<T>().read_unaligned())
+    }
+}
+
+/// Buffers for sending.
+pub(super) struct Sender {
+    slots: Box<[Slot]>,
+    headers: Box<[libc::mmsghdr]>,
+}
+
+impl Sender {
+    pub(super) fn new() -> Self {
+        Self { slots: (0..BATCH_MAX).map(|_| Slot::new()).collect(), headers: new_headers() }
+    }
+
+    /// Sends the first deliveries, up to [`BATCH_MAX`] and as long as they leave by `listener`; how many were taken by
+    /// the kernel. An error is about the first of them.
+    pub(super) fn send<'a>(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        listener: ListenerId,
+        deliveries: impl Iterator<Item = (&'a Path, &'a [u8])>,
+    ) -> io::Result<usize> {
+        let mut count = 0;
+        let batch = deliveries.take(BATCH_MAX).take_while(|(path, _)| path.listener == listener);
+        for (((path, payload), header), slot) in batch.zip(&mut self.headers).zip(&mut self.slots) {
+            let name_len = write_socket_addr(&mut slot.name, path.remote);
+            // The kernel only reads what it sends, but an iovec has no const pointer.
+            slot.io = libc::iovec { iov_base: payload.as_ptr().cast_mut().cast(), iov_len: payload.len() };
+            let control_len = write_packet_info(&mut slot.control, path);
+            set_header(header, slot, name_len, control_len);
+            count += 1;
+        }
+        // SAFETY: the first `count` headers point at slots in `self` and at payloads that outlive the call.
+        let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), self.headers.as_mut_ptr(), count, libc::MSG_DONTWAIT as _) };
+        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    }
+}
+
+/// Writes the control message that chooses our address and the interface; its length, 0 when the kernel is to choose.
+fn write_packet_info(control: &mut Control, path: &Path) -> usize {
+    if path.local.is_none() && path.interface == 0 {
+        return 0;
+    }
+    match path.remote {
+        SocketAddr::V4(_) => {
+            let source = match path.local {
+                Some(IpAddr::V4(ip)) => ip,
+                _ => Ipv4Addr::UNSPECIFIED,
+            };
+            let info = libc::in_pktinfo {
+                ipi_ifindex: path.interface as libc::c_int,
+                ipi_spec_dst: libc::in_addr { s_addr: u32::from(source).to_be() },
+                ipi_addr: libc::in_addr { s_addr: 0 },
+            };
+            write_control(control, libc::IPPROTO_IP, libc::IP_PKTINFO, info)
+        }
+        SocketAddr::V6(_) => {
+            let source = match path.local {
+                Some(IpAddr::V6(ip)) => ip,
+                _ => Ipv6Addr::UNSPECIFIED,
+            };
+            let info = libc::in6_pktinfo {
+                ipi6_addr: libc::in6_addr { s6_addr: source.octets() },
+                ipi6_ifindex: path.interface as _,
+            };
+            write_control(control, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info)
+        }
+    }
+}
+
+fn write_control<T: Copy>(control: &mut Control, level: libc::c_int, kind: libc::c_int, data: T) -> usize {
+    const { assert!(size_of::<T>() + 2 * size_of::<libc::cmsghdr>() <= CONTROL_MAX) };
+    let cmsg = (&raw mut control.0).cast::<libc::cmsghdr>();
+    // SAFETY: the buffer is aligned for a `cmsghdr` and, as asserted, has room for it and a `T` behind it.
+    unsafe {
+        (*cmsg).cmsg_level = level;
+        (*cmsg).cmsg_type = kind;
+        (*cmsg).cmsg_len = libc::CMSG_LEN(size_of::<T>() as u32) as _;
+        libc::CMSG_DATA(cmsg).cast::<T>().write_unaligned(data);
+        libc::CMSG_SPACE(size_of::<T>() as u32) as usize
+    }
+}
+
+/// Writes an address as the kernel wants it; its length.
+fn write_socket_addr(storage: &mut libc::sockaddr_storage, addr: SocketAddr) -> usize {
+    let storage = &raw mut *storage;
+    match addr {
+        SocketAddr::V4(addr) => {
+            let name = libc::sockaddr_in {
+                sin_family: libc::AF_INET as _,
+                sin_port: addr.port().to_be(),
+                sin_addr: libc::in_addr { s_addr: u32::from(*addr.ip()).to_be() },
+                sin_zero: [0; 8],
+            };
+            // SAFETY: a `sockaddr_storage` has the size and alignment for every address.
+            unsafe { storage.cast::<libc::sockaddr_in>().write(name) };
+            size_of::<libc::sockaddr_in>()
+        }
+        SocketAddr::V6(addr) => {
+            let name = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as _,
+                sin6_port: addr.port().to_be(),
+                sin6_flowinfo: 0,
+                sin6_addr: libc::in6_addr { s6_addr: addr.ip().octets() },
+                sin6_scope_id: addr.scope_id(),
+            };
+            // SAFETY: as above.
+            unsafe { storage.cast::<libc::sockaddr_in6>().write(name) };
+            size_of::<libc::sockaddr_in6>()
+        }
+    }
+}
+
+/// Reads an address that the kernel wrote.
+fn socket_addr(storage: &libc::sockaddr_storage, len: usize) -> Option<SocketAddr> {
+    let storage = &raw const *storage;
+    // SAFETY: the kernel has written `len` bytes of an address of this family, of which a `sockaddr_storage` has room
+    // for any, and every bit pattern of these structs is a value.
+    unsafe {
+        match libc::c_int::from((*storage).ss_family) {
+            libc::AF_INET if len >= size_of::<libc::sockaddr_in>() => {
+                let name = storage.cast::<libc::sockaddr_in>().read();
+                let ip = Ipv4Addr::from(u32::from_be(name.sin_addr.s_addr));
+                Some(SocketAddr::from((ip, u16::from_be(name.sin_port))))
+            }
+            libc::AF_INET6 if len >= size_of::<libc::sockaddr_in6>() => {
+                let name = storage.cast::<libc::sockaddr_in6>().read();
+                let ip = Ipv6Addr::from(name.sin6_addr.s6_addr);
+                // Without the flow label, which may change from datagram to datagram of one source.
+                Some(SocketAddrV6::new(ip, u16::from_be(name.sin6_port), 0, name.sin6_scope_id).into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What the kernel says of its clock.
+pub(super) fn clock_state() -> io::Result<ClockState> {
+    // SAFETY: `timex` is a C struct of integers; with `modes` zero, `adjtimex` changes nothing and fills it.
+    let (state, timex) = unsafe {
+        let mut timex: libc::timex = mem::zeroed();
+        (libc::adjtimex(&raw mut timex), timex)
+    };
+    if state < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(ClockState {
+        synchronised: timex.status & libc::STA_UNSYNC == 0 && state != libc::TIME_ERROR,
+        max_error: Duration::from_micros(u64::try_from(timex.maxerror).unwrap_or(0)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+
+    fn socket(addr: &str) -> UdpSocket {
+        let socket = UdpSocket::bind(addr).expect("loopback is there");
+        let (v4, fd) = (addr.starts_with('1') || addr.starts_with('0'), socket.as_fd());
+        if v4 {
+            nix::sys::socket::setsockopt(&fd, nix::sys::socket::sockopt::Ipv4PacketInfo, &true).expect("supported");
+            nix::sys::socket::setsockopt(&fd, nix::sys::socket::sockopt::Ipv4RecvErr, &true).expect("supported");
+        } else {
+            nix::sys::socket::setsockopt(&fd, nix::sys::socket::sockopt::Ipv6RecvPacketInfo, &true).expect("supported");
+        }
+        socket
+    }
+
+    #[test]
+    fn a_batch_is_sent_from_the_chosen_address_and_received_with_it_call_after_call() {
+        let (server, client) = (socket("0.0.0.0:0"), socket("127.0.0.1:0"));
+        let to = client.local_addr().expect("bound");
+        let (mut sender, mut receiver) = (Sender::new(), Receiver::new());
+        for round in 0..3_u8 {
+            let path = Path { local: Some(IpAddr::from([127, 0, 0, 9])), ..Path::to(ListenerId(0), to) };
+            let payloads: Vec<_> = (0..100_u8).map(|n| vec![round, n]).collect();
+            let deliveries = payloads.iter().map(|payload| (&path, payload.as_slice()));
+            assert_eq!(sender.send(server.as_fd(), ListenerId(0), deliveries).expect("sent"), BATCH_MAX);
+            assert_eq!(receiver.receive(client.as_fd()).expect("received"), BATCH_MAX);
+            for index in 0..BATCH_MAX {
+                let received = receiver.received(index);
+                assert_eq!(received.payload, [round, index as u8]);
+                assert_eq!(received.remote.map(|addr| addr.ip()), path.local);
+                assert_eq!(received.local, Some(to.ip()));
+                assert!(received.interface > 0 && !received.truncated);
+            }
+        }
+        assert_eq!(receiver.receive(client.as_fd()).expect_err("empty").kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_batch_ends_where_another_listener_begins() {
+        let server = socket("127.0.0.1:0");
+        let to = server.local_addr().expect("bound");
+        let (ours, other) = (Path::to(ListenerId(0), to), Path::to(ListenerId(1), to));
+        let deliveries = [(&ours, &b"a"[..]), (&ours, b"b"), (&other, b"c"), (&ours, b"d")];
+        assert_eq!(Sender::new().send(server.as_fd(), ListenerId(0), deliveries.into_iter()).expect("sent"), 2);
+    }
+
+    #[test]
+    fn ipv6_addresses_go_out_and_come_in() {
+        let (server, client) = (socket("[::]:0"), socket("[::1]:0"));
+        let path = Path {
+            local: Some(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+            ..Path::to(ListenerId(0), client.local_addr().expect("bound"))
+        };
+        let deliveries = [(&path, &b"x"[..])];
+        assert_eq!(Sender::new().send(server.as_fd(), ListenerId(0), deliveries.into_iter()).expect("sent"), 1);
+        let mut receiver = Receiver::new();
+        assert_eq!(receiver.receive(client.as_fd()).expect("received"), 1);
+        let from = receiver.received(0).remote.expect("an address");
+        assert_eq!((from.ip(), from.port()), (path.local.expect("set"), server.local_addr().expect("bound").port()));
+    }
+
+    #[test]
+    fn a_datagram_longer_than_the_buffer_is_marked() {
+        let (server, client) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
+        let to = client.local_addr().expect("bound");
+        server.send_to(&vec![b'x'; RECEIVE_MAX], to).expect("sent");
+        server.send_to(&vec![b'x'; RECEIVE_MAX + 1], to).expect("sent");
+        let mut receiver = Receiver::new();
+        assert_eq!(receiver.receive(client.as_fd()).expect("received"), 2);
+        let cut = [0, 1].map(|index| (receiver.received(index).payload.len(), receiver.received(index).truncated));
+        assert_eq!(cut, [(RECEIVE_MAX, false), (RECEIVE_MAX, true)]);
+    }
+
+    #[test]
+    fn the_error_queue_names_the_member_whose_port_is_closed() {
+        let server = socket("127.0.0.1:0");
+        let closed = socket("127.0.0.1:0").local_addr().expect("bound");
+        server.send_to(b"x", closed).expect("sent");
+        let mut receiver = Receiver::new();
+        let refused = receiver.receive(server.as_fd()).expect_err("pending error");
+        assert_eq!(refused.raw_os_error(), Some(libc::ECONNREFUSED));
+        assert_eq!(receiver.receive_errors(server.as_fd()).expect("one error"), 1);
+        let error = receiver.received(0);
+        assert_eq!((error.remote, error.port_unreachable), (Some(closed), true));
+        assert_eq!(receiver.receive_errors(server.as_fd()).expect_err("drained").kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn the_kernel_tells_the_state_of_its_clock() {
+        let state = clock_state().expect("reading needs no privilege");
+        assert!(state.max_error <= Duration::from_secs(17), "the kernel stops counting at 16 s: {state:?}");
+    }
+}

@@ -1,0 +1,70 @@
+//! A network of a test's own: a fresh network namespace for the thread that runs it and the processes that it starts.
+//!
+//! In it the real ports are free, and nothing that is sent leaves it. Making one takes root; without, the test says that
+//! it is skipped.
+
+use nix::sched::{CloneFlags, setns, unshare};
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::process::Command;
+
+/// Moves the calling thread to a new network namespace with loopback up; `false`, with a word why, when it may not.
+pub fn enter() -> bool {
+    if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
+        println!("skipped: a network namespace cannot be made: {error}");
+        return false;
+    }
+    ip("link set lo up");
+    true
+}
+
+/// Runs `ip` with these arguments.
+pub fn ip(arguments: &str) {
+    let output = Command::new("ip").args(arguments.split_whitespace()).output().expect("iproute2 is installed");
+    assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Another host: a namespace beside that of the test, to be connected to it by a [`cable`].
+pub struct Host(File);
+
+impl Host {
+    pub fn new() -> Self {
+        let made = std::thread::spawn(|| {
+            assert!(enter(), "the test's own could be made");
+            File::open("/proc/thread-self/ns/net").unwrap()
+        });
+        Self(made.join().unwrap())
+    }
+
+    /// Does something there. Sockets that it makes stay there.
+    pub fn run<T: Send>(&self, action: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| {
+            let there = scope.spawn(|| {
+                setns(&self.0, CloneFlags::CLONE_NEWNET).unwrap();
+                action()
+            });
+            there.join().unwrap()
+        })
+    }
+}
+
+/// Connects the test's host (`NAME0`, 10.77.NET.1/24) with another (`NAME1`, 10.77.NET.2/24).
+pub fn cable(name: &str, net: u8, host: &Host) {
+    let there = format!("/proc/{}/fd/{}", std::process::id(), host.0.as_raw_fd());
+    ip(&format!("link add {name}0 type veth peer name {name}1 netns {there}"));
+    let up = |end: u8| {
+        ip(&format!("addr add 10.77.{net}.{}/24 dev {name}{end}", end + 1));
+        ip(&format!("link set {name}{end} up"));
+    };
+    host.run(|| up(1));
+    up(0);
+}
+
+/// A number from this namespace's UDP statistics (`/proc/net/snmp`), such as `OutDatagrams`.
+pub fn udp_count(name: &str) -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/net/snmp").expect("Linux has it");
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp: "));
+    let (names, values) = (lines.next().expect("names"), lines.next().expect("values"));
+    let at = names.split(' ').position(|known| known == name).expect("a name of the table");
+    values.split(' ').nth(at).and_then(|value| value.parse().ok()).expect("a number")
+}

@@ -1,0 +1,70 @@
+//! Too much: one service is flooded, and the others go on; memory stays bounded; what the kernel drops is counted.
+
+use crate::belfryd::{Belfryd, QUIET};
+use nix::sys::signal::{SIGCONT, SIGSTOP};
+use std::net::{Ipv4Addr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[test]
+fn a_flood_of_one_service_leaves_the_other_answered_and_memory_bounded() {
+    let belfryd = Belfryd::start(QUIET);
+    let (chat, time) = (belfryd.client("chat"), belfryd.client("time"));
+    // A room with a few who listen, so that each text of the flood is also sent.
+    let listeners: Vec<_> = (0..20).map(|_| belfryd.client("chat")).collect();
+    listeners.iter().for_each(|client| client.send("^hb^"));
+    chat.ask("/nick flooder");
+    let before = belfryd.resident_kib();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let text = [b'x'; 1_000];
+            while !stop.load(Ordering::Relaxed) {
+                // The buffer of our own socket may be full too.
+                let _ = chat.0.send(&text);
+            }
+        });
+        for _ in 0..500 {
+            assert_eq!(time.ask("%Z"), "UTC");
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    let grown = belfryd.resident_kib().saturating_sub(before);
+    assert!(grown < 32 * 1024, "it grew by {grown} KiB");
+}
+
+#[test]
+fn addresses_without_number_leave_memory_bounded() {
+    let config = QUIET.replace("[chat]\n", "[chat]\nmax-members = 100\nmax-members-per-address = 100\n");
+    let belfryd = Belfryd::start(&config.replace("\"off\"", "\"1000000/s burst 1000000\""));
+    let addr = belfryd.addr("chat");
+    let mut refused = 0;
+    for host in 0..40_u8 {
+        for last in 1..=50 {
+            let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, host, last), 0)).unwrap();
+            let client = crate::belfryd::Client(socket);
+            client.0.connect(addr).unwrap();
+            client.0.set_read_timeout(Some(crate::belfryd::PATIENCE)).unwrap();
+            refused += usize::from(client.ask("/nick").starts_with("? the hub is full"));
+        }
+    }
+    assert_eq!(refused, 40 * 50 - 100);
+}
+
+#[test]
+fn what_the_kernel_drops_is_counted_and_told() {
+    let mut belfryd = Belfryd::start(QUIET);
+    let time = belfryd.client("time");
+    belfryd.signal(SIGSTOP);
+    for _ in 0..20_000 {
+        time.send([b'x'; 500]);
+    }
+    belfryd.signal(SIGCONT);
+    // The counter comes with the first datagram that is received after the loss.
+    time.waiting();
+    time.send("%Z");
+    while time.receive() != "UTC" {}
+    belfryd.stop();
+    let log = belfryd.log();
+    let dropped = log.lines().find(|line| line.contains("time: ") && line.ends_with("dropped by the kernel"));
+    assert!(dropped.is_some(), "{log}");
+}

@@ -1,0 +1,215 @@
+//! Clients that know nothing of Belfry, against the built-in defaults: three netcats, and the programs of tutorials.
+//!
+//! Each test has a network of its own, so the daemon has its real ports.
+
+use crate::belfryd::{Belfryd, eventually};
+use crate::netns;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+
+/// The defaults; an empty file, since the host may have a belfry.toml.
+const DEFAULTS: &str = "";
+
+/// Netcats that send one request, and wait a second for the answer.
+const ASK: [&str; 3] = ["nc.openbsd -u -w1", "ncat -u -i1", "socat -t1 - UDP"];
+
+fn at(netcat: &str, port: u16) -> String {
+    if netcat.starts_with("socat") {
+        format!("{netcat}:127.0.0.1:{port}")
+    } else {
+        format!("{netcat} 127.0.0.1 {port}")
+    }
+}
+
+/// Runs a line in a shell; what it printed.
+fn shell(line: &str) -> String {
+    let output = Command::new("sh").args(["-c", line]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn is_installed(program: &str) -> bool {
+    let found = !shell(&format!("command -v {program}")).is_empty();
+    if !found {
+        println!("skipped: {program} is not installed");
+    }
+    found
+}
+
+fn program(netcat: &str) -> &str {
+    netcat.split(' ').next().unwrap()
+}
+
+/// A client with somebody at its terminal.
+struct Person {
+    child: Child,
+    screen: BufReader<std::process::ChildStdout>,
+}
+
+impl Person {
+    fn at(command: &str) -> Self {
+        let mut words = command.split(' ');
+        let mut child = Command::new(words.next().unwrap())
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let screen = BufReader::new(child.stdout.take().unwrap());
+        Self { child, screen }
+    }
+
+    fn types(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// Reads until a line that ends like this.
+    fn reads(&mut self, end: &str) {
+        let mut seen = String::new();
+        loop {
+            let mut line = String::new();
+            assert!(self.screen.read_line(&mut line).unwrap() > 0, "no {end:?} in {seen:?}");
+            seen.push_str(&line);
+            if line.trim_end().ends_with(end) {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Person {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_time_is_asked_with_any_netcat() {
+    if !netns::enter() {
+        return;
+    }
+    let _belfryd = Belfryd::start(DEFAULTS);
+    for netcat in ASK.into_iter().filter(|netcat| is_installed(program(netcat))) {
+        let ask = at(netcat, 8080);
+        let today = shell("LC_ALL=C date '+%A %d %B %Y'");
+        let told = shell(&format!("echo '%A %d %B %Y %T %Z' | {ask}"));
+        assert!(told.starts_with(today.trim_end()), "{netcat}: {told:?}, {today:?}");
+        let kolkata = shell(&format!("echo 'TZ=Asia/Kolkata %H:%M %z' | {ask}"));
+        assert!(kolkata.ends_with(" +0530\n"), "{netcat}: {kolkata:?}");
+        let default = shell(&format!("echo | {ask}"));
+        assert_eq!(default.len(), "2026-11-21 09:26:09\n".len(), "{netcat}: {default:?}");
+        assert!(shell(&format!("echo 'what time is it' | {ask}")).starts_with("? "), "{netcat}");
+    }
+}
+
+#[test]
+fn an_empty_datagram_is_a_question_too() {
+    if !netns::enter() || !is_installed("socat") {
+        return;
+    }
+    let _belfryd = Belfryd::start(DEFAULTS);
+    let told = shell("printf '' | socat -t1 - UDP:127.0.0.1:8080,shut-null");
+    assert_eq!(told.len(), "2026-11-21 09:26:09".len(), "{told:?}");
+}
+
+#[test]
+fn two_people_talk_whatever_netcat_each_of_them_has() {
+    if !netns::enter() {
+        return;
+    }
+    let _belfryd = Belfryd::start(DEFAULTS);
+    let netcats = ["nc.openbsd -u", "ncat -u", "socat - UDP"];
+    let there: Vec<_> = netcats.into_iter().filter(|netcat| is_installed(program(netcat))).collect();
+    for (round, anna_has) in there.iter().enumerate() {
+        for bob_has in &there {
+            let (mut anna, mut bob) = (Person::at(&at(anna_has, 9999)), Person::at(&at(bob_has, 9999)));
+            anna.types("/nick anna");
+            anna.reads("You are anna now.");
+            bob.types("/nick bob");
+            bob.reads("You are bob now.");
+            anna.reads("is now bob");
+            anna.types("hello bob");
+            bob.reads("anna: hello bob");
+            anna.reads("anna: hello bob");
+            bob.types("/msg anna psst");
+            anna.reads("bob -> anna: psst");
+            bob.types("quit");
+            anna.reads("bob has left");
+            anna.types(&format!("quit {round}"));
+            anna.reads(&format!("quit {round}"));
+            anna.types("quit");
+            anna.reads("Say anything to return.");
+        }
+    }
+}
+
+fn python(script: &str, arguments: &str) -> Command {
+    let mut command = Command::new("python3");
+    command.arg(format!("{}/tests/clients/{script}", env!("CARGO_MANIFEST_DIR"))).args(arguments.split(' '));
+    command
+}
+
+#[test]
+fn chat_programs_of_tutorials_talk_to_each_other_and_to_people() {
+    if !netns::enter() || !is_installed("python3") || !is_installed("nc.openbsd") {
+        return;
+    }
+    let _belfryd = Belfryd::start(DEFAULTS);
+    let mut person = Person::at("nc.openbsd -u 127.0.0.1 9999");
+    person.types("");
+    person.reads("/history shows them.");
+    let mut listener = python("listener.py", "127.0.0.1 9999 3").stdout(Stdio::piped()).spawn().unwrap();
+    person.reads(": register");
+    let chatter = python("chatter.py", "127.0.0.1 9999 hello 0.3").output().unwrap();
+    person.reads("has left");
+    person.types("goodbye");
+    let mut heard = String::new();
+    std::io::Read::read_to_string(&mut listener.stdout.take().unwrap(), &mut heard).unwrap();
+    listener.wait().unwrap();
+    let texts: Vec<_> = heard.lines().map(|line| line.split_once(": ").unwrap().1).collect();
+    assert_eq!(texts, ["register", "hello", "goodbye"], "messages and nothing else, one a datagram");
+    let chatter = String::from_utf8(chatter.stdout).unwrap();
+    assert_eq!(chatter.lines().count(), 1, "its own text, and nothing unasked: {chatter:?}");
+}
+
+#[test]
+fn time_programs_of_tutorials_get_one_datagram_back() {
+    if !netns::enter() || !is_installed("python3") {
+        return;
+    }
+    let _belfryd = Belfryd::start(DEFAULTS);
+    let ask = |request: &str| {
+        let mut command = python("clock.py", "127.0.0.1 8080");
+        String::from_utf8(command.arg(request).output().unwrap().stdout).unwrap()
+    };
+    assert_eq!(ask("").trim_end().len(), "2026-11-21 09:26:09".len());
+    assert_eq!(ask("TZ=UTC %Z").trim_end(), "UTC");
+}
+
+#[test]
+fn at_a_terminal_it_says_what_listens_where_and_a_line_to_try() {
+    if !netns::enter() || !is_installed("script") {
+        return;
+    }
+    let mut child = Command::new("script")
+        .args(["-qfec", env!("CARGO_BIN_EXE_belfryd"), "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut screen = BufReader::new(child.stdout.take().unwrap());
+    let mut seen = String::new();
+    assert!(eventually(|| {
+        let _ = screen.read_line(&mut seen);
+        seen.contains("belfry discover")
+    }));
+    for line in ["time listens on 0.0.0.0:8080", "chat listens on 0.0.0.0:9999", "announce listens on 0.0.0.0:8001"] {
+        assert!(seen.contains(line), "{seen}");
+    }
+    let line_to_try = seen.lines().find_map(|line| line.trim().strip_prefix("the time:")).expect("a line to try");
+    if is_installed("nc.openbsd") {
+        assert!(!shell(&line_to_try.replace("nc -u", "nc.openbsd -u")).is_empty(), "{line_to_try}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
