@@ -1,1 +1,3 @@
 //! The daemon: every system call.
+
+pub mod zoneinfo;

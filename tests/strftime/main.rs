@@ -4,6 +4,11 @@
 //! directions: an example that no longer differs fails too.
 
 #![expect(unsafe_code, reason = "strftime, localtime_r and tzset are C")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test, though most of it is outside of the test function"
+)]
 
 mod date;
 mod differences;

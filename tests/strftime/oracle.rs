@@ -26,7 +26,7 @@ pub(crate) fn enter(name: &str) -> Zone {
         names: vec![name.to_owned()],
         bytes: bytes.into_boxed_slice(),
     });
-    let ours = Zones::new(TimeZone::UTC, files).find(name).unwrap_or_else(|| panic!("no zone {name}"));
+    let ours = Zones::new(files).find(name).unwrap_or_else(|| panic!("no zone {name}"));
     // SAFETY: this is the only thread that reads or writes the environment.
     unsafe {
         std::env::set_var("TZ", name);

@@ -190,7 +190,7 @@ impl Conversion {
         Ok(())
     }
 
-    /// The width is a number of digits: `%3N` is milliseconds, rounded down.
+    /// The width is a number of digits: `%3N` is milliseconds, rounded down. `%-N` is as many digits as the clock has.
     fn fraction(&self, moment: &Moment<'_>, out: &mut Text) -> Result<(), Full> {
         let width = self.width.filter(|&width| width > 0).unwrap_or(9);
         let mut digits = [b'0'; 9];
@@ -203,6 +203,8 @@ impl Conversion {
         let significant = shown.iter().rposition(|&digit| digit != b'0').map_or(1, |last| last + 1);
         out.push(&shown[..significant])?;
         match self.padding {
+            // Linux counts nanoseconds.
+            Some(Padding::Nothing) if self.width.is_none() => out.repeat(b'0', width - significant),
             Some(Padding::Nothing) => Ok(()),
             Some(Padding::Spaces) => out.repeat(b' ', width - significant),
             Some(Padding::Zeros) | None => out.repeat(b'0', width - significant),
