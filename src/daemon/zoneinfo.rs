@@ -200,6 +200,14 @@ mod tests {
     }
 
     #[test]
+    fn files_with_the_same_content_become_one_file_with_all_their_names() {
+        let found = [("B", "x"), ("A", "y"), ("C", "x")];
+        let files = merge(found.map(|(name, bytes)| (bytes.as_bytes().into(), name.to_owned())).into());
+        let shown: Vec<_> = files.iter().map(|file| (&*file.bytes, file.names.join(" "))).collect();
+        assert_eq!(shown, [(b"x".as_slice(), "B C".to_owned()), (b"y", "A".to_owned())]);
+    }
+
+    #[test]
     fn a_host_without_zone_files_keeps_utc() {
         let nowhere = PathBuf::from("/nowhere");
         let mut zones = Source { directory: nowhere.clone(), localtime: nowhere, tz: None }.read();

@@ -1,6 +1,6 @@
 //! Where we differ from the C library, and why.
 
-use crate::oracle::{Moment, Zone};
+use crate::oracle::{self, Moment, Zone};
 use jiff::Timestamp;
 
 /// What is compared.
@@ -34,6 +34,9 @@ fn has(format: &str, ends: &[&str]) -> bool {
         ends.iter().any(|end| rest.starts_with(end))
     })
 }
+
+/// For what the comparison treats apart, or never meets.
+const NEVER: fn(&Case<'_>) -> bool = |_| false;
 
 /// All of them.
 pub(crate) const DIFFERENCES: &[Difference] = &[
@@ -89,5 +92,62 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
             let ours = case.zone.ours.to_offset(Timestamp::from_second(case.second).unwrap()).seconds();
             case.zone.name.contains(',') && case.second < 0 && i64::from(ours) != case.libc.offset()
         },
+    },
+    Difference {
+        name: "a POSIX string that names summer time and gives no rules",
+        why: "glibc takes the history of New York from the file posixrules, and its name too after 2037; we take the \
+              rules of today, as glibc does where that file is missing",
+        format: "%H %Z",
+        zone: "XYZ5ABC",
+        second: 637_934_400,
+        libc: Some("07 XYZ"),
+        ours: Some("08 ABC"),
+        covers: |case| {
+            let wall = Timestamp::from_second(case.second).unwrap();
+            let ours = case.zone.ours.to_offset_info(wall);
+            let differ = i64::from(ours.offset().seconds()) != case.libc.offset()
+                || oracle::strftime("%Z", case.libc).as_deref() != Some(ours.abbreviation());
+            case.zone.is_posix() && !case.zone.name.contains(',') && differ
+        },
+    },
+    Difference {
+        name: "an unknown conversion",
+        why: "glibc copies it; an error line tells a typing mistake from text, and never looks like a format to another server",
+        format: "%H %J",
+        zone: "UTC",
+        second: 0,
+        libc: Some("00 %J"),
+        ours: None,
+        covers: NEVER,
+    },
+    Difference {
+        name: "a modifier where it means nothing",
+        why: "glibc copies it, as any unknown conversion",
+        format: "%EH",
+        zone: "UTC",
+        second: 0,
+        libc: Some("%EH"),
+        ours: None,
+        covers: NEVER,
+    },
+    Difference {
+        name: "a % at the end",
+        why: "glibc copies it, as any unknown conversion; %% says the same on purpose",
+        format: "%H%",
+        zone: "UTC",
+        second: 0,
+        libc: Some("00%"),
+        ours: None,
+        covers: NEVER,
+    },
+    Difference {
+        name: "control characters",
+        why: "an answer is shown on terminals, and whoever forges a request chooses its text: all but newline and tab become ?",
+        format: "\x1b[31m%H",
+        zone: "UTC",
+        second: 0,
+        libc: Some("\x1b[31m00"),
+        ours: Some("?[31m00"),
+        covers: NEVER,
     },
 ];

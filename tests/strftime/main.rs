@@ -16,7 +16,7 @@ mod moments;
 mod oracle;
 
 use belfry::core::{Seed, SplitMix};
-use belfry::services::time::{Format, Moment, Text};
+use belfry::services::time::{Format, Moment, Text, Zones};
 use differences::{Case, DIFFERENCES};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -47,6 +47,7 @@ const ZONES: &[&str] = &[
     "<-03>3<-02>,J60/0,300/25",
     "CST6CDT",
     "ABC-1:23:45",
+    "XYZ5ABC",
 ];
 
 /// Every byte that may stand behind a `%` and is not a flag, a digit or a modifier.
@@ -206,6 +207,15 @@ fn the_listed_differences_differ_as_listed() {
     }
 }
 
+/// The difference that is not one of formats: a mistyped zone must not look like a right answer.
+fn a_zone_that_nobody_knows_is_utc_to_the_c_library_and_unknown_to_us() {
+    for name in ["Mars/Olympus", "CEST", "Europe/Pariss", "../../etc/passwd"] {
+        oracle::set_zone(name);
+        assert_eq!(oracle::break_down(1_790_000_603).offset(), 0, "{name}");
+        assert!(!Zones::utc_only().is_known(name), "{name}");
+    }
+}
+
 /// One function, because the zone of the C library is the process's.
 #[test]
 fn formats_mean_what_they_mean_in_the_c_library_and_in_date() {
@@ -214,5 +224,6 @@ fn formats_mean_what_they_mean_in_the_c_library_and_in_date() {
     every_change_of_every_zone();
     random_formats_at_random_moments();
     the_listed_differences_differ_as_listed();
+    a_zone_that_nobody_knows_is_utc_to_the_c_library_and_unknown_to_us();
     date::extensions_mean_what_they_mean_in_date();
 }

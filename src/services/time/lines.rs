@@ -97,7 +97,7 @@ fn try_help(clock: ClockState, out: &mut Text) -> Result<(), Full> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::limits::TIME_ANSWER_BASE;
+    use crate::core::limits::{TIME_ANSWER_BASE, TIME_REQUEST_MAX};
     use crate::services::time::Format;
     use std::time::Duration;
 
@@ -134,6 +134,7 @@ mod tests {
             assert_eq!(line(wrong), expected);
             assert!(expected.len() < ERROR_LINE_MAX, "{expected}");
         }
+        assert!(line(Wrong::TooLong).contains(&TIME_REQUEST_MAX.to_string()));
     }
 
     #[test]
