@@ -22,6 +22,8 @@ pub(crate) struct Difference {
     pub(crate) libc: Option<&'static str>,
     /// `None` for an error line.
     pub(crate) ours: Option<&'static str>,
+    /// A file that has to be there for the C library to differ.
+    pub(crate) needs: Option<&'static str>,
     /// Whether it may explain what is shown.
     pub(crate) covers: fn(&Case<'_>) -> bool,
 }
@@ -48,6 +50,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         second: 0,
         libc: Some("%3N"),
         ours: Some("000"),
+        needs: None,
         covers: |case| has(case.format, &["N"]),
     },
     Difference {
@@ -58,6 +61,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         second: 0,
         libc: Some("%q"),
         ours: Some("1"),
+        needs: None,
         covers: |case| has(case.format, &["q"]),
     },
     Difference {
@@ -68,6 +72,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         second: 0,
         libc: Some("%:z"),
         ours: Some("+00:00"),
+        needs: None,
         covers: |case| has(case.format, &[":z", "::z", ":::z"]),
     },
     Difference {
@@ -78,6 +83,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         second: -1_855_958_961,
         libc: Some("-1855959522"),
         ours: Some("-1855958961"),
+        needs: None,
         covers: |case| has(case.format, &["s"]) && case.libc.mktime != case.second,
     },
     Difference {
@@ -88,6 +94,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         second: -86_400 * 180,
         libc: Some("01 CET"),
         ours: Some("02 CEST"),
+        needs: None,
         covers: |case| {
             let ours = case.zone.ours.to_offset(Timestamp::from_second(case.second).unwrap()).seconds();
             case.zone.name.contains(',') && case.second < 0 && i64::from(ours) != case.libc.offset()
@@ -102,6 +109,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         second: 637_934_400,
         libc: Some("07 XYZ"),
         ours: Some("08 ABC"),
+        needs: Some("/usr/share/zoneinfo/posixrules"),
         covers: |case| {
             let wall = Timestamp::from_second(case.second).unwrap();
             let ours = case.zone.ours.to_offset_info(wall);
@@ -118,6 +126,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         second: 0,
         libc: Some("00 %J"),
         ours: None,
+        needs: None,
         covers: NEVER,
     },
     Difference {
@@ -128,6 +137,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         second: 0,
         libc: Some("%EH"),
         ours: None,
+        needs: None,
         covers: NEVER,
     },
     Difference {
@@ -138,6 +148,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         second: 0,
         libc: Some("00%"),
         ours: None,
+        needs: None,
         covers: NEVER,
     },
     Difference {
@@ -148,6 +159,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         second: 0,
         libc: Some("\x1b[31m00"),
         ours: Some("?[31m00"),
+        needs: None,
         covers: NEVER,
     },
 ];

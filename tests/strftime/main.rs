@@ -195,6 +195,10 @@ fn random_format(chance: &mut SplitMix) -> String {
 
 fn the_listed_differences_differ_as_listed() {
     for listed in DIFFERENCES {
+        if let Some(missing) = listed.needs.filter(|file| !std::path::Path::new(file).exists()) {
+            println!("not compared, for there is no {missing}: {}", listed.name);
+            continue;
+        }
         let zone = oracle::enter(listed.zone);
         // mktime begins its search where its last one ended.
         oracle::break_down(listed.second - 86_400);
