@@ -5,6 +5,9 @@ use jiff::tz::TimeZone;
 use nix::libc;
 use std::ffi::CString;
 use std::mem::MaybeUninit;
+use std::path::Path;
+
+const DIRECTORY: &str = "/usr/share/zoneinfo";
 
 unsafe extern "C" {
     // Not in the libc crate for Linux.
@@ -17,22 +20,34 @@ pub(crate) struct Zone {
     pub(crate) ours: TimeZone,
 }
 
+impl Zone {
+    /// Whether it is a POSIX string and not a name.
+    pub(crate) fn is_posix(&self) -> bool {
+        !Path::new(DIRECTORY).join(&self.name).exists()
+    }
+}
+
 /// Makes `name` the zone of this process and finds the same for us.
 ///
 /// The environment and the C library's zone are the process's, so there is one test function in this binary.
 pub(crate) fn enter(name: &str) -> Zone {
-    let file = std::fs::read(std::path::Path::new("/usr/share/zoneinfo").join(name));
+    let file = std::fs::read(Path::new(DIRECTORY).join(name));
     let files = file.into_iter().map(|bytes| belfry::services::time::ZoneFile {
         names: vec![name.to_owned()],
         bytes: bytes.into_boxed_slice(),
     });
-    let ours = Zones::new(TimeZone::UTC, files).find(name).unwrap_or_else(|| panic!("no zone {name}"));
+    let ours = Zones::new(files).find(name).unwrap_or_else(|| panic!("no zone {name}"));
+    set_zone(name);
+    Zone { name: name.to_owned(), ours }
+}
+
+/// Makes this the zone of this process, whether it is one or not.
+pub(crate) fn set_zone(tz: &str) {
     // SAFETY: this is the only thread that reads or writes the environment.
     unsafe {
-        std::env::set_var("TZ", name);
+        std::env::set_var("TZ", tz);
         tzset();
     }
-    Zone { name: name.to_owned(), ours }
 }
 
 /// What the C library makes of a second.

@@ -8,7 +8,6 @@ use super::text::{Full, Text};
 use super::zones::Zones;
 use crate::core::limits::ERROR_LINE_MAX;
 use crate::core::{ClockState, Refusal};
-use std::time::Duration;
 
 /// Why a request gets an error line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,8 +97,9 @@ fn try_help(clock: ClockState, out: &mut Text) -> Result<(), Full> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::limits::TIME_ANSWER_BASE;
+    use crate::core::limits::{TIME_ANSWER_BASE, TIME_REQUEST_MAX};
     use crate::services::time::Format;
+    use std::time::Duration;
 
     fn line(wrong: Wrong<'_>) -> String {
         let mut out = Text::new(0);
@@ -134,6 +134,7 @@ mod tests {
             assert_eq!(line(wrong), expected);
             assert!(expected.len() < ERROR_LINE_MAX, "{expected}");
         }
+        assert!(line(Wrong::TooLong).contains(&TIME_REQUEST_MAX.to_string()));
     }
 
     #[test]
@@ -141,7 +142,7 @@ mod tests {
         let told = |name: &str| {
             let file = crate::services::time::ZoneFile { names: vec![name.to_owned()], bytes: Box::default() };
             let mut out = Text::new(0);
-            Wrong::UnknownZone("tokyo").write(&Zones::new(jiff::tz::TimeZone::UTC, [file]), &mut out);
+            Wrong::UnknownZone("tokyo").write(&Zones::new([file]), &mut out);
             String::from_utf8(out.as_bytes().to_vec()).unwrap()
         };
         assert_eq!(told("Asia/Tokyo"), "? unknown zone; try TZ=Asia/Tokyo");

@@ -22,6 +22,8 @@ mod format;
 mod lines;
 mod moment;
 mod request;
+#[cfg(test)]
+mod tests;
 mod text;
 mod zones;
 

@@ -38,9 +38,9 @@ pub struct Zones {
 }
 
 impl Zones {
-    /// The zones of these files, and the host's own. When two files claim a name, the first has it.
-    pub fn new(local: TimeZone, files: impl IntoIterator<Item = ZoneFile>) -> Self {
-        let mut zones = Self { local, rules: Vec::new(), names: Vec::new() };
+    /// The zones of these files, on a host that keeps UTC. When two files claim a name, the first has it.
+    pub fn new(files: impl IntoIterator<Item = ZoneFile>) -> Self {
+        let mut zones = Self { local: TimeZone::UTC, rules: Vec::new(), names: Vec::new() };
         for file in files {
             let place = zones.rules.len();
             zones.names.extend(file.names.into_iter().map(|name| (name.into_boxed_str(), place)));
@@ -53,7 +53,12 @@ impl Zones {
 
     /// No names but UTC and POSIX strings, on a host that keeps UTC.
     pub fn utc_only() -> Self {
-        Self::new(TimeZone::UTC, [])
+        Self::new([])
+    }
+
+    /// Makes this the host's own zone.
+    pub fn set_local(&mut self, local: TimeZone) {
+        self.local = local;
     }
 
     /// The host's own zone.
@@ -97,7 +102,10 @@ impl Zones {
 
     /// The full name of a zone that ends in this word: `Tokyo` is in `Asia/Tokyo`.
     pub fn suggest(&self, word: &str) -> Option<&str> {
-        let is_meant = |name: &str| name.rsplit_once('/').is_some_and(|(_, city)| compare(city, word).is_eq());
+        let is_meant = |name: &str| {
+            let (path, city) = name.as_bytes().split_at(name.len().saturating_sub(word.len()));
+            path.ends_with(b"/") && city.eq_ignore_ascii_case(word.as_bytes())
+        };
         self.names.iter().map(|(name, _)| &**name).find(|name| is_meant(name))
     }
 
@@ -165,7 +173,7 @@ mod tests {
             bad,
             zone_file(0, "ZZZ", &["asia/kolkata"]),
         ];
-        Zones::new(TimeZone::UTC, files)
+        Zones::new(files)
     }
 
     #[test]
@@ -227,7 +235,9 @@ mod tests {
     #[test]
     fn a_city_alone_suggests_its_zone() {
         assert_eq!(zones().suggest("CALCUTTA"), Some("Asia/Calcutta"));
-        assert_eq!(zones().suggest("Asia"), None);
+        for word in ["Asia", "cutta", "Asia/Calcutta", "/Calcutta", "", "\u{e9}"] {
+            assert_eq!(zones().suggest(word), None, "{word}");
+        }
         assert_eq!(Zones::utc_only().suggest("Tokyo"), None);
     }
 }

@@ -154,7 +154,7 @@ const fn kind(letter: u8) -> Option<(Kind, Takes)> {
         b'W' => (N(Number::WeekFromMonday, 2), Takes::O),
         b'z' => (Kind::Offset, Takes::Both),
         b'N' => (Kind::Fraction, Takes::O),
-        b'q' => (Kind::Quarter, Takes::Both),
+        b'q' => (Kind::Quarter, Takes::E),
         _ => return None,
     })
 }
@@ -195,7 +195,7 @@ impl<'f> FormatError<'f> {
 /// The letters that refuse a modifier.
 const MODIFIED: &[&str] = &[
     "%%", "%a", "%A", "%b", "%B", "%c", "%d", "%D", "%e", "%F", "%g", "%G", "%h", "%H", "%I", "%j", "%k", "%l", "%m",
-    "%M", "%N", "%S", "%U", "%V", "%w", "%W", "%x", "%X", "%Y",
+    "%M", "%N", "%q", "%S", "%U", "%V", "%w", "%W", "%x", "%X", "%Y",
 ];
 
 /// A conversion and what stands behind it.
@@ -233,7 +233,7 @@ pub(super) fn next(text: &str) -> Result<Next<'_>, FormatError<'_>> {
     let colons = bytes[at..].iter().take_while(|&&byte| byte == b':').count();
     let known = match (colons, bytes.get(at + colons)) {
         (0, Some(&letter)) => kind(letter).filter(|(_, takes)| takes.accepts(modifier)).map(|(kind, _)| kind),
-        (1..=3, Some(b'z')) => Some(Kind::ColonOffset(colons)),
+        (1..=3, Some(b'z')) if modifier != Some(b'O') => Some(Kind::ColonOffset(colons)),
         _ => None,
     };
     match known {
@@ -270,6 +270,7 @@ mod tests {
             ("%+", "+", Some("%c")),
             ("%:H", ":", Some("%:z")),
             ("%::::z", ":", Some("%:z")),
+            ("%O:z", "O:", Some("%:z")),
         ];
         for (text, spec, suggestion) in table {
             let error = next(text).map(|_| ()).expect_err(text);

@@ -8,6 +8,8 @@ use super::conversion::{Conversion, Kind, Number, Padding, Word};
 use super::{Format, Item, week};
 use crate::services::time::moment::Moment;
 use crate::services::time::text::{Full, Text};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
@@ -33,6 +35,13 @@ impl Format<'_> {
             Item::Literal(text) => literal(text, out),
             Item::Conversion(conversion) => conversion.render(moment, out),
         })
+    }
+
+    /// Whether what it shows fits so many bytes at its longest: on a Wednesday in September, in a zone without a name.
+    pub fn fits(&self, limit: usize) -> bool {
+        let wall = Timestamp::constant(1_790_852_182, 0);
+        let zone = TimeZone::posix("<-1234>12:34").expect("a good POSIX string");
+        self.render(&Moment::new(wall, &zone), &mut Text::new(limit)).is_ok()
     }
 }
 
@@ -190,7 +199,7 @@ impl Conversion {
         Ok(())
     }
 
-    /// The width is a number of digits: `%3N` is milliseconds, rounded down.
+    /// The width is a number of digits: `%3N` is milliseconds, rounded down. `%-N` is as many digits as the clock has.
     fn fraction(&self, moment: &Moment<'_>, out: &mut Text) -> Result<(), Full> {
         let width = self.width.filter(|&width| width > 0).unwrap_or(9);
         let mut digits = [b'0'; 9];
@@ -203,6 +212,8 @@ impl Conversion {
         let significant = shown.iter().rposition(|&digit| digit != b'0').map_or(1, |last| last + 1);
         out.push(&shown[..significant])?;
         match self.padding {
+            // Linux counts nanoseconds.
+            Some(Padding::Nothing) if self.width.is_none() => out.repeat(b'0', width - significant),
             Some(Padding::Nothing) => Ok(()),
             Some(Padding::Spaces) => out.repeat(b' ', width - significant),
             Some(Padding::Zeros) | None => out.repeat(b'0', width - significant),
@@ -292,8 +303,6 @@ impl Decimal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::tz::TimeZone;
-
     fn shown(format: &str) -> String {
         let wall = "2026-09-21T14:03:27.120000009Z".parse().unwrap();
         let zone = TimeZone::posix("IST-5:30").unwrap();
@@ -330,6 +339,13 @@ mod tests {
             let mut out = Text::new(usize::MAX);
             assert_eq!(Format::parse(format).unwrap().render(&moment, &mut out), Err(Full), "{format}");
         }
+    }
+
+    #[test]
+    fn a_format_fits_when_it_does_so_on_a_wednesday_in_september() {
+        let longest = "Wednesday 30 September 2026 -1234";
+        let format = Format::parse("%A %d %B %Y %Z").unwrap();
+        assert!(format.fits(longest.len()) && !format.fits(longest.len() - 1));
     }
 
     #[test]
