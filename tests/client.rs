@@ -287,6 +287,21 @@ fn tail_says_once_that_nobody_listens_and_joins_the_hub_when_it_comes() {
     assert_eq!(server.got(), ["^hb^", "/nick", "quit"]);
 }
 
+#[test]
+fn tail_joins_anew_a_hub_that_went_away_and_came_back() {
+    let first = Server::start(lively);
+    let addr = first.addr;
+    let mut tail = Tail::start(addr);
+    let joined = [(); 5].map(|()| tail.line());
+    assert_eq!(first.got(), ["^hb^", "/nick"]);
+    assert_eq!(tail.complaint(), format!("belfry: nobody listens on {addr}/udp; still trying\n"));
+    let second = Server::on(UdpSocket::bind(addr).unwrap(), lively);
+    assert_eq!([(); 5].map(|()| tail.line()), joined);
+    tail.signal(nix::sys::signal::SIGTERM);
+    assert_eq!(tail.end(), (format!("belfry: {addr}/udp answers\n"), 0));
+    assert_eq!(second.got(), ["^hb^", "/nick", "quit"]);
+}
+
 /// A socket in the group on the loopback interface.
 fn group() -> UdpSocket {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
