@@ -1,7 +1,7 @@
 //! What `belfry` does: ask for the time, say something, listen, look around.
 //!
-//! Each command is a file with one function; they share [`Server`](server::Server), which says who is asked, and
-//! [`Link`](link::Link), which asks. The client keeps nothing between two calls and needs no configuration.
+//! Each command is a file with one function; they share `Server`, which says who is asked, and `Link`, which asks. The
+//! client keeps nothing between two calls and needs no configuration.
 //!
 //! What servers send is text of strangers: it is shown with its control characters escaped.
 
