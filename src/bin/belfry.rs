@@ -1,3 +1,7 @@
-//! `belfry`: the client.
+//! `belfry`: ask a Belfry server for the time, talk in its room, find it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    belfry::client::main()
+}

@@ -1,1 +1,229 @@
-//! The client.
+//! What `belfry` does: ask for the time, say something, listen, look around.
+//!
+//! Each command is a file with one function; they share `Server`, which says who is asked, and `Link`, which asks. The
+//! client keeps nothing between two calls and needs no configuration.
+//!
+//! What servers send is text of strangers: it is shown with its control characters escaped.
+
+mod discover;
+mod interfaces;
+mod link;
+mod say;
+mod server;
+mod tail;
+mod time;
+
+use crate::core::escape::one_line;
+use clap::{Args, Parser, Subcommand};
+use server::Server;
+use std::fmt;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// The longest `--timeout`: a day, so that no deadline overflows.
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Ask a Belfry server for the time, talk in its room, find it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "belfry",
+    version,
+    max_term_width = 100,
+    after_help = "Exit status: 0 done, 1 failed or refused, 2 no answer, 64 bad usage."
+)]
+struct Cli {
+    #[command(flatten)]
+    who: Who,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Who is asked, and for how long.
+#[derive(Debug, Args)]
+struct Who {
+    /// The server [default: 127.0.0.1, each service at its usual port]
+    #[arg(long, global = true, value_name = "HOST[:PORT]")]
+    server: Option<Server>,
+    /// How long to wait for an answer, as 500ms or 2s
+    #[arg(long, global = true, value_name = "DURATION", default_value = "2s", value_parser = parse_timeout)]
+    timeout: Duration,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the time, in any strftime format
+    #[command(after_help = "Examples:\n  belfry time\n  belfry time %A %H:%M\n  belfry time TZ=Asia/Tokyo %H:%M")]
+    Time {
+        /// The format; the server's own when there is none. Several words are one format
+        format: Vec<String>,
+    },
+    /// Say something in the room
+    #[command(after_help = "Examples:\n  belfry say lunch is ready\n  make 2>&1 | belfry say -")]
+    Say {
+        /// What to say, word for word; "-" says each line of standard input
+        #[arg(required = true)]
+        text: Vec<String>,
+    },
+    /// Print what is said in the room, until interrupted
+    Tail,
+    /// List the servers of this network
+    Discover(discover::Options),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(message) => {
+            // Help and version come this way too, and go to standard output.
+            let _ = message.print();
+            return if message.use_stderr() { Failure::USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            complain(&failure);
+            failure.status().into()
+        }
+    }
+}
+
+fn run(Cli { who, command }: &Cli) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match command {
+        Command::Time { format } => time::time(who, &format.join(" "), &mut stdout),
+        Command::Say { text } if text == &["-"] => say::say_lines(who, io::stdin().lock()),
+        Command::Say { text } => say::say(who, &text.join(" ")),
+        Command::Tail => tail::tail(who, &mut stdout),
+        Command::Discover(options) => discover::discover(who, options, &mut stdout),
+    }
+}
+
+/// Says something on standard error; where that is closed there is nobody to tell.
+fn complain(message: &impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "belfry: {message}");
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+enum Failure {
+    /// It cannot be asked that way.
+    Usage(String),
+    /// It was tried, and this is what went wrong.
+    Failed(String),
+    /// The server said no, in these words.
+    Refused(String),
+    /// A host answered that the port is closed.
+    NobodyListens(SocketAddr),
+    /// Silence.
+    NoAnswer { addr: SocketAddr, timeout: Duration },
+    /// Silence from everybody, and what may be the reason.
+    NobodyThere(String),
+}
+
+impl Failure {
+    /// Bad usage (`EX_USAGE` of sysexits.h).
+    const USAGE: u8 = 64;
+
+    fn status(&self) -> u8 {
+        match self {
+            Self::Usage(_) => Self::USAGE,
+            Self::Failed(_) | Self::Refused(_) | Self::NobodyListens(_) => 1,
+            Self::NoAnswer { .. } | Self::NobodyThere(_) => 2,
+        }
+    }
+
+    /// An operation of ours that failed.
+    fn to(what: &str) -> impl Fn(io::Error) -> Self {
+        move |error| Self::Failed(format!("cannot {what}: {error}"))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(why) | Self::Failed(why) | Self::NobodyThere(why) => f.write_str(why),
+            Self::Refused(line) => f.write_str(line),
+            Self::NobodyListens(addr) => write!(f, "nobody listens on {addr}/udp"),
+            Self::NoAnswer { addr, timeout } => {
+                write!(f, "no answer from {addr}/udp within {}", humantime::format_duration(*timeout))
+            }
+        }
+    }
+}
+
+/// What a server sent, fit for a terminal: its lines, each cleaned, with `between` between them.
+fn shown(payload: &[u8], between: &str) -> String {
+    let text = String::from_utf8_lossy(payload);
+    let text = text.trim_end_matches(['\0', '\r', '\n']);
+    let lines = text.split('\n').map(|line| one_line(format_args!("{}", line.trim_end_matches('\r')), usize::MAX));
+    lines.collect::<Vec<_>>().join(between)
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if timeout.is_zero() || timeout > TIMEOUT_MAX {
+        return Err("more than 0s and at most 1day".to_owned());
+    }
+    Ok(timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_lines_are_read_as_people_type_them() {
+        let cases: [(&[&str], &str); 9] = [
+            (&["time"], "Time { format: [] }"),
+            (&["time", "%H:%M"], r#"Time { format: ["%H:%M"] }"#),
+            (&["time", "TZ=Asia/Tokyo", "%H:%M", "--timeout", "5s"], r#"Time { format: ["TZ=Asia/Tokyo", "%H:%M"] }"#),
+            (&["--server", "belfry.lan", "say", "hello", "all"], r#"Say { text: ["hello", "all"] }"#),
+            (&["say", "-"], r#"Say { text: ["-"] }"#),
+            (&["say", "--", "--server"], r#"Say { text: ["--server"] }"#),
+            (&["tail", "--server", "[::1]:9"], "Tail"),
+            (&["discover"], "Discover(Options { interface: None, port: 8001 })"),
+            (&["discover", "--interface", "lo"], r#"Discover(Options { interface: Some("lo"), port: 8001 })"#),
+        ];
+        for (words, command) in cases {
+            let cli = Cli::try_parse_from([&["belfry"], words].concat()).unwrap();
+            assert_eq!(format!("{:?}", cli.command), command, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn command_lines_that_make_no_sense_are_refused() {
+        let cases: [&[&str]; 9] = [
+            &[],
+            &["tell"],
+            &["say"],
+            &["tail", "lobby"],
+            &["time", "--server", "a:b"],
+            &["time", "--timeout", "0s"],
+            &["time", "--timeout", "2"],
+            &["time", "--timeout", "25h"],
+            &["discover", "--port", "0"],
+        ];
+        for words in cases {
+            let error = Cli::try_parse_from([&["belfry"], words].concat()).unwrap_err();
+            assert!(error.use_stderr(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_sends_is_cleaned_line_by_line_before_it_is_shown() {
+        let cases: [(&[u8], &str); 5] = [
+            (b"mira: hello\tall", "mira: hello\tall"),
+            (b"mira: hello\r\n", "mira: hello"),
+            (b"a: one\n\ttwo\r\nb: three\0", "a: one|\ttwo|b: three"),
+            (b"\x1b]0;title\x07", r"\u{1b}]0;title\u{7}"),
+            (b"caf\xe9", "caf\u{fffd}"),
+        ];
+        for (payload, text) in cases {
+            assert_eq!(shown(payload, "|"), text);
+        }
+    }
+}

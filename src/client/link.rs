@@ -1,0 +1,125 @@
+//! A connected UDP socket: what comes from elsewhere does not arrive, and a closed port is noticed at once.
+
+use super::{Failure, Who};
+use crate::clock::Clock;
+use crate::core::Instant;
+use crate::core::limits::RECEIVE_MAX;
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+/// How often a question is sent before silence counts as no answer: datagrams get lost.
+const ATTEMPTS: u32 = 3;
+
+/// A socket that speaks with one address.
+#[derive(Debug)]
+pub(super) struct Link {
+    socket: UdpSocket,
+    pub(super) addr: SocketAddr,
+    clock: Clock,
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Link {
+    /// A link to `addr`; nothing is sent yet.
+    pub(super) fn open(addr: SocketAddr) -> Result<Self, Failure> {
+        let ours = match addr {
+            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+        };
+        let socket = UdpSocket::bind(ours).and_then(|socket| socket.connect(addr).map(|()| socket));
+        let socket = socket.map_err(Failure::to(&format!("reach {addr}/udp")))?;
+        Ok(Self { socket, addr, clock: Clock::new() })
+    }
+
+    /// Does `work` with the first of the server's addresses where somebody listens: a name often has two, and a server
+    /// that listens at one of them is there all the same.
+    pub(super) fn with_first<T>(
+        who: &Who,
+        usual_port: u16,
+        mut work: impl FnMut(Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let addrs = who.server.clone().unwrap_or_default().resolve(usual_port)?;
+        let mut last = None;
+        for addr in addrs {
+            match Self::open(addr).and_then(&mut work) {
+                Err(failure @ (Failure::NobodyListens(_) | Failure::Failed(_))) => last = Some(failure),
+                done => return done,
+            }
+        }
+        Err(last.expect("a server that resolves has an address"))
+    }
+
+    /// The monotonic clock.
+    pub(super) fn now(&self) -> Instant {
+        self.clock.now().mono
+    }
+
+    /// Sends one datagram.
+    pub(super) fn send(&self, payload: &[u8]) -> Result<(), Failure> {
+        self.socket.send(payload).map(drop).map_err(|error| self.failure("send to", error))
+    }
+
+    /// The next datagram, or `None` when `until` comes first.
+    pub(super) fn receive(&self, until: Instant) -> Result<Option<Vec<u8>>, Failure> {
+        let wait = until.since(self.now());
+        if wait.is_zero() {
+            return Ok(None);
+        }
+        self.socket.set_read_timeout(Some(wait)).map_err(Failure::to("wait"))?;
+        self.receive_waiting()
+    }
+
+    /// The next datagram, if one waits.
+    pub(super) fn receive_now(&self) -> Result<Option<Vec<u8>>, Failure> {
+        self.socket.set_nonblocking(true).map_err(Failure::to("receive"))?;
+        self.receive_waiting()
+    }
+
+    fn receive_waiting(&self) -> Result<Option<Vec<u8>>, Failure> {
+        let mut buffer = vec![0; RECEIVE_MAX];
+        match self.socket.recv(&mut buffer) {
+            Ok(len) => {
+                buffer.truncate(len);
+                Ok(Some(buffer))
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => Ok(None),
+                _ => Err(self.failure("receive from", error)),
+            },
+        }
+    }
+
+    /// Sends `question`, again while nothing comes, until `answer` makes something of a datagram.
+    pub(super) fn ask<T>(
+        &self,
+        question: &[u8],
+        timeout: Duration,
+        mut answer: impl FnMut(&[u8]) -> Option<T>,
+    ) -> Result<T, Failure> {
+        let start = self.now();
+        for attempt in 1..=ATTEMPTS {
+            self.send(question)?;
+            let until = start + timeout * attempt / ATTEMPTS;
+            while self.now() < until {
+                if let Some(answer) = self.receive(until)?.and_then(|payload| answer(&payload)) {
+                    return Ok(answer);
+                }
+            }
+        }
+        Err(Failure::NoAnswer { addr: self.addr, timeout })
+    }
+
+    fn failure(&self, doing: &str, error: io::Error) -> Failure {
+        match error.kind() {
+            ErrorKind::ConnectionRefused => Failure::NobodyListens(self.addr),
+            _ => Failure::Failed(format!("cannot {doing} {}/udp: {error}", self.addr)),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Who is asked: `HOST`, `HOST:PORT`, `[V6]:PORT`, or a bare IPv6 address.
+
+use super::Failure;
+use std::fmt;
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::str::FromStr;
+
+/// A host by name or address; a port where it is not the usual one of the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Server {
+    host: String,
+    port: Option<u16>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { host: "127.0.0.1".to_owned(), port: None }
+    }
+}
+
+impl FromStr for Server {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (host, after) = rest.split_once(']').ok_or("the ] is missing")?;
+                if !is_v6(host) {
+                    return Err(format!("{host:?} is not an IPv6 address"));
+                }
+                match after.strip_prefix(':') {
+                    Some(port) => (host, Some(port)),
+                    None if after.is_empty() => (host, None),
+                    None => return Err(format!("expected :PORT behind the ], not {after:?}")),
+                }
+            }
+            None if is_v6(text) => (text, None),
+            None => match text.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (text, None),
+            },
+        };
+        if host.is_empty() || host.contains(char::is_whitespace) {
+            return Err("expected HOST, HOST:PORT, [IPV6]:PORT or IPV6".to_owned());
+        }
+        let port = port.map(parse_port).transpose()?;
+        Ok(Self { host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)
+    }
+}
+
+impl Server {
+    /// Its addresses, in the order of preference; there is at least one.
+    pub(super) fn resolve(&self, usual_port: u16) -> Result<Vec<SocketAddr>, Failure> {
+        let found = (self.host.as_str(), self.port.unwrap_or(usual_port)).to_socket_addrs();
+        let addrs: Vec<SocketAddr> = found.map_err(Failure::to(&format!("find {self}")))?.collect();
+        if addrs.is_empty() { Err(Failure::Failed(format!("cannot find {self}: no addresses"))) } else { Ok(addrs) }
+    }
+}
+
+/// With or without the interface behind it (`fe80::1%eth0`).
+fn is_v6(text: &str) -> bool {
+    text.split('%').next().is_some_and(|addr| addr.parse::<Ipv6Addr>().is_ok())
+}
+
+fn parse_port(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(port @ 1..) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(port),
+        _ => Err(format!("{text:?} is not a port from 1 to 65535")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_written_in_each_usual_way() {
+        let cases = [
+            ("127.0.0.1", "127.0.0.1", None),
+            ("127.0.0.1:8081", "127.0.0.1", Some(8081)),
+            ("belfry.lan", "belfry.lan", None),
+            ("belfry.lan:1", "belfry.lan", Some(1)),
+            ("::1", "::1", None),
+            ("[::1]", "::1", None),
+            ("[::1]:65535", "::1", Some(65535)),
+            ("fe80::1%eth0", "fe80::1%eth0", None),
+            ("[fe80::1%eth0]:9999", "fe80::1%eth0", Some(9999)),
+        ];
+        for (text, host, port) in cases {
+            assert_eq!(text.parse(), Ok(Server { host: host.to_owned(), port }), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_server_is_refused() {
+        let cases =
+            ["", ":80", "host:", "host:0", "host:+1", "host:65536", "[::1", "[::1]80", "[host]:80", "[]:80", "a b"];
+        for text in cases {
+            assert!(text.parse::<Server>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_port_that_is_given_stands_above_the_usual_one() {
+        let cases = [("127.0.0.1", "127.0.0.1:8080"), ("127.0.0.1:7", "127.0.0.1:7"), ("::1", "[::1]:8080")];
+        for (text, addr) in cases {
+            let server: Server = text.parse().unwrap();
+            assert_eq!(server.resolve(8080).unwrap(), [addr.parse().unwrap()]);
+        }
+    }
+}
