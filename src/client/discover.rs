@@ -7,8 +7,8 @@ use super::interfaces::interfaces;
 use super::{Failure, Who};
 use crate::clock::Clock;
 use crate::core::Interface;
-use crate::core::escape::one_line;
 use crate::core::limits::RECEIVE_MAX;
+use crate::services::announce::{Announcement, Verb, parse_announcement};
 use clap::Args;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -28,9 +28,6 @@ const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 /// When it is asked, after the start.
 const SCHEDULE: [Duration; 3] = [Duration::ZERO, Duration::from_millis(300), Duration::from_secs(1)];
-
-/// The longest name that is shown.
-const WORD_MAX: usize = 64;
 
 /// What `belfry discover` can be told.
 #[derive(Debug, Args)]
@@ -233,27 +230,16 @@ fn place(source: SocketAddr, interfaces: &[Interface]) -> String {
 }
 
 /// What a server says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Answer {
     host: Option<String>,
     services: Vec<(String, u16)>,
 }
 
 impl Answer {
-    /// Reads `Acknowlege belfry/1 host=NAME time=8080 …`: every key with a port is a service, the rest is ignored.
     fn parse(payload: &[u8]) -> Option<Self> {
-        let text = String::from_utf8_lossy(payload);
-        let mut words = text.split(|c: char| c.is_whitespace() || c == '\0').filter(|word| !word.is_empty());
-        words.next().filter(|&verb| verb == "Acknowlege")?;
-        let mut answer = Self::default();
-        for (key, value) in words.filter_map(|word| word.split_once('=')) {
-            match (key, value.parse()) {
-                ("host", _) => answer.host = Some(one_line(format_args!("{value}"), WORD_MAX)),
-                (_, Ok(port @ 1..)) => answer.services.push((one_line(format_args!("{key}"), WORD_MAX), port)),
-                _ => {}
-            }
-        }
-        Some(answer)
+        let Announcement { verb, host, services, .. } = parse_announcement(std::str::from_utf8(payload).ok()?)?;
+        (verb == Verb::Acknowlege).then_some(Self { host, services })
     }
 }
 
@@ -275,19 +261,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_read_as_far_as_it_is_understood() {
-        let cases: [(&[u8], &str); 6] = [
-            (b"Acknowlege belfry/1 host=tower time=8080 chat=9999", "tower            time 8080, chat 9999"),
-            (b"Acknowlege belfry/2 ntp=123 colour=red heartbeat=3s\n\0", "-                ntp 123"),
-            (b"Acknowlege", "-                -"),
+    fn an_answer_is_shown_as_far_as_it_is_understood_and_nothing_else_is_one() {
+        let cases: [(&[u8], &str); 4] = [
+            (b"Acknowlege belfry/1 host=tower time=8080 chat=9999\n", "tower            time 8080, chat 9999"),
+            (b"Acknowlege belfry/2 ntp=123 colour=red heartbeat=3s", "-                ntp 123"),
             (b"Acknowlege\0\0", "-                -"),
-            (b"Acknowlege host=\x1b[2J time=0 chat=70000", r"\u{1b}[2J        -"),
-            (b"Acknowlege \xff=1", "-                \u{fffd} 1"),
+            (b"Acknowlege belfry/1 host=\x1b[2J time=0", "-                -"),
         ];
         for (payload, shown) in cases {
             assert_eq!(Answer::parse(payload).unwrap().to_string(), shown);
         }
-        for payload in [&b"Notify"[..], b"", b"Announce host=tower", b"Acknowleged", b"\xff"] {
+        for payload in [&b"Notify"[..], b"", b"Announce belfry/1 host=tower", b"Goodbye", b"\xff"] {
             assert_eq!(Answer::parse(payload), None, "{payload:?}");
         }
     }

@@ -207,13 +207,16 @@ impl Checker {
         let enabled = or(raw.enabled, default.enabled).value;
         let listen_at = raw.listen.as_ref().and_then(|said| said.at.clone());
         let listen = self.listen(ServiceName::Announce, enabled, raw.listen, default.listen);
-        let (_, groups) = self.list("groups", raw.groups, default.groups);
+        // Groups that nobody asked for are not worth a complaint: without an IPv6 socket there is no IPv6 group.
+        let reachable = |group: &IpAddr| listen.iter().any(|listener| listener.value.is_ipv4() == group.is_ipv4());
+        let default_groups = default.groups.into_iter().filter(|group| !enabled || reachable(group)).collect();
+        let (_, groups) = self.list("groups", raw.groups, default_groups);
         let families = (enabled && !listen.is_empty()).then_some((listen.as_slice(), listen_at));
         self.groups(&groups, families);
         let patterns = default.interfaces.into_iter().map(super::setting::Glob).collect();
         let (at, interfaces) = self.list("interfaces", raw.interfaces, patterns);
-        if enabled && interfaces.iter().all(|pattern| pattern.value.0.starts_with('!')) {
-            self.fault(at, "interfaces chooses none", "expected a pattern without \"!\" first, such as \"*\"");
+        if enabled && interfaces.is_empty() {
+            self.fault(at, "interfaces chooses none", "expected a pattern, such as \"*\"");
         }
         Announce {
             enabled,

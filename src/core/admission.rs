@@ -74,8 +74,13 @@ impl Admission {
     /// Says whether `service` is to hear this datagram; takes a token of its source if so.
     pub fn admit(&mut self, service: ServiceName, now: Instant, datagram: &Datagram<'_>) -> Result<(), DropReason> {
         let source = datagram.path.remote;
+        // A question to everybody (broadcast) is the announcer's alone: a whole network must not answer one datagram.
+        if datagram.multicast && service != ServiceName::Announce {
+            return Err(DropReason::NotForUs);
+        }
         if source.port() < SERVICE_PORTS_END || self.own_ports.binary_search(&source.port()).is_ok() {
-            return Err(DropReason::SourcePort);
+            // Announcements, ours that come back and those of others, are what a group is for.
+            return Err(if datagram.multicast { DropReason::NotForUs } else { DropReason::SourcePort });
         }
         if is_nobody(source.ip()) {
             return Err(DropReason::SourceAddress);

@@ -1,13 +1,13 @@
 //! Text that strangers chose and a terminal or a log will show.
 
 /// Whether a character could move a terminal's cursor, change its state or reorder what it shows: C0 but tab and
-/// newline, DEL, C1, the line and paragraph separators, and the bidirectional embeddings, overrides and isolates
+/// newline, DEL, C1, the line and paragraph separators, and the bidirectional marks, embeddings, overrides and isolates
 /// (Unicode Standard Annex #9 §2).
 pub fn is_control(c: char) -> bool {
     match c {
         '\t' | '\n' => false,
         '\u{2028}' | '\u{2029}' => true,
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
         c => c.is_control(),
     }
 }

@@ -130,15 +130,18 @@ impl Counters {
         self.answered + self.accepted + self.refused.iter().sum::<u64>() + self.dropped.iter().sum::<u64>()
     }
 
-    /// Datagrams that were refused or dropped.
+    /// Datagrams that were refused or dropped, but for those that were not for us: a group carries those all day.
     pub fn turned_away(&self) -> u64 {
-        self.total() - self.answered - self.accepted
+        self.total() - self.answered - self.accepted - self.dropped(DropReason::NotForUs)
     }
 
-    /// What was refused or dropped since `earlier`, by name, without the zeros.
+    /// What was turned away since `earlier`, by name, without the zeros.
     pub fn turned_away_since(&self, earlier: &Self) -> Vec<(&'static str, u64)> {
         let refused = Refusal::ALL.iter().map(|&why| (why.name(), self.refused(why) - earlier.refused(why)));
-        let dropped = DropReason::ALL.iter().map(|&why| (why.name(), self.dropped(why) - earlier.dropped(why)));
+        let dropped = DropReason::ALL
+            .iter()
+            .filter(|&&why| why != DropReason::NotForUs)
+            .map(|&why| (why.name(), self.dropped(why) - earlier.dropped(why)));
         refused.chain(dropped).filter(|&(_, count)| count > 0).collect()
     }
 }
@@ -159,6 +162,10 @@ mod tests {
             assert_ne!(before, counters, "{verdict:?}");
             assert_eq!(counters.total(), counted as u64 + 1);
         }
-        assert_eq!(counters.turned_away_since(&Counters::default()).len(), verdicts.len() - 2);
+        assert_eq!(
+            counters.turned_away_since(&Counters::default()).len(),
+            verdicts.len() - 3,
+            "all but answered, accepted and not-for-us"
+        );
     }
 }

@@ -10,6 +10,7 @@ use super::listener::Listener;
 use super::run::Daemon;
 use super::{logging, zoneinfo};
 use crate::config::{Config, Known};
+use crate::core::limits::TIME_ANSWER_BASE;
 use crate::core::{ListenerId, Now};
 use crate::services::ServiceName;
 use crate::services::announce::Announcer;
@@ -32,8 +33,10 @@ pub(super) struct Found {
 
 /// Reads the configuration.
 pub(super) fn read(path: Option<&Path>) -> Result<Found, LoadError> {
-    let zones = zoneinfo::read();
-    let format = |text: &str| Format::parse(text).is_ok_and(|format| format.fills_in());
+    let zones = zoneinfo::Source::from_environment().read();
+    // An empty request is answered with it, and pays for no more than the base.
+    let format =
+        |text: &str| Format::parse(text).is_ok_and(|format| format.fills_in() && format.fits(TIME_ANSWER_BASE));
     let (config, origin) = config_file::load(path, &Known { zone: &|name| zones.is_known(name), format: &format })?;
     Ok(Found { config, origin, zones })
 }
@@ -51,7 +54,8 @@ impl Daemon {
     pub(super) fn reload(&mut self, now: &Now) {
         self.supervisor.reloading();
         if let Err(error) = self.try_reload(now) {
-            error!("the old configuration stays in force: {error}");
+            error.to_string().lines().for_each(|line| error!("{line}"));
+            error!("the old configuration stays in force");
         }
         let status = self.status();
         self.supervisor.ready(&status);
@@ -111,7 +115,7 @@ impl Daemon {
     fn serve(&mut self, now: &Now, zones: Zones) -> Result<(), Fatal> {
         for listener in self.listeners.iter_mut().filter(|listener| !listener.registered) {
             listener.register(self.poll.registry()).map_err(Fatal::system("watch a socket"))?;
-            info!(service = listener.service.name(); "{} listens on {}", listener.service, listener.addr);
+            info!("{} listens on {}", listener.service, listener.addr);
         }
         let config = &self.config;
         self.admission.reconfigure(config);

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test fails. Nothing waits so long when all is well.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Time and chat on ports of the kernel's choice, no announcer, no limits.
-pub const QUIET: &str = r#"
+pub(crate) const QUIET: &str = r#"
 [time]
 listen = ["127.0.0.1:0"]
 rate-limit = "off"
@@ -26,7 +26,7 @@ enabled = false
 "#;
 
 /// A running daemon.
-pub struct Belfryd {
+pub(crate) struct Belfryd {
     child: Child,
     folder: PathBuf,
     notifications: UnixDatagram,
@@ -34,12 +34,12 @@ pub struct Belfryd {
 
 impl Belfryd {
     /// Starts one with this configuration, and waits until it says that it is ready.
-    pub fn start(config: &str) -> Self {
+    pub(crate) fn start(config: &str) -> Self {
         Self::start_with(config, |_| {})
     }
 
     /// The same, with a chance to change the command.
-    pub fn start_with(config: &str, change: impl FnOnce(&mut Command)) -> Self {
+    pub(crate) fn start_with(config: &str, change: impl FnOnce(&mut Command)) -> Self {
         let folder = new_folder();
         std::fs::write(folder.join("belfry.toml"), config).unwrap();
         let notifications = UnixDatagram::bind(folder.join("notify")).unwrap();
@@ -58,7 +58,7 @@ impl Belfryd {
     }
 
     /// Waits for a message to the service manager that has this line.
-    pub fn wait_for_notification(&self, line: &str) -> String {
+    pub(crate) fn wait_for_notification(&self, line: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut buffer = [0; 4096];
         while Instant::now() < deadline {
@@ -72,51 +72,51 @@ impl Belfryd {
     }
 
     /// Everything that it has logged.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap()
     }
 
     /// Waits until the log holds `text`.
-    pub fn wait_for_log(&self, text: &str) {
+    pub(crate) fn wait_for_log(&self, text: &str) {
         assert!(eventually(|| self.log().contains(text)), "no {text:?} in the log:\n{}", self.log());
     }
 
     /// The address of a service's first socket, as the log last told it.
-    pub fn addr(&self, service: &str) -> SocketAddr {
+    pub(crate) fn addr(&self, service: &str) -> SocketAddr {
         let log = self.log();
         let told = log.lines().rev().filter_map(|line| line.split_once(&format!("{service} listens on ")));
         told.map(|(_, addr)| addr.trim().parse().unwrap()).last().unwrap_or_else(|| panic!("not told:\n{log}"))
     }
 
     /// A socket that is connected to a service.
-    pub fn client(&self, service: &str) -> Client {
+    pub(crate) fn client(&self, service: &str) -> Client {
         Client::to(self.addr(service))
     }
 
     /// Writes another configuration, and has it read.
-    pub fn reload(&self, config: &str) {
+    pub(crate) fn reload(&self, config: &str) {
         std::fs::write(self.folder.join("belfry.toml"), config).unwrap();
         self.signal(Signal::SIGHUP);
         self.wait_for_notification("RELOADING=1");
         self.wait_for_notification("READY=1");
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).unwrap();
     }
 
-    pub fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id() as i32)
     }
 
     /// Asks it to end, and waits for it.
-    pub fn stop(&mut self) -> ExitStatus {
+    pub(crate) fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::SIGTERM);
         self.stop_status()
     }
 
     /// Waits until it has ended.
-    pub fn stop_status(&mut self) -> ExitStatus {
+    pub(crate) fn stop_status(&mut self) -> ExitStatus {
         let mut status = None;
         assert!(
             eventually(|| {
@@ -129,7 +129,7 @@ impl Belfryd {
     }
 
     /// Resident memory in KiB.
-    pub fn resident_kib(&self) -> u64 {
+    pub(crate) fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
@@ -145,14 +145,14 @@ impl Drop for Belfryd {
 }
 
 /// The command, with nothing of the environment that would change how it behaves.
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_belfryd"));
     command.env_remove("JOURNAL_STREAM").env_remove("TZ").env_remove("NOTIFY_SOCKET").stdin(Stdio::null());
     command
 }
 
 /// A folder that no other test has.
-pub fn new_folder() -> PathBuf {
+pub(crate) fn new_folder() -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("belfryd-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -162,7 +162,7 @@ pub fn new_folder() -> PathBuf {
 }
 
 /// Whether something comes true while we are patient.
-pub fn eventually(mut is_true: impl FnMut() -> bool) -> bool {
+pub(crate) fn eventually(mut is_true: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         if is_true() {
@@ -174,10 +174,10 @@ pub fn eventually(mut is_true: impl FnMut() -> bool) -> bool {
 }
 
 /// A UDP client of the simplest kind: one connected socket.
-pub struct Client(pub UdpSocket);
+pub(crate) struct Client(pub(crate) UdpSocket);
 
 impl Client {
-    pub fn to(addr: SocketAddr) -> Self {
+    pub(crate) fn to(addr: SocketAddr) -> Self {
         let any = if addr.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let socket = UdpSocket::bind(any).unwrap();
         socket.connect(addr).unwrap();
@@ -185,28 +185,28 @@ impl Client {
         Self(socket)
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.0.local_addr().unwrap().port()
     }
 
-    pub fn send(&self, payload: impl AsRef<[u8]>) {
+    pub(crate) fn send(&self, payload: impl AsRef<[u8]>) {
         self.0.send(payload.as_ref()).unwrap();
     }
 
     /// The next datagram.
-    pub fn receive(&self) -> String {
+    pub(crate) fn receive(&self) -> String {
         let mut buffer = [0; 65_536];
         let len = self.0.recv(&mut buffer).expect("an answer");
         String::from_utf8_lossy(&buffer[..len]).into_owned()
     }
 
-    pub fn ask(&self, payload: impl AsRef<[u8]>) -> String {
+    pub(crate) fn ask(&self, payload: impl AsRef<[u8]>) -> String {
         self.send(payload);
         self.receive()
     }
 
     /// What has come and not been read.
-    pub fn waiting(&self) -> Vec<String> {
+    pub(crate) fn waiting(&self) -> Vec<String> {
         self.0.set_nonblocking(true).unwrap();
         let mut buffer = [0; 65_536];
         let mut waiting = Vec::new();

@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::process::Command;
 
 /// Moves the calling thread to a new network namespace with loopback up; `false`, with a word why, when it may not.
-pub fn enter() -> bool {
+pub(crate) fn enter() -> bool {
     if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
         println!("skipped: a network namespace cannot be made: {error}");
         return false;
@@ -19,16 +19,16 @@ pub fn enter() -> bool {
 }
 
 /// Runs `ip` with these arguments.
-pub fn ip(arguments: &str) {
+pub(crate) fn ip(arguments: &str) {
     let output = Command::new("ip").args(arguments.split_whitespace()).output().expect("iproute2 is installed");
     assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Another host: a namespace beside that of the test, to be connected to it by a [`cable`].
-pub struct Host(File);
+pub(crate) struct Host(File);
 
 impl Host {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let made = std::thread::spawn(|| {
             assert!(enter(), "the test's own could be made");
             File::open("/proc/thread-self/ns/net").unwrap()
@@ -37,7 +37,7 @@ impl Host {
     }
 
     /// Does something there. Sockets that it makes stay there.
-    pub fn run<T: Send>(&self, action: impl FnOnce() -> T + Send) -> T {
+    pub(crate) fn run<T: Send>(&self, action: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
             let there = scope.spawn(|| {
                 setns(&self.0, CloneFlags::CLONE_NEWNET).unwrap();
@@ -49,7 +49,7 @@ impl Host {
 }
 
 /// Connects the test's host (`NAME0`, 10.77.NET.1/24) with another (`NAME1`, 10.77.NET.2/24).
-pub fn cable(name: &str, net: u8, host: &Host) {
+pub(crate) fn cable(name: &str, net: u8, host: &Host) {
     let there = format!("/proc/{}/fd/{}", std::process::id(), host.0.as_raw_fd());
     ip(&format!("link add {name}0 type veth peer name {name}1 netns {there}"));
     let up = |end: u8| {
@@ -61,7 +61,7 @@ pub fn cable(name: &str, net: u8, host: &Host) {
 }
 
 /// A number from this namespace's UDP statistics (`/proc/net/snmp`), such as `OutDatagrams`.
-pub fn udp_count(name: &str) -> u64 {
+pub(crate) fn udp_count(name: &str) -> u64 {
     let text = std::fs::read_to_string("/proc/thread-self/net/snmp").expect("Linux has it");
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("Udp: "));
     let (names, values) = (lines.next().expect("names"), lines.next().expect("values"));

@@ -2,9 +2,11 @@
 //!
 //! Each test has a network of its own, so the daemon has its real ports.
 
-use crate::belfryd::{Belfryd, eventually};
+use crate::belfryd::{Belfryd, PATIENCE, eventually};
 use crate::netns;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 
 /// The defaults; an empty file, since the host may have a belfry.toml.
@@ -65,14 +67,22 @@ impl Person {
     /// Reads until a line that ends like this.
     fn reads(&mut self, end: &str) {
         let mut seen = String::new();
-        loop {
+        while self.has_more() {
             let mut line = String::new();
-            assert!(self.screen.read_line(&mut line).unwrap() > 0, "no {end:?} in {seen:?}");
+            self.screen.read_line(&mut line).unwrap();
             seen.push_str(&line);
             if line.trim_end().ends_with(end) {
                 return;
             }
         }
+        panic!("no {end:?} in {seen:?}");
+    }
+
+    /// Waits until there is more to read, but not for ever.
+    fn has_more(&mut self) -> bool {
+        let mut fds = [PollFd::new(self.screen.get_ref().as_fd(), PollFlags::POLLIN)];
+        let patience = PollTimeout::try_from(PATIENCE).unwrap();
+        !self.screen.buffer().is_empty() || poll(&mut fds, patience).unwrap() > 0
     }
 }
 

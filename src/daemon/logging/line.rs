@@ -22,9 +22,6 @@ const VALUE_MAX: usize = 512;
 /// The longest name of a field that the journal takes (systemd.journal-fields(7)).
 const NAME_MAX: usize = 64;
 
-/// The identity of a catalog entry: for the journal alone, since it tells a reader nothing.
-const MESSAGE_ID: &str = "MESSAGE_ID";
-
 /// A record that can no longer do any harm.
 #[derive(Debug)]
 pub(super) struct Line {
@@ -87,24 +84,6 @@ impl Line {
             }
         }
         entry
-    }
-
-    /// The text with its fields behind it: `text key=value key="two words"`.
-    pub(super) fn with_fields(&self) -> String {
-        let mut line = self.text.clone();
-        for (name, value) in self.fields.iter().filter(|(name, _)| name != MESSAGE_ID) {
-            let name = name.to_ascii_lowercase();
-            let start = line.len();
-            let _ = match value.contains([' ', '"', '=']) || value.is_empty() {
-                true => write!(line, " {name}=\"{}\"", value.replace('"', "\\\"")),
-                false => write!(line, " {name}={value}"),
-            };
-            // The margin is for what stands before a text: a time, a priority, our name.
-            if line.len() > LINE_MAX - 128 {
-                line.truncate(start);
-            }
-        }
-        line
     }
 }
 
@@ -185,16 +164,7 @@ mod tests {
             line.journal_entry(),
             format!("PRIORITY=6\nSYSLOG_IDENTIFIER=belfryd\nMESSAGE={shown}\nMEMBER={shown}\n")
         );
-        assert_eq!(line.with_fields(), format!("{shown} member=\"{shown}\""));
         assert_eq!(line.to_string(), format!("belfryd: {shown}"));
-    }
-
-    #[test]
-    fn fields_follow_the_text_quoted_where_needed_and_without_the_catalog_identity() {
-        let fields = [("room", "lobby"), ("text", "say \"hi\""), ("reason", ""), ("message_id", "6d1f")];
-        let line = line(Level::Warn, "odd", &fields);
-        assert_eq!(line.with_fields(), "odd room=lobby text=\"say \\\"hi\\\"\" reason=\"\"");
-        assert_eq!(line.to_string(), "belfryd: warning: odd");
     }
 
     #[test]
@@ -203,9 +173,8 @@ mod tests {
         let names: Vec<String> = (0..40).map(|i| format!("field{i}")).collect();
         let fields: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), long.as_str())).collect();
         let line = line(Level::Error, &long, &fields);
-        for rendered in [line.journal_entry(), line.with_fields()] {
-            assert!((LINE_MAX - 1_024..=LINE_MAX).contains(&rendered.len()), "{}", rendered.len());
-        }
+        let entry = line.journal_entry();
+        assert!((LINE_MAX - 1_024..=LINE_MAX).contains(&entry.len()), "{}", entry.len());
         assert!(line.text.ends_with('…'));
         assert_eq!(line.journal_entry().lines().count(), 3 + 7);
     }

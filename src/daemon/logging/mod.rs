@@ -4,7 +4,8 @@
 //! line is lost and counted; the next line that gets through is preceded by one that says how many were. When nobody
 //! listens at the other end at all, standard error gets the line instead.
 //!
-//! Write what happened in the text, for people, and who and where in key-values, for `journalctl ROOM=lobby`:
+//! The text says everything, for people; who and where stand in key-values as well, which only the journal takes, for
+//! `journalctl ROOM=lobby`:
 //!
 //! ```
 //! log::info!(room = "lobby", member = "mira"; "mira joins lobby");

@@ -83,7 +83,7 @@ impl Deliver for Syslog {
         };
         // The formatter writes in pieces; a datagram is one piece.
         let mut datagram = Vec::new();
-        match self.formatter.format(&mut datagram, severity, line.with_fields()) {
+        match self.formatter.format(&mut datagram, severity, line.text.as_str()) {
             Ok(()) => self.courier.send(&datagram),
             Err(_) => Delivery::Full,
         }

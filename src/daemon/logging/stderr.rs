@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, send};
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 
@@ -22,10 +22,8 @@ const STDERR_LINE_MAX: usize = 4_096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
     /// `belfryd: text`, for a person.
-    Terminal,
-    /// `belfryd: text key=value`, for a file or a pipe.
     Plain,
-    /// `<6>text key=value`, for systemd, which takes the number for the priority (sd-daemon(3)).
+    /// `<6>text`, for systemd, which takes the number for the priority (sd-daemon(3)).
     Prefixed,
 }
 
@@ -41,13 +39,7 @@ impl Stderr {
     /// The standard error of this process. `$JOURNAL_STREAM` is `journal_stream`.
     pub(super) fn of_process(journal_stream: Option<&str>) -> io::Result<Self> {
         let stderr = io::stderr();
-        let style = if stderr.is_terminal() {
-            Style::Terminal
-        } else if leads_to_journal(stderr.as_fd(), journal_stream) {
-            Style::Prefixed
-        } else {
-            Style::Plain
-        };
+        let style = if leads_to_journal(stderr.as_fd(), journal_stream) { Style::Prefixed } else { Style::Plain };
         Self::new(stderr.as_fd(), style)
     }
 
@@ -78,9 +70,8 @@ impl Stderr {
 impl Deliver for Stderr {
     fn deliver(&mut self, line: &Line) -> Delivery {
         let mut text = match self.style {
-            Style::Terminal => line.to_string(),
-            Style::Plain => format!("{}: {}{}", super::line::IDENTIFIER, line.level_word(), line.with_fields()),
-            Style::Prefixed => format!("<{}>{}", line.priority(), line.with_fields()),
+            Style::Plain => line.to_string(),
+            Style::Prefixed => format!("<{}>{}", line.priority(), line.text),
         };
         let mut end = text.len().min(STDERR_LINE_MAX - 1);
         while !text.is_char_boundary(end) {

@@ -6,6 +6,7 @@
 
 use super::conversion::{Conversion, Kind, Number, Padding, Word};
 use super::{Format, Item, week};
+use crate::core::text::is_control;
 use crate::services::time::moment::Moment;
 use crate::services::time::text::{Full, Text};
 use jiff::Timestamp;
@@ -51,18 +52,9 @@ fn literal(text: &str, out: &mut Text) -> Result<(), Full> {
         return out.push(text.as_bytes());
     }
     text.chars().try_for_each(|character| {
-        let shown = if is_unsafe(character) { '?' } else { character };
+        let shown = if is_control(character) { '?' } else { character };
         out.push(shown.encode_utf8(&mut [0; 4]).as_bytes())
     })
-}
-
-/// Control characters, but for newline and tab, and the marks that turn the direction of text.
-fn is_unsafe(character: char) -> bool {
-    match character {
-        '\n' | '\t' => false,
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
-        _ => character.is_control(),
-    }
 }
 
 impl Conversion {
