@@ -1,10 +1,11 @@
 //! The announcer on real interfaces, in networks of the test's own.
 
-use crate::belfryd::{Belfryd, eventually};
+use crate::belfryd::{Belfryd, eventually, uninterrupted};
 use crate::netns::{self, Host, cable, ip};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::process::Command;
 use std::time::Duration;
 
 const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
@@ -31,7 +32,7 @@ fn hearer_here(name: &str) -> UdpSocket {
 
 fn hear(socket: &UdpSocket) -> (SocketAddr, String) {
     let mut buffer = [0; 2_048];
-    let (len, from) = socket.recv_from(&mut buffer).expect("an announcement");
+    let (len, from) = uninterrupted(|| socket.recv_from(&mut buffer)).expect("an announcement");
     (from, String::from_utf8_lossy(&buffer[..len]).into_owned())
 }
 
@@ -42,7 +43,7 @@ fn notify(host: &Host, from: [u8; 4]) -> Vec<(SocketAddr, String)> {
     socket.send_to(b"Notify", (GROUP, 8001)).unwrap();
     std::iter::from_fn(|| {
         let mut buffer = [0; 2_048];
-        let (len, from) = socket.recv_from(&mut buffer).ok()?;
+        let (len, from) = uninterrupted(|| socket.recv_from(&mut buffer)).ok()?;
         Some((from, String::from_utf8_lossy(&buffer[..len]).into_owned()))
     })
     .collect()
@@ -135,5 +136,20 @@ fn ipv6_is_announced_and_answered_with_link_local_addresses() {
             && socket.recv_from(&mut buffer).is_ok_and(|(len, from)| {
                 from.to_string().starts_with("[fe80::") && buffer[..len].starts_with(b"Acknowlege belfry/1 ")
             })
+    }));
+}
+
+#[test]
+fn a_discovery_program_of_a_tutorial_finds_the_server() {
+    if !netns::enter() {
+        return;
+    }
+    let host = Host::new();
+    cable("lan", 1, &host);
+    let _belfryd = Belfryd::start("");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/finder.py");
+    assert!(eventually(|| {
+        let found = host.run(|| Command::new("python3").args([script, "10.77.1.2"]).output().unwrap());
+        String::from_utf8_lossy(&found.stdout).starts_with("10.77.1.1 Acknowlege belfry/1 ")
     }));
 }

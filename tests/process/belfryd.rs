@@ -81,11 +81,11 @@ impl Belfryd {
         assert!(eventually(|| self.log().contains(text)), "no {text:?} in the log:\n{}", self.log());
     }
 
-    /// The address of a service's first socket, as the log last told it.
+    /// The address of a service's newest socket, as the log told it.
     pub(crate) fn addr(&self, service: &str) -> SocketAddr {
         let log = self.log();
         let told = log.lines().rev().filter_map(|line| line.split_once(&format!("{service} listens on ")));
-        told.map(|(_, addr)| addr.trim().parse().unwrap()).last().unwrap_or_else(|| panic!("not told:\n{log}"))
+        told.map(|(_, addr)| addr.trim().parse().unwrap()).next().unwrap_or_else(|| panic!("not told:\n{log}"))
     }
 
     /// A socket that is connected to a service.
@@ -173,6 +173,16 @@ pub(crate) fn eventually(mut is_true: impl FnMut() -> bool) -> bool {
     false
 }
 
+/// Calls again what a signal has interrupted: the end of a child is one.
+pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 /// A UDP client of the simplest kind: one connected socket.
 pub(crate) struct Client(pub(crate) UdpSocket);
 
@@ -196,7 +206,7 @@ impl Client {
     /// The next datagram.
     pub(crate) fn receive(&self) -> String {
         let mut buffer = [0; 65_536];
-        let len = self.0.recv(&mut buffer).expect("an answer");
+        let len = uninterrupted(|| self.0.recv(&mut buffer)).expect("an answer");
         String::from_utf8_lossy(&buffer[..len]).into_owned()
     }
 

@@ -25,7 +25,7 @@ fn an_answer_leaves_from_the_address_that_was_asked() {
         let port = belfryd.addr(service).port();
         let asked = SocketAddr::from(([127, 0, 0, 77], port));
         // A connected socket hears only the address that it is connected to.
-        assert_eq!(Client::to(asked).ask("//%%%%H").matches('%').count(), if service == "time" { 2 } else { 4 });
+        assert!(Client::to(asked).ask("%Z").ends_with(if service == "time" { "UTC" } else { ": %Z" }));
     }
 }
 

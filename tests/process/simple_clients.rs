@@ -12,16 +12,19 @@ use std::process::{Child, Command, Stdio};
 /// The defaults; an empty file, since the host may have a belfry.toml.
 const DEFAULTS: &str = "";
 
-/// Netcats that send one request, and wait a second for the answer.
-const ASK: [&str; 3] = ["nc.openbsd -u -w1", "ncat -u -i1", "socat -t1 - UDP"];
+/// How each netcat asks a question in a pipe. ncat ends as soon as its input does, so its input is kept open.
+const ASK: [(&str, &str); 3] = [
+    ("nc.openbsd", "echo 'FORMAT' | nc.openbsd -u -w1 127.0.0.1 8080"),
+    ("ncat", "(echo 'FORMAT'; sleep 0.3) | ncat -u 127.0.0.1 8080"),
+    ("socat", "echo 'FORMAT' | socat -t1 - UDP:127.0.0.1:8080"),
+];
 
-fn at(netcat: &str, port: u16) -> String {
-    if netcat.starts_with("socat") {
-        format!("{netcat}:127.0.0.1:{port}")
-    } else {
-        format!("{netcat} 127.0.0.1 {port}")
-    }
-}
+/// How each netcat is used by a person.
+const TALK: [(&str, &str); 3] = [
+    ("nc.openbsd", "nc.openbsd -u 127.0.0.1 9999"),
+    ("ncat", "ncat -u 127.0.0.1 9999"),
+    ("socat", "socat - UDP:127.0.0.1:9999"),
+];
 
 /// Runs a line in a shell; what it printed.
 fn shell(line: &str) -> String {
@@ -35,10 +38,6 @@ fn is_installed(program: &str) -> bool {
         println!("skipped: {program} is not installed");
     }
     found
-}
-
-fn program(netcat: &str) -> &str {
-    netcat.split(' ').next().unwrap()
 }
 
 /// A client with somebody at its terminal.
@@ -99,16 +98,16 @@ fn the_time_is_asked_with_any_netcat() {
         return;
     }
     let _belfryd = Belfryd::start(DEFAULTS);
-    for netcat in ASK.into_iter().filter(|netcat| is_installed(program(netcat))) {
-        let ask = at(netcat, 8080);
+    for (netcat, line) in ASK.into_iter().filter(|(netcat, _)| is_installed(netcat)) {
+        let ask = |format: &str| shell(&line.replace("FORMAT", format));
         let today = shell("LC_ALL=C date '+%A %d %B %Y'");
-        let told = shell(&format!("echo '%A %d %B %Y %T %Z' | {ask}"));
+        let told = ask("%A %d %B %Y %T %Z");
         assert!(told.starts_with(today.trim_end()), "{netcat}: {told:?}, {today:?}");
-        let kolkata = shell(&format!("echo 'TZ=Asia/Kolkata %H:%M %z' | {ask}"));
+        let kolkata = ask("TZ=Asia/Kolkata %H:%M %z");
         assert!(kolkata.ends_with(" +0530\n"), "{netcat}: {kolkata:?}");
-        let default = shell(&format!("echo | {ask}"));
+        let default = ask("");
         assert_eq!(default.len(), "2026-11-21 09:26:09\n".len(), "{netcat}: {default:?}");
-        assert!(shell(&format!("echo 'what time is it' | {ask}")).starts_with("? "), "{netcat}");
+        assert!(ask("what time is it").starts_with("? "), "{netcat}");
     }
 }
 
@@ -128,11 +127,10 @@ fn two_people_talk_whatever_netcat_each_of_them_has() {
         return;
     }
     let _belfryd = Belfryd::start(DEFAULTS);
-    let netcats = ["nc.openbsd -u", "ncat -u", "socat - UDP"];
-    let there: Vec<_> = netcats.into_iter().filter(|netcat| is_installed(program(netcat))).collect();
-    for (round, anna_has) in there.iter().enumerate() {
-        for bob_has in &there {
-            let (mut anna, mut bob) = (Person::at(&at(anna_has, 9999)), Person::at(&at(bob_has, 9999)));
+    let there: Vec<_> = TALK.into_iter().filter(|(netcat, _)| is_installed(netcat)).collect();
+    for (round, (_, anna_has)) in there.iter().enumerate() {
+        for (_, bob_has) in &there {
+            let (mut anna, mut bob) = (Person::at(anna_has), Person::at(bob_has));
             anna.types("/nick anna");
             anna.reads("You are anna now.");
             bob.types("/nick bob");
