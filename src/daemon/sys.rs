@@ -167,7 +167,7 @@ impl Received<'_> {
                 let addr = Ipv6Addr::from(info.ipi6_addr.s6_addr);
                 self.multicast = addr.is_multicast();
                 self.local = (!self.multicast).then_some(IpAddr::V6(addr));
-                self.interface = info.ipi6_ifindex as u32;
+                self.interface = info.ipi6_ifindex;
             }
             (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => self.kernel_drops = control_data::<u32>(cmsg),
             (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
@@ -189,7 +189,7 @@ fn control_data<T: Copy>(cmsg: *const libc::cmsghdr) -> Option<T> {
     // SAFETY: `cmsg` is a header inside the control buffer, and its length is what the kernel has written there. The
     // data may not be aligned for a `T`.
     unsafe {
-        let len = ((*cmsg).cmsg_len as usize).checked_sub(libc::CMSG_LEN(0) as usize)?;
+        let len = (*cmsg).cmsg_len.checked_sub(libc::CMSG_LEN(0) as usize)?;
         (len >= size_of::<T>()).then(|| libc::CMSG_DATA(cmsg).cast::<T>().read_unaligned())
     }
 }
