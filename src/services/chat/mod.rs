@@ -7,14 +7,14 @@
 //! Lines that begin with `-- ` are the hub's own, `? ` begins an error line; a member's line begins with its name, so
 //! nobody can pass for the hub or for another member.
 //!
-//! Two hubs that are made to talk to each other, or a hub and a time server, fall silent: see [`Hub::is_echo`] and
-//! [`Hub::is_repeated_error`].
+//! Two hubs that are made to talk to each other, or a hub and a time server, fall silent: see [`reflex`].
 
 mod actions;
 mod command;
 mod history;
 mod members;
 mod name;
+mod reflex;
 mod rooms;
 mod utterance;
 
@@ -23,6 +23,7 @@ pub use name::Hosts;
 use super::Service;
 use crate::config;
 use crate::core::limits::DATAGRAM_MAX;
+use crate::core::text::{without_newline, without_trailing_nuls};
 use crate::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
 use command::Problem;
 use members::{Lifetimes, MemberId, Members, Way};
@@ -44,6 +45,14 @@ pub struct Hub {
     seed: Seed,
     members: Members,
     rooms: Rooms,
+}
+
+/// A datagram, read.
+#[derive(Clone, Copy, Debug)]
+struct Utterance<'a> {
+    said: Said<'a>,
+    /// Whether it ended in a newline.
+    newline: bool,
 }
 
 /// Why a member is no longer there, as its room is told.
@@ -202,11 +211,18 @@ impl Hub {
     }
 
     /// A message to a member's room, kept in the room's history.
-    fn relay(&mut self, now: &Now, id: MemberId, line: &str, out: &mut Outbox) -> Result<(), Problem> {
-        if line.len() >= DATAGRAM_MAX {
-            return Err(Problem::new(Refusal::TooLong, "? too long once its lines are indented"));
-        }
-        let member = self.members.get(id);
+    fn relay(
+        &mut self,
+        now: &Now,
+        id: MemberId,
+        line: &str,
+        sender_first: bool,
+        out: &mut Outbox,
+    ) -> Result<(), Problem> {
+        fits(line)?;
+        let member = self.members.get_mut(id);
+        let signature = reflex::signature(line, sender_first, &member.name, &self.config.line_format);
+        member.reflex.note(now.mono, signature);
         let except = (!self.config.echo_to_sender).then_some(member.path.remote);
         let room = self.rooms.get_mut(member.room);
         if room.keeps_history {
@@ -232,74 +248,52 @@ impl Hub {
         line
     }
 
-    // ---- loops ----
-
-    /// Whether a member's text holds what we put beside its own texts: then it is a line of ours that came back, by way
-    /// of an echo service or of another hub that took us for a member.
-    fn is_echo(&self, id: MemberId, text: &str) -> bool {
-        let format = &self.config.line_format;
-        let name = &self.members.get(id).name;
-        text.match_indices(name.as_str()).any(|(at, _)| {
-            if format.sender_first {
-                text[..at].ends_with(&format.before) && text[at + name.len()..].starts_with(&format.between)
-            } else {
-                text[..at].ends_with(&format.between) && text[at + name.len()..].starts_with(&format.after)
-            }
-        })
-    }
-
-    /// Whether a member sends the same error line again: then it is a service that answers our messages with it.
-    fn is_repeated_error(&mut self, id: MemberId, text: &str) -> bool {
-        let hash = if text.starts_with("? ") { self.seed.hash(&text) } else { 0 };
-        let last = std::mem::replace(&mut self.members.get_mut(id).last_error_line, hash);
-        hash != 0 && hash == last
-    }
-
-    /// Why a text is to be dropped without a word, lest two services talk for ever.
-    fn loop_in(&mut self, remote: SocketAddr, said: Said<'_>) -> Option<DropReason> {
-        let (Some(id), Said::Text(text)) = (self.members.at(remote), said) else { return None };
-        if self.is_repeated_error(id, text) {
-            return Some(DropReason::ErrorLine);
-        }
-        self.is_echo(id, text).then_some(DropReason::Echo)
-    }
-
     // ---- what is said ----
 
     fn hear(&mut self, now: &Now, datagram: &Datagram<'_>, out: &mut Outbox) -> Result<Verdict, Problem> {
         let path = datagram.path;
-        // Two more than the text: a CR and an LF.
-        if datagram.truncated || datagram.payload.len() > self.config.max_message + 2 {
-            return Err(self.too_long());
-        }
-        let utterance = utterance::read(datagram.payload)
-            .map_err(|_| Problem::new(Refusal::NotUtf8, "? that is not UTF-8; nothing was relayed"))?;
-        if let Some(why) = self.loop_in(path.remote, utterance.said) {
-            return Ok(Verdict::Dropped(why));
-        }
-        let heartbeat = utterance.said == Said::Heartbeat;
+        let utterance = self.read(datagram);
+        let said = utterance.as_ref().ok().map(|utterance| utterance.said);
         if let Some(id) = self.members.at(path.remote) {
-            self.members.heard(id, now.mono, heartbeat);
+            if let Some(why) = self.reflex_in(now, id, said) {
+                return Ok(Verdict::Dropped(why));
+            }
+            self.members.heard(id, now.mono, said == Some(Said::Heartbeat));
         }
-        match utterance.said {
+        let Utterance { said, newline } = utterance?;
+        match said {
             Said::Quit => Ok(self.quit(now, path, out)),
             Said::Frame => Err(Problem::new(Refusal::BadFrame, "? of frames, this hub knows ^hb^ only")),
-            Said::Command(typed) => self.command(now, path, utterance.newline, typed, out),
+            Said::Command(typed) => self.command(now, path, newline, typed, out),
             Said::Nothing | Said::Heartbeat => {
-                let id = self.enter(now, path, utterance.newline, out)?;
-                self.members.heard(id, now.mono, heartbeat);
+                let id = self.enter(now, path, newline, out)?;
+                self.members.heard(id, now.mono, said == Said::Heartbeat);
                 Ok(Verdict::Accepted)
             }
             Said::Text(text) => {
-                if text.len() > self.config.max_message {
-                    return Err(self.too_long());
-                }
-                let id = self.enter(now, path, utterance.newline, out)?;
+                let id = self.enter(now, path, newline, out)?;
                 let line = self.render(&self.members.get(id).name, text);
-                self.relay(now, id, &line, out)?;
+                self.relay(now, id, &line, self.config.line_format.sender_first, out)?;
                 Ok(Verdict::Accepted)
             }
         }
+    }
+
+    fn read<'a>(&self, datagram: &Datagram<'a>) -> Result<Utterance<'a>, Problem> {
+        let (line, newline) = without_newline(without_trailing_nuls(datagram.payload));
+        if datagram.truncated || line.len() > self.config.max_message {
+            return Err(self.too_long());
+        }
+        let line = std::str::from_utf8(line)
+            .map_err(|_| Problem::new(Refusal::NotUtf8, "? that is not UTF-8; nothing was relayed"))?;
+        Ok(Utterance { said: utterance::read(line), newline })
+    }
+
+    /// Why a member's text is to be dropped without a word, lest two services talk for ever.
+    fn reflex_in(&mut self, now: &Now, id: MemberId, said: Option<Said<'_>>) -> Option<DropReason> {
+        let Some(Said::Text(text)) = said else { return None };
+        let member = self.members.get_mut(id);
+        member.reflex.find(now.mono, self.seed, &self.config.line_format, &member.name, text)
     }
 
     fn too_long(&self) -> Problem {
@@ -309,6 +303,8 @@ impl Hub {
 
 impl Service for Hub {
     fn handle_datagram(&mut self, now: &Now, datagram: &Datagram<'_>, out: &mut Outbox) -> Verdict {
+        // The caller may be late; the expired get not even the message that finds them expired.
+        self.handle_timeout(now, out);
         self.hear(now, datagram, out).unwrap_or_else(|problem| {
             let way = self.members.at(datagram.path.remote).map(|id| self.members.get(id).way);
             let newline = way.map_or(datagram.payload.ends_with(b"\n"), |way| way == Way::Line);
@@ -326,6 +322,14 @@ impl Service for Hub {
     fn next_timeout(&self) -> Option<Instant> {
         self.members.next_expiry(self.lifetimes())
     }
+}
+
+/// Refuses a line that would not fit a datagram with its newline.
+fn fits(line: &str) -> Result<(), Problem> {
+    if line.len() < DATAGRAM_MAX {
+        return Ok(());
+    }
+    Err(Problem::new(Refusal::TooLong, "? too long once your name and the indentation are added"))
 }
 
 /// One line on a path, with a newline if that is how they speak there.

@@ -90,14 +90,14 @@ impl Room {
 
     fn seat(&mut self, id: MemberId, member: &mut Member) {
         let (listener, way) = (member.path.listener, member.way);
-        let at = match self.audiences.iter().position(|a| a.listener == listener && a.way == way) {
-            Some(at) => at,
-            None => {
-                self.audiences.push(Hearers { listener, way, members: Vec::new(), paths: Rc::default() });
-                self.audiences.len() - 1
-            }
-        };
+        let same = self.audiences.iter().position(|a| a.listener == listener && a.way == way);
+        // An empty one may be of a socket that is long closed.
+        let at = same.or_else(|| self.audiences.iter().position(|a| a.members.is_empty())).unwrap_or_else(|| {
+            self.audiences.push(Hearers { listener, way, members: Vec::new(), paths: Rc::default() });
+            self.audiences.len() - 1
+        });
         let audience = &mut self.audiences[at];
+        (audience.listener, audience.way) = (listener, way);
         let index = u32::try_from(audience.members.len()).expect("max-members fits in 32 bits");
         audience.members.push(id);
         Rc::make_mut(&mut audience.paths).push(member.path);
