@@ -42,7 +42,6 @@ pub struct Hub {
     /// This host's name, for the welcome.
     host: String,
     hosts: Hosts,
-    seed: Seed,
     members: Members,
     rooms: Rooms,
 }
@@ -79,7 +78,7 @@ impl Hub {
     /// An empty hub on the host called `host`.
     pub fn new(config: &config::Chat, host: &str, hosts: Hosts, seed: Seed) -> Self {
         let (members, rooms) = (Members::new(seed), Rooms::default());
-        Self { config: config.clone(), host: host.to_owned(), hosts, seed, members, rooms }
+        Self { config: config.clone(), host: host.to_owned(), hosts, members, rooms }
     }
 
     /// Takes a new configuration; everybody stays.
@@ -151,6 +150,7 @@ impl Hub {
         if way == Way::Line {
             let welcome = self.welcome(id);
             self.tell(id, &welcome, out);
+            self.members.get_mut(id).reflex.lines.note(now.mono, reflex::beginning(&welcome));
         }
         Ok(id)
     }
@@ -222,9 +222,10 @@ impl Hub {
         fits(line)?;
         let member = self.members.get_mut(id);
         let signature = reflex::signature(line, sender_first, &member.name, &self.config.line_format);
-        member.reflex.note(now.mono, signature);
+        member.reflex.lines.note(now.mono, signature);
         let except = (!self.config.echo_to_sender).then_some(member.path.remote);
         let room = self.rooms.get_mut(member.room);
+        room.lines.note(now.mono, signature);
         if room.keeps_history {
             room.history.push(now.wall, line, self.config.history);
         }
@@ -293,7 +294,8 @@ impl Hub {
     fn reflex_in(&mut self, now: &Now, id: MemberId, said: Option<Said<'_>>) -> Option<DropReason> {
         let Some(Said::Text(text)) = said else { return None };
         let member = self.members.get_mut(id);
-        member.reflex.find(now.mono, self.seed, &self.config.line_format, &member.name, text)
+        let room = &self.rooms.get(member.room).lines;
+        member.reflex.find(now.mono, room, &self.config.line_format, &member.name, text)
     }
 
     fn too_long(&self) -> Problem {
@@ -306,8 +308,12 @@ impl Service for Hub {
         // The caller may be late; the expired get not even the message that finds them expired.
         self.handle_timeout(now, out);
         self.hear(now, datagram, out).unwrap_or_else(|problem| {
-            let way = self.members.at(datagram.path.remote).map(|id| self.members.get(id).way);
-            let newline = way.map_or(datagram.payload.ends_with(b"\n"), |way| way == Way::Line);
+            let mut newline = datagram.payload.ends_with(b"\n");
+            if let Some(id) = self.members.at(datagram.path.remote) {
+                let member = self.members.get_mut(id);
+                newline = member.way == Way::Line;
+                member.reflex.lines.note(now.mono, reflex::beginning(&problem.line));
+            }
             answer(datagram.path, newline, &problem.line, out);
             Verdict::Refused(problem.why)
         })

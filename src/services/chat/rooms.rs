@@ -7,6 +7,7 @@
 use super::history::History;
 use super::members::{Member, MemberId, Members, Seat, Way};
 use super::name;
+use super::reflex::RoomLines;
 use crate::core::limits::ROOMS_MAX;
 use crate::core::{Instant, ListenerId, Outbox, Path};
 use std::collections::BTreeMap;
@@ -37,6 +38,8 @@ pub(super) struct Room {
     pub(super) topic: String,
     pub(super) history: History,
     pub(super) keeps_history: bool,
+    /// What has just been said, lest it comes back.
+    pub(super) lines: RoomLines,
     /// When the last member left.
     emptied: Instant,
     audiences: Vec<Hearers>,
@@ -49,6 +52,7 @@ impl Room {
             topic: String::new(),
             history: History::default(),
             keeps_history: true,
+            lines: RoomLines::default(),
             emptied: now,
             audiences: Vec::new(),
         }
