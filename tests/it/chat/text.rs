@@ -321,16 +321,30 @@ fn what_people_say_is_never_taken_for_an_echo() {
         @2.000000001
         anna > ? again
         anna < a: ? again
+        bob > ^hb^
+        anna > 5
+        anna < a: 5
+        bob < a: 5
+        bob > data: 50
+        anna < localhost-40002: data: 50
+        bob < localhost-40002: data: 50
+        bob > ? what
+        anna < localhost-40002: ? what
+        bob < localhost-40002: ? what
         @10
         # a transcript, pasted after the fact
         anna > a: data: 5
         anna < a: a: data: 5
+        bob < a: a: data: 5
         anna > bob: hi
         anna < a: bob: hi
+        bob < a: bob: hi
         anna > a: again
         anna < a: a: again
+        bob < a: a: again
         anna > a: again
         anna < a: a: again
+        bob < a: a: again
         ",
     );
 }
