@@ -3,3 +3,4 @@
 mod chat;
 mod loops;
 mod script;
+mod sim;
