@@ -12,6 +12,9 @@ use std::fmt::Write as _;
 /// How many lines `/history` shows when no number is given.
 const HISTORY_USUAL: usize = 10;
 
+/// No more lines than this fit an answer: the shortest is `[now] a: b` and a newline.
+const HISTORY_LINES_MAX: usize = HISTORY_ANSWER_DATAGRAMS_MAX * DATAGRAM_MAX / 11;
+
 impl Hub {
     pub(super) fn command(
         &mut self,
@@ -180,7 +183,7 @@ impl Hub {
         if room.history.len() == 0 {
             return self.tell(id, "-- Nothing has been said in this room yet.", out);
         }
-        let lines = room.history.last(count).map(|(wall, line)| {
+        let lines = room.history.last(count.min(HISTORY_LINES_MAX)).map(|(wall, line)| {
             let dated = format!("[{}] {line}", history::age(now.wall, wall));
             // A line that fills its datagram has no room for its age.
             if dated.len() < DATAGRAM_MAX { dated } else { line.to_owned() }
@@ -215,7 +218,7 @@ fn short_text(text: &str) -> Result<String, Problem> {
 }
 
 /// `head` and the items with commas between, as many as fit a datagram, and how many do not.
-fn fit_list(head: String, items: impl Iterator<Item = String>) -> String {
+pub(super) fn fit_list(head: String, items: impl Iterator<Item = String>) -> String {
     let items: Vec<_> = items.collect();
     let mut list = head;
     for (index, item) in items.iter().enumerate() {

@@ -54,6 +54,9 @@ const COMMANDS: [(&str, &str, &str); 11] = [
     ("quit", "", "leave"),
 ];
 
+/// No word that is longer than this is near to a command.
+const WORD_MAX: usize = "history".len() + 2;
+
 /// The lines of `/help`.
 pub(super) fn help() -> String {
     let mut lines = "-- Type to talk: everybody in your room reads it. // begins a text with a slash.".to_owned();
@@ -101,7 +104,9 @@ fn history(rest: &str) -> Option<Command<'_>> {
 }
 
 fn unknown(word: &str) -> Problem {
-    let nearest = COMMANDS
+    // A distance costs time in the length of the word, and strangers choose the word.
+    let commands = if word.len() <= WORD_MAX { &COMMANDS[..] } else { &[] };
+    let nearest = commands
         .iter()
         .map(|&(known, _, _)| (strsim::damerau_levenshtein(word, known), known))
         .filter(|&(distance, known)| distance <= 2 && distance < known.len())

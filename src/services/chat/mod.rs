@@ -27,7 +27,7 @@ use crate::core::text::{without_newline, without_trailing_nuls};
 use crate::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
 use command::Problem;
 use members::{Lifetimes, MemberId, Members, Way};
-use rooms::{LOBBY, Rooms};
+use rooms::{LOBBY, RoomId, Rooms};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use utterance::{Said, push_clean};
@@ -72,6 +72,16 @@ impl Departure {
             Self::ListenerClosed => "was cut off by a change of configuration",
         }
     }
+
+    /// The head of a list of several.
+    fn heading(self) -> &'static str {
+        match self {
+            Self::Quit => "Left",
+            Self::Expired => "Gone silent",
+            Self::Unreachable => "Closed their ports",
+            Self::ListenerClosed => "Cut off by a change of configuration",
+        }
+    }
 }
 
 impl Hub {
@@ -110,11 +120,10 @@ impl Hub {
 
     /// A socket is about to close: those who came by it cannot be reached any more.
     pub fn remove_listener(&mut self, now: &Now, listener: ListenerId, out: &mut Outbox) {
-        for id in self.members.ids() {
-            if self.members.get(id).path.listener == listener {
-                self.remove(now, id, Departure::ListenerClosed, out);
-            }
-        }
+        let mut ids = self.members.ids();
+        ids.retain(|&id| self.members.get(id).path.listener == listener);
+        let gone = ids.into_iter().map(|id| self.take_out(now, id)).collect();
+        self.tell_of(gone, Departure::ListenerClosed, out);
     }
 
     fn lifetimes(&self) -> Lifetimes {
@@ -181,16 +190,36 @@ impl Hub {
     }
 
     fn remove(&mut self, now: &Now, id: MemberId, departure: Departure, out: &mut Outbox) {
+        let gone = self.take_out(now, id);
+        self.tell_of(vec![gone], departure, out);
+    }
+
+    /// Ends a membership, without a word; the room and the name.
+    fn take_out(&mut self, now: &Now, id: MemberId) -> (RoomId, String) {
         self.rooms.unseat(id, &mut self.members, now.mono);
         let member = self.members.remove(id);
-        let notice = format!("-- {} {}", member.name, departure.notice());
-        self.rooms.get(member.room).notify(&notice, None, out);
+        (member.room, member.name)
+    }
+
+    /// Tells each room who has gone, when all have: nobody who has gone hears of it, and a thousand cost one notice.
+    fn tell_of(&self, mut gone: Vec<(RoomId, String)>, departure: Departure, out: &mut Outbox) {
+        gone.sort_by_key(|&(room, _)| room);
+        for of_room in gone.chunk_by(|(a, _), (b, _)| a == b) {
+            let notice = match of_room {
+                [(_, name)] => format!("-- {name} {}", departure.notice()),
+                _ => {
+                    let names = of_room.iter().map(|(_, name)| name.clone());
+                    actions::fit_list(format!("-- {}: ", departure.heading()), names)
+                }
+            };
+            self.rooms.get(of_room[0].0).notify(&notice, None, out);
+        }
     }
 
     fn quit(&mut self, now: &Now, path: Path, out: &mut Outbox) -> Verdict {
         let Some(id) = self.members.at(path.remote) else { return Verdict::Accepted };
         if self.members.get(id).way == Way::Line {
-            self.tell(id, "-- You have left. Say anything to return.", out);
+            answer(path, true, "-- You have left. Say anything to return.", out);
         }
         self.remove(now, id, Departure::Quit, out);
         Verdict::Accepted
@@ -259,7 +288,7 @@ impl Hub {
             if let Some(why) = self.reflex_in(now, id, said) {
                 return Ok(Verdict::Dropped(why));
             }
-            self.members.heard(id, now.mono, said == Some(Said::Heartbeat));
+            self.members.heard(id, now.mono, false);
         }
         let Utterance { said, newline } = utterance?;
         match said {
@@ -320,9 +349,11 @@ impl Service for Hub {
     }
 
     fn handle_timeout(&mut self, now: &Now, out: &mut Outbox) {
+        let mut gone = Vec::new();
         while let Some(id) = self.members.expired(now.mono, self.lifetimes()) {
-            self.remove(now, id, Departure::Expired, out);
+            gone.push(self.take_out(now, id));
         }
+        self.tell_of(gone, Departure::Expired, out);
     }
 
     fn next_timeout(&self) -> Option<Instant> {

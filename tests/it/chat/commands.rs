@@ -316,6 +316,10 @@ fn an_unknown_command_is_answered_to_its_sender_alone_with_the_nearest() {
         anna < ? no such command; /help lists them, // sends a slash\n
         anna > /\{q*1000}\n => Refused(BadCommand)
         anna < ? no such command; /help lists them, // sends a slash\n
+        anna > /historyxx\n => Refused(BadCommand)
+        anna < ? no such command; did you mean /history? /help lists them\n
+        anna > /historyxxx\n => Refused(BadCommand)
+        anna < ? no such command; /help lists them, // sends a slash\n
         # she is not even a member
         bob > /who\n
         bob < -- 1 in lobby: localhost-40002\n

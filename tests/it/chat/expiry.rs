@@ -167,12 +167,7 @@ fn all_who_expire_at_once_are_told_to_those_who_stay() {
         carl < -- localhost-40004 has joined\n
         dora < -- Welcome to belfry.lan. You are localhost-40004 in lobby with 3 others. /help lists what you can type.\n-- The last 256 messages of this room are kept; /history shows them.\n
         @10
-        bob < -- localhost-40001 has gone silent\n
-        carl < -- localhost-40001 has gone silent\n
-        dora < -- localhost-40001 has gone silent\n
-        dora < -- localhost-40002 has gone silent\n
-        carl < -- localhost-40002 has gone silent\n
-        dora < -- localhost-40003 has gone silent\n
+        dora < -- Gone silent: localhost-40001, localhost-40002, localhost-40003\n
         ",
     );
 }

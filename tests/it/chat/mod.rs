@@ -2,6 +2,7 @@
 
 mod commands;
 mod expiry;
+mod hostile;
 mod limits;
 mod lists;
 mod sockets;

@@ -126,7 +126,9 @@ impl World {
     /// One event, with all timeouts that come before it at their own moments.
     fn step(&mut self) {
         let Some(((at, _), event)) = self.events.pop_first() else { return };
-        while let Some(due) = self.hub.next_timeout().filter(|&due| due < at) {
+        // Now and then the daemon is held up, and a datagram is there before the timer has run.
+        let late = matches!(event, Event::Arrive { .. }) && self.random.below(8) == 0;
+        while let Some(due) = self.hub.next_timeout().filter(|&due| due < at && !late) {
             assert_eq!(Some(due), self.model.next_expiry(), "somebody expires when the hub says so");
             self.now = due;
             let now = self.clocks();
@@ -209,10 +211,9 @@ impl World {
         let (must, mut expected) = self.model.hear(self.now, from, intent, newline, verdict);
         assert_eq!(verdict, must, "{from} {intent:?}");
         if strangers && !self.model.members.contains_key(&from) {
-            assert!(self.out.pending().filter(|(path, _)| path.remote == from).count() <= 1 + due.gone.len());
+            assert!(self.out.pending().filter(|(path, _)| path.remote == from).count() <= 1);
         }
         due.notices.into_iter().for_each(|(addr, count)| *expected.notices.entry(addr).or_default() += count);
-        expected.gone.extend(due.gone);
         self.check(Some(from), &expected);
     }
 
@@ -255,7 +256,6 @@ impl World {
             "{answers} answers to {about:?}, not {least}..={most}"
         );
         let mut must = expected.notices.clone();
-        notices.retain(|to, _| !expected.gone.contains(to));
         must.retain(|to, _| Some(*to) != about);
         assert_eq!(notices, must, "notices");
         assert_eq!(self.hub.member_count(), self.model.members.len());

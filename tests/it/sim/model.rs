@@ -4,7 +4,7 @@
 //! means by whoever made it up.
 
 use belfry::core::{DropReason, Instant, Refusal, Verdict};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -67,8 +67,6 @@ pub(crate) struct Expected {
     pub(crate) answers: (usize, usize),
     /// Lines of the hub's own to others.
     pub(crate) notices: BTreeMap<SocketAddr, usize>,
-    /// Who may get some notices more, because they went in the same step.
-    pub(crate) gone: Vec<SocketAddr>,
 }
 
 #[derive(Clone, Debug)]
@@ -106,10 +104,9 @@ impl Model {
     fn remove_all(&mut self, is_gone: impl Fn(&Self, &SocketAddr, &Member) -> bool) -> Expected {
         let mut expected = Expected::default();
         let gone: Vec<SocketAddr> = self.members.iter().filter(|(a, m)| is_gone(self, a, m)).map(|(a, _)| *a).collect();
-        let rooms: Vec<String> =
+        let rooms: BTreeSet<String> =
             gone.iter().map(|addr| self.members.remove(addr).expect("it was there").room).collect();
         rooms.iter().for_each(|room| self.notify(room, None, &mut expected));
-        expected.gone = gone;
         expected
     }
 
