@@ -2,7 +2,7 @@
 //!
 //! Anybody who can forge a source address can introduce two services to each other with one datagram. Here that
 //! datagram is sent, everything that comes of it is delivered, and what goes to and fro is counted until it is quiet.
-//! A new service takes part by its line in [`SERVICES`]; every pair of those is introduced.
+//! A new service takes part by its line in [`OURS`]; each of ours is introduced to each of ours and of [`THEIRS`].
 
 use belfry::config;
 use belfry::core::{Datagram, Instant, ListenerId, Now, Outbox, Path, Seed};
@@ -51,17 +51,24 @@ impl Node for Theirs {
 /// How to make each kind of service, and its name.
 type Make = (&'static str, fn() -> Box<dyn Node>);
 
-const SERVICES: [Make; 9] = [
+const OURS: [Make; 4] = [
     ("hub", || hub(&config::Chat::default())),
     ("hub without echo", || hub(&config::Chat { echo_to_sender: false, ..config::Chat::default() })),
     ("hub with <name> text", || hub(&with_format("<", "> ", "", true))),
     ("hub with text (name)", || hub(&with_format("", " (", ")", false))),
+];
+
+const THEIRS: [Make; 5] = [
     ("echo", || Box::new(Theirs(|said| Some(said.to_owned())))),
     ("upper case", || Box::new(Theirs(|said| Some(said.to_uppercase())))),
     ("appending", || Box::new(Theirs(|said| Some(format!("{said}!\n"))))),
     ("prefixing", || Box::new(Theirs(|said| Some(format!("You said: {said}"))))),
     ("time", || Box::new(Theirs(strftime))),
 ];
+
+fn everybody() -> impl Iterator<Item = Make> {
+    OURS.into_iter().chain(THEIRS)
+}
 
 fn hub(config: &config::Chat) -> Box<dyn Node> {
     Box::new(Ours(Hub::new(config, "belfry.lan", Hosts::parse("127.0.0.1 localhost"), Seed(1)), Outbox::default()))
@@ -216,8 +223,8 @@ fn forgeries() -> Vec<String> {
 /// Introduces every pair with `payload`, and tells the pairs that talk too long.
 fn loud_pairs(payload: &[u8]) -> Vec<String> {
     let mut loud = Vec::new();
-    for (a, make_a) in SERVICES.iter().filter(|(name, _)| name.starts_with("hub")) {
-        for (b, make_b) in SERVICES {
+    for (a, make_a) in OURS {
+        for (b, make_b) in everybody() {
             let mut net = Net::new(make_a(), make_b());
             for (from, to) in [(B, A), (A, B)] {
                 let count = net.send(from, to, payload);
@@ -264,9 +271,9 @@ fn two_forged_datagrams_cause_at_most_twice_as_many() {
         "/msg y y: y: x",
     ];
     for (opening, text) in openings.iter().flat_map(|&opening| texts.map(|text| (opening, text))) {
-        for (b, make_b) in SERVICES {
+        for (b, make_b) in everybody() {
             for opened in [[(B, A), (B, A)], [(B, A), (A, B)]] {
-                let mut net = Net::new(SERVICES[0].1(), make_b());
+                let mut net = Net::new(OURS[0].1(), make_b());
                 let [first, second] = opened;
                 let count =
                     net.send(first.0, first.1, opening.as_bytes()) + net.send(second.0, second.1, text.as_bytes());
@@ -281,8 +288,8 @@ fn two_forged_datagrams_cause_at_most_twice_as_many() {
 
 #[test]
 fn what_people_say_beside_a_loop_causes_a_bounded_number_each() {
-    for (b, make_b) in SERVICES {
-        let mut net = Net::new(SERVICES[0].1(), make_b());
+    for (b, make_b) in everybody() {
+        let mut net = Net::new(OURS[0].1(), make_b());
         // Two people at each hub, one of them at a terminal.
         for (to, person) in [(A, "127.0.0.3:5001"), (A, "127.0.0.3:5002"), (B, "127.0.0.4:5001"), (B, "127.0.0.4:5002")]
         {
@@ -304,7 +311,7 @@ fn what_people_say_beside_a_loop_causes_a_bounded_number_each() {
 #[test]
 fn a_room_full_of_echo_services_does_not_boil_over() {
     for echoes in 1..=8_u8 {
-        let mut net = Net::new(SERVICES[0].1(), Box::new(Theirs(|_| None)));
+        let mut net = Net::new(OURS[0].1(), Box::new(Theirs(|_| None)));
         for number in 0..echoes {
             let echo = format!("127.0.1.{number}:8888");
             net.nodes.insert(addr(&echo), Box::new(Theirs(|said| Some(said.to_owned()))));

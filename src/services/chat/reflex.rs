@@ -89,9 +89,7 @@ impl Reflex {
             }
             self.error = Some(now);
         }
-        if self.lines.recent(now).chain(room.recent(now)).next().is_none() {
-            return None;
-        }
+        self.lines.recent(now).chain(room.recent(now)).next()?;
         let text = text.to_ascii_lowercase();
         let returned = self.lines.recent(now).chain(room.recent(now)).any(|line| holds(&text, line, format));
         let twice = text.lines().next().is_some_and(|first| stands_twice(format, &name.to_ascii_lowercase(), first));

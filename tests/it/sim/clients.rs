@@ -180,7 +180,7 @@ pub(crate) fn payload(intent: &Intent, newline: bool, serial: u64) -> Vec<u8> {
     };
     if newline {
         bytes.extend_from_slice([&b"\n"[..], b"\r\n", b"\n\0\0"][serial as usize % 3]);
-    } else if serial % 5 == 0 {
+    } else if serial.is_multiple_of(5) {
         bytes.extend_from_slice(b"\0\0\0");
     }
     bytes

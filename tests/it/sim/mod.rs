@@ -13,7 +13,7 @@ mod model;
 
 use belfry::config;
 use belfry::core::limits::{DATAGRAM_MAX, ERROR_LINE_MAX};
-use belfry::core::{Counters, Datagram, Instant, ListenerId, Now, Outbox, Path, Seed, SplitMix, Verdict};
+use belfry::core::{Counters, Datagram, Instant, ListenerId, Now, Outbox, Path, Seed, SplitMix};
 use belfry::services::Service;
 use belfry::services::chat::{Hosts, Hub};
 use clients::{Client, Manner, payload};
@@ -301,8 +301,9 @@ fn run(seed: u64) -> (u64, Counters) {
     for step in 0..200 + 4 * world.clients.len() {
         let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.step()));
         if let Err(panic) = played {
-            eprintln!("seed {seed}, step {step}: BELFRY_SEED={seed} plays it again");
-            std::panic::resume_unwind(panic);
+            let said = panic.downcast_ref::<String>().cloned();
+            let said = said.or_else(|| panic.downcast_ref::<&str>().map(|&said| said.to_owned())).unwrap_or_default();
+            panic!("seed {seed}, step {step} (BELFRY_SEED={seed} plays it again): {said}");
         }
     }
     (world.trace, world.verdicts)
