@@ -4,13 +4,16 @@ use super::command::{self, Command, Problem};
 use super::members::{MemberId, Way};
 use super::rooms::RoomId;
 use super::utterance::push_clean;
-use super::{Hub, answer, history, name};
+use super::{Hub, answer, fits, history, name};
 use crate::core::limits::{DATAGRAM_MAX, HISTORY_ANSWER_DATAGRAMS_MAX, TOPIC_MAX};
 use crate::core::{Now, Outbox, Path, Refusal, Verdict};
 use std::fmt::Write as _;
 
 /// How many lines `/history` shows when no number is given.
 const HISTORY_USUAL: usize = 10;
+
+/// No more lines than this fit an answer: the shortest is `[now] a: b` and a newline.
+const HISTORY_LINES_MAX: usize = HISTORY_ANSWER_DATAGRAMS_MAX * DATAGRAM_MAX / 11;
 
 impl Hub {
     pub(super) fn command(
@@ -43,12 +46,12 @@ impl Hub {
             Command::Nick(name) => self.nick(id, name, out)?,
             Command::Join(room) => self.join_room(now, id, room, out)?,
             Command::Rooms => self.tell(id, &self.list_rooms(), out),
-            Command::Who => self.tell(id, &self.list_members(self.members.get(id).room), out),
+            Command::Who => self.tell(id, &self.list_members(String::new(), self.members.get(id).room), out),
             Command::Message { to, text } => self.message(id, to, text, out)?,
             Command::Me(text) => {
                 let mut line = format!("* {} ", self.members.get(id).name);
                 push_clean(&mut line, text);
-                self.relay(now, id, &line, out)?;
+                self.relay(now, id, &line, true, out)?;
                 return Ok(Verdict::Accepted);
             }
             Command::ShowTopic => self.tell(id, &self.topic_line(self.members.get(id).room), out),
@@ -66,11 +69,13 @@ impl Hub {
             return Err(Problem::new(Refusal::BadName, format!("? not a name: {fault}")));
         }
         if self.members.named(name).is_some_and(|other| other != id) {
-            return Err(Problem::new(Refusal::NameTaken, format!("? {name} is taken; try another, /who shows all")));
+            return Err(Problem::new(Refusal::NameTaken, format!("? {name} is taken; try another")));
         }
         let old = self.members.rename(id, name);
         self.tell(id, &format!("-- You are {name} now."), out);
-        self.notify_others(id, &format!("-- {old} is now {name}"), out);
+        if old != name {
+            self.notify_others(id, &format!("-- {old} is now {name}"), out);
+        }
         Ok(())
     }
 
@@ -96,8 +101,8 @@ impl Hub {
         if !topic.is_empty() {
             let _ = write!(lines, " The topic is: {topic}");
         }
-        let _ = write!(lines, "\n{}", self.list_members(room));
-        self.tell(id, &lines, out);
+        lines.push('\n');
+        self.tell(id, &self.list_members(lines, room), out);
         Ok(())
     }
 
@@ -108,9 +113,7 @@ impl Hub {
         let (from, to) = (self.members.get(id), self.members.get(recipient));
         let mut line = format!("{} -> {}: ", from.name, to.name);
         push_clean(&mut line, text);
-        if line.len() >= DATAGRAM_MAX {
-            return Err(Problem::new(Refusal::TooLong, "? too long once its lines are indented"));
-        }
+        fits(&line)?;
         self.tell(recipient, &line, out);
         if recipient != id {
             self.tell(id, &line, out);
@@ -154,10 +157,11 @@ impl Hub {
 
     fn list_rooms(&self) -> String {
         let rooms = self.rooms.iter().filter(|room| room.len() > 0 || room.history.len() > 0);
-        fit_list("-- Rooms: ", rooms.map(|room| format!("{} ({})", room.name, room.len())))
+        fit_list("-- Rooms: ".to_owned(), rooms.map(|room| format!("{} ({})", room.name, room.len())))
     }
 
-    fn list_members(&self, room: RoomId) -> String {
+    /// The members of a room, behind `head`, in one datagram.
+    fn list_members(&self, head: String, room: RoomId) -> String {
         let room = self.rooms.get(room);
         let mut names: Vec<_> = room
             .members()
@@ -168,7 +172,7 @@ impl Hub {
             })
             .collect();
         names.sort_unstable();
-        fit_list(&format!("-- {} in {}: ", names.len(), room.name), names.into_iter())
+        fit_list(format!("{head}-- {} in {}: ", names.len(), room.name), names.into_iter())
     }
 
     fn show_history(&self, now: &Now, id: MemberId, count: usize, out: &mut Outbox) {
@@ -179,7 +183,11 @@ impl Hub {
         if room.history.len() == 0 {
             return self.tell(id, "-- Nothing has been said in this room yet.", out);
         }
-        let lines = room.history.last(count).map(|(wall, line)| format!("[{}] {line}", history::age(now.wall, wall)));
+        let lines = room.history.last(count.min(HISTORY_LINES_MAX)).map(|(wall, line)| {
+            let dated = format!("[{}] {line}", history::age(now.wall, wall));
+            // A line that fills its datagram has no room for its age.
+            if dated.len() < DATAGRAM_MAX { dated } else { line.to_owned() }
+        });
         for datagram in pack(lines.collect()) {
             self.tell(id, &datagram, out);
         }
@@ -206,13 +214,13 @@ fn short_text(text: &str) -> Result<String, Problem> {
     if clean.len() > TOPIC_MAX {
         return Err(Problem::new(Refusal::TooLong, format!("? that is longer than {TOPIC_MAX} bytes")));
     }
-    Ok(clean.replace(['\n', '\t'], " "))
+    Ok(clean.replace("\n\t", " ").replace('\t', " "))
 }
 
 /// `head` and the items with commas between, as many as fit a datagram, and how many do not.
-fn fit_list(head: &str, items: impl Iterator<Item = String>) -> String {
+pub(super) fn fit_list(head: String, items: impl Iterator<Item = String>) -> String {
     let items: Vec<_> = items.collect();
-    let mut list = head.to_owned();
+    let mut list = head;
     for (index, item) in items.iter().enumerate() {
         let left = items.len() - index;
         if list.len() + item.len() + ", and 4294967295 more\n".len() > DATAGRAM_MAX {

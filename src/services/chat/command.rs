@@ -54,6 +54,9 @@ const COMMANDS: [(&str, &str, &str); 11] = [
     ("quit", "", "leave"),
 ];
 
+/// No word that is longer than this is near to a command.
+const WORD_MAX: usize = "history".len() + 2;
+
 /// The lines of `/help`.
 pub(super) fn help() -> String {
     let mut lines = "-- Type to talk: everybody in your room reads it. // begins a text with a slash.".to_owned();
@@ -96,19 +99,21 @@ fn history(rest: &str) -> Option<Command<'_>> {
         "" => Some(Command::ShowHistory(None)),
         "on" => Some(Command::KeepHistory(true)),
         "off" => Some(Command::KeepHistory(false)),
-        number => number.parse().ok().map(|count| Command::ShowHistory(Some(count))),
+        number => number.parse().ok().filter(|&count| count > 0).map(|count| Command::ShowHistory(Some(count))),
     }
 }
 
 fn unknown(word: &str) -> Problem {
-    let nearest = COMMANDS
+    // A distance costs time in the length of the word, and strangers choose the word.
+    let commands = if word.len() <= WORD_MAX { &COMMANDS[..] } else { &[] };
+    let nearest = commands
         .iter()
         .map(|&(known, _, _)| (strsim::damerau_levenshtein(word, known), known))
         .filter(|&(distance, known)| distance <= 2 && distance < known.len())
         .min();
     let line = match nearest {
         Some((_, known)) => format!("? no such command; did you mean /{known}? /help lists them"),
-        None => "? no such command; /help lists them, // begins a text with a slash".to_owned(),
+        None => "? no such command; /help lists them, // sends a slash".to_owned(),
     };
     Problem::new(Refusal::BadCommand, line)
 }
@@ -141,7 +146,7 @@ mod tests {
     fn a_command_that_does_not_work_says_what_would() {
         let line = |typed| parse(typed).expect_err("not a command").line;
         assert_eq!(line("nikc anna"), "? no such command; did you mean /nick? /help lists them");
-        assert_eq!(line("xyzzy"), "? no such command; /help lists them, // begins a text with a slash");
+        assert_eq!(line("xyzzy"), "? no such command; /help lists them, // sends a slash");
         assert_eq!(line(""), line("xyzzy"));
         assert_eq!(line("msg bob"), "? /msg needs a name and a text: /msg NAME TEXT");
         assert_eq!(line("history many"), "? /history needs a number, on or off: /history 20");

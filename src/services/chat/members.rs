@@ -5,6 +5,7 @@
 //! move to the end, however many members there are.
 
 use super::name::{self, Hosts};
+use super::reflex::Reflex;
 use super::rooms::{Audience, RoomId};
 use crate::core::{Instant, Path, Seed, SeededMap};
 use slab::Slab;
@@ -35,8 +36,8 @@ pub(super) struct Member {
     pub(super) seat: Seat,
     /// Times its host has answered "port unreachable" since it was last heard.
     pub(super) strikes: u8,
-    /// Hash of the last text of its own that looked like an error line; 0 for none.
-    pub(super) last_error_line: u64,
+    /// What it has just said.
+    pub(super) reflex: Reflex,
     heartbeats: bool,
     last_heard: Instant,
     before: Option<u32>,
@@ -67,10 +68,12 @@ pub(super) struct Members {
     heartbeats: Queue,
 }
 
-/// Addresses that count as one host: an IPv4 address, an IPv6 /64.
+/// Addresses that count as one host: an IPv4 address, an IPv6 /64; but everybody on a link shares the /64 of its
+/// link-local addresses (RFC 4291 §2.5.6).
 fn host_of(addr: IpAddr) -> IpAddr {
     match addr {
         IpAddr::V4(_) => addr,
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => addr,
         IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from(u128::from(ip) & !u128::from(u64::MAX))),
     }
 }
@@ -132,7 +135,7 @@ impl Members {
             room,
             seat: Seat::default(),
             strikes: 0,
-            last_error_line: 0,
+            reflex: Reflex::default(),
             heartbeats: false,
             last_heard: now,
             before: None,

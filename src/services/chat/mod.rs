@@ -7,14 +7,14 @@
 //! Lines that begin with `-- ` are the hub's own, `? ` begins an error line; a member's line begins with its name, so
 //! nobody can pass for the hub or for another member.
 //!
-//! Two hubs that are made to talk to each other, or a hub and a time server, fall silent: see [`Hub::is_echo`] and
-//! [`Hub::is_repeated_error`].
+//! Two hubs that are made to talk to each other, or a hub and a time server, fall silent: see [`reflex`].
 
 mod actions;
 mod command;
 mod history;
 mod members;
 mod name;
+mod reflex;
 mod rooms;
 mod utterance;
 
@@ -23,10 +23,11 @@ pub use name::Hosts;
 use super::Service;
 use crate::config;
 use crate::core::limits::DATAGRAM_MAX;
+use crate::core::text::{without_newline, without_trailing_nuls};
 use crate::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
 use command::Problem;
 use members::{Lifetimes, MemberId, Members, Way};
-use rooms::{LOBBY, Rooms};
+use rooms::{LOBBY, RoomId, Rooms};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use utterance::{Said, push_clean};
@@ -41,9 +42,16 @@ pub struct Hub {
     /// This host's name, for the welcome.
     host: String,
     hosts: Hosts,
-    seed: Seed,
     members: Members,
     rooms: Rooms,
+}
+
+/// A datagram, read.
+#[derive(Clone, Copy, Debug)]
+struct Utterance<'a> {
+    said: Said<'a>,
+    /// Whether it ended in a newline.
+    newline: bool,
 }
 
 /// Why a member is no longer there, as its room is told.
@@ -64,13 +72,23 @@ impl Departure {
             Self::ListenerClosed => "was cut off by a change of configuration",
         }
     }
+
+    /// The head of a list of several.
+    fn heading(self) -> &'static str {
+        match self {
+            Self::Quit => "Left",
+            Self::Expired => "Gone silent",
+            Self::Unreachable => "Closed their ports",
+            Self::ListenerClosed => "Cut off by a change of configuration",
+        }
+    }
 }
 
 impl Hub {
     /// An empty hub on the host called `host`.
     pub fn new(config: &config::Chat, host: &str, hosts: Hosts, seed: Seed) -> Self {
         let (members, rooms) = (Members::new(seed), Rooms::default());
-        Self { config: config.clone(), host: host.to_owned(), hosts, seed, members, rooms }
+        Self { config: config.clone(), host: host.to_owned(), hosts, members, rooms }
     }
 
     /// Takes a new configuration; everybody stays.
@@ -102,11 +120,10 @@ impl Hub {
 
     /// A socket is about to close: those who came by it cannot be reached any more.
     pub fn remove_listener(&mut self, now: &Now, listener: ListenerId, out: &mut Outbox) {
-        for id in self.members.ids() {
-            if self.members.get(id).path.listener == listener {
-                self.remove(now, id, Departure::ListenerClosed, out);
-            }
-        }
+        let mut ids = self.members.ids();
+        ids.retain(|&id| self.members.get(id).path.listener == listener);
+        let gone = ids.into_iter().map(|id| self.take_out(now, id)).collect();
+        self.tell_of(gone, Departure::ListenerClosed, out);
     }
 
     fn lifetimes(&self) -> Lifetimes {
@@ -142,6 +159,7 @@ impl Hub {
         if way == Way::Line {
             let welcome = self.welcome(id);
             self.tell(id, &welcome, out);
+            self.members.get_mut(id).reflex.lines.note(now.mono, reflex::beginning(&welcome));
         }
         Ok(id)
     }
@@ -172,16 +190,36 @@ impl Hub {
     }
 
     fn remove(&mut self, now: &Now, id: MemberId, departure: Departure, out: &mut Outbox) {
+        let gone = self.take_out(now, id);
+        self.tell_of(vec![gone], departure, out);
+    }
+
+    /// Ends a membership, without a word; the room and the name.
+    fn take_out(&mut self, now: &Now, id: MemberId) -> (RoomId, String) {
         self.rooms.unseat(id, &mut self.members, now.mono);
         let member = self.members.remove(id);
-        let notice = format!("-- {} {}", member.name, departure.notice());
-        self.rooms.get(member.room).notify(&notice, None, out);
+        (member.room, member.name)
+    }
+
+    /// Tells each room who has gone, when all have: nobody who has gone hears of it, and a thousand cost one notice.
+    fn tell_of(&self, mut gone: Vec<(RoomId, String)>, departure: Departure, out: &mut Outbox) {
+        gone.sort_by_key(|&(room, _)| room);
+        for of_room in gone.chunk_by(|(a, _), (b, _)| a == b) {
+            let notice = match of_room {
+                [(_, name)] => format!("-- {name} {}", departure.notice()),
+                _ => {
+                    let names = of_room.iter().map(|(_, name)| name.clone());
+                    actions::fit_list(format!("-- {}: ", departure.heading()), names)
+                }
+            };
+            self.rooms.get(of_room[0].0).notify(&notice, None, out);
+        }
     }
 
     fn quit(&mut self, now: &Now, path: Path, out: &mut Outbox) -> Verdict {
         let Some(id) = self.members.at(path.remote) else { return Verdict::Accepted };
         if self.members.get(id).way == Way::Line {
-            self.tell(id, "-- You have left. Say anything to return.", out);
+            answer(path, true, "-- You have left. Say anything to return.", out);
         }
         self.remove(now, id, Departure::Quit, out);
         Verdict::Accepted
@@ -202,13 +240,21 @@ impl Hub {
     }
 
     /// A message to a member's room, kept in the room's history.
-    fn relay(&mut self, now: &Now, id: MemberId, line: &str, out: &mut Outbox) -> Result<(), Problem> {
-        if line.len() >= DATAGRAM_MAX {
-            return Err(Problem::new(Refusal::TooLong, "? too long once its lines are indented"));
-        }
-        let member = self.members.get(id);
+    fn relay(
+        &mut self,
+        now: &Now,
+        id: MemberId,
+        line: &str,
+        sender_first: bool,
+        out: &mut Outbox,
+    ) -> Result<(), Problem> {
+        fits(line)?;
+        let member = self.members.get_mut(id);
+        let signature = reflex::signature(line, sender_first, &member.name, &self.config.line_format);
+        member.reflex.lines.note(now.mono, signature);
         let except = (!self.config.echo_to_sender).then_some(member.path.remote);
         let room = self.rooms.get_mut(member.room);
+        room.lines.note(now.mono, signature);
         if room.keeps_history {
             room.history.push(now.wall, line, self.config.history);
         }
@@ -232,74 +278,53 @@ impl Hub {
         line
     }
 
-    // ---- loops ----
-
-    /// Whether a member's text holds what we put beside its own texts: then it is a line of ours that came back, by way
-    /// of an echo service or of another hub that took us for a member.
-    fn is_echo(&self, id: MemberId, text: &str) -> bool {
-        let format = &self.config.line_format;
-        let name = &self.members.get(id).name;
-        text.match_indices(name.as_str()).any(|(at, _)| {
-            if format.sender_first {
-                text[..at].ends_with(&format.before) && text[at + name.len()..].starts_with(&format.between)
-            } else {
-                text[..at].ends_with(&format.between) && text[at + name.len()..].starts_with(&format.after)
-            }
-        })
-    }
-
-    /// Whether a member sends the same error line again: then it is a service that answers our messages with it.
-    fn is_repeated_error(&mut self, id: MemberId, text: &str) -> bool {
-        let hash = if text.starts_with("? ") { self.seed.hash(&text) } else { 0 };
-        let last = std::mem::replace(&mut self.members.get_mut(id).last_error_line, hash);
-        hash != 0 && hash == last
-    }
-
-    /// Why a text is to be dropped without a word, lest two services talk for ever.
-    fn loop_in(&mut self, remote: SocketAddr, said: Said<'_>) -> Option<DropReason> {
-        let (Some(id), Said::Text(text)) = (self.members.at(remote), said) else { return None };
-        if self.is_repeated_error(id, text) {
-            return Some(DropReason::ErrorLine);
-        }
-        self.is_echo(id, text).then_some(DropReason::Echo)
-    }
-
     // ---- what is said ----
 
     fn hear(&mut self, now: &Now, datagram: &Datagram<'_>, out: &mut Outbox) -> Result<Verdict, Problem> {
         let path = datagram.path;
-        // Two more than the text: a CR and an LF.
-        if datagram.truncated || datagram.payload.len() > self.config.max_message + 2 {
-            return Err(self.too_long());
-        }
-        let utterance = utterance::read(datagram.payload)
-            .map_err(|_| Problem::new(Refusal::NotUtf8, "? that is not UTF-8; nothing was relayed"))?;
-        if let Some(why) = self.loop_in(path.remote, utterance.said) {
-            return Ok(Verdict::Dropped(why));
-        }
-        let heartbeat = utterance.said == Said::Heartbeat;
+        let utterance = self.read(datagram);
+        let said = utterance.as_ref().ok().map(|utterance| utterance.said);
         if let Some(id) = self.members.at(path.remote) {
-            self.members.heard(id, now.mono, heartbeat);
+            if let Some(why) = self.reflex_in(now, id, said) {
+                return Ok(Verdict::Dropped(why));
+            }
+            self.members.heard(id, now.mono, false);
         }
-        match utterance.said {
+        let Utterance { said, newline } = utterance?;
+        match said {
             Said::Quit => Ok(self.quit(now, path, out)),
             Said::Frame => Err(Problem::new(Refusal::BadFrame, "? of frames, this hub knows ^hb^ only")),
-            Said::Command(typed) => self.command(now, path, utterance.newline, typed, out),
+            Said::Command(typed) => self.command(now, path, newline, typed, out),
             Said::Nothing | Said::Heartbeat => {
-                let id = self.enter(now, path, utterance.newline, out)?;
-                self.members.heard(id, now.mono, heartbeat);
+                let id = self.enter(now, path, newline, out)?;
+                self.members.heard(id, now.mono, said == Said::Heartbeat);
                 Ok(Verdict::Accepted)
             }
             Said::Text(text) => {
-                if text.len() > self.config.max_message {
-                    return Err(self.too_long());
-                }
-                let id = self.enter(now, path, utterance.newline, out)?;
+                let id = self.enter(now, path, newline, out)?;
                 let line = self.render(&self.members.get(id).name, text);
-                self.relay(now, id, &line, out)?;
+                self.relay(now, id, &line, self.config.line_format.sender_first, out)?;
                 Ok(Verdict::Accepted)
             }
         }
+    }
+
+    fn read<'a>(&self, datagram: &Datagram<'a>) -> Result<Utterance<'a>, Problem> {
+        let (line, newline) = without_newline(without_trailing_nuls(datagram.payload));
+        if datagram.truncated || line.len() > self.config.max_message {
+            return Err(self.too_long());
+        }
+        let line = std::str::from_utf8(line)
+            .map_err(|_| Problem::new(Refusal::NotUtf8, "? that is not UTF-8; nothing was relayed"))?;
+        Ok(Utterance { said: utterance::read(line), newline })
+    }
+
+    /// Why a member's text is to be dropped without a word, lest two services talk for ever.
+    fn reflex_in(&mut self, now: &Now, id: MemberId, said: Option<Said<'_>>) -> Option<DropReason> {
+        let Some(Said::Text(text)) = said else { return None };
+        let member = self.members.get_mut(id);
+        let room = &self.rooms.get(member.room).lines;
+        member.reflex.find(now.mono, room, &self.config.line_format, &member.name, text)
     }
 
     fn too_long(&self) -> Problem {
@@ -309,23 +334,39 @@ impl Hub {
 
 impl Service for Hub {
     fn handle_datagram(&mut self, now: &Now, datagram: &Datagram<'_>, out: &mut Outbox) -> Verdict {
+        // The caller may be late; the expired get not even the message that finds them expired.
+        self.handle_timeout(now, out);
         self.hear(now, datagram, out).unwrap_or_else(|problem| {
-            let way = self.members.at(datagram.path.remote).map(|id| self.members.get(id).way);
-            let newline = way.map_or(datagram.payload.ends_with(b"\n"), |way| way == Way::Line);
+            let mut newline = datagram.payload.ends_with(b"\n");
+            if let Some(id) = self.members.at(datagram.path.remote) {
+                let member = self.members.get_mut(id);
+                newline = member.way == Way::Line;
+                member.reflex.lines.note(now.mono, reflex::beginning(&problem.line));
+            }
             answer(datagram.path, newline, &problem.line, out);
             Verdict::Refused(problem.why)
         })
     }
 
     fn handle_timeout(&mut self, now: &Now, out: &mut Outbox) {
+        let mut gone = Vec::new();
         while let Some(id) = self.members.expired(now.mono, self.lifetimes()) {
-            self.remove(now, id, Departure::Expired, out);
+            gone.push(self.take_out(now, id));
         }
+        self.tell_of(gone, Departure::Expired, out);
     }
 
     fn next_timeout(&self) -> Option<Instant> {
         self.members.next_expiry(self.lifetimes())
     }
+}
+
+/// Refuses a line that would not fit a datagram with its newline.
+fn fits(line: &str) -> Result<(), Problem> {
+    if line.len() < DATAGRAM_MAX {
+        return Ok(());
+    }
+    Err(Problem::new(Refusal::TooLong, "? too long once your name and the indentation are added"))
 }
 
 /// One line on a path, with a newline if that is how they speak there.

@@ -7,6 +7,7 @@
 use super::history::History;
 use super::members::{Member, MemberId, Members, Seat, Way};
 use super::name;
+use super::reflex::RoomLines;
 use crate::core::limits::ROOMS_MAX;
 use crate::core::{Instant, ListenerId, Outbox, Path};
 use std::collections::BTreeMap;
@@ -37,6 +38,8 @@ pub(super) struct Room {
     pub(super) topic: String,
     pub(super) history: History,
     pub(super) keeps_history: bool,
+    /// What has just been said, lest it comes back.
+    pub(super) lines: RoomLines,
     /// When the last member left.
     emptied: Instant,
     audiences: Vec<Hearers>,
@@ -49,6 +52,7 @@ impl Room {
             topic: String::new(),
             history: History::default(),
             keeps_history: true,
+            lines: RoomLines::default(),
             emptied: now,
             audiences: Vec::new(),
         }
@@ -90,14 +94,14 @@ impl Room {
 
     fn seat(&mut self, id: MemberId, member: &mut Member) {
         let (listener, way) = (member.path.listener, member.way);
-        let at = match self.audiences.iter().position(|a| a.listener == listener && a.way == way) {
-            Some(at) => at,
-            None => {
-                self.audiences.push(Hearers { listener, way, members: Vec::new(), paths: Rc::default() });
-                self.audiences.len() - 1
-            }
-        };
+        let same = self.audiences.iter().position(|a| a.listener == listener && a.way == way);
+        // An empty one may be of a socket that is long closed.
+        let at = same.or_else(|| self.audiences.iter().position(|a| a.members.is_empty())).unwrap_or_else(|| {
+            self.audiences.push(Hearers { listener, way, members: Vec::new(), paths: Rc::default() });
+            self.audiences.len() - 1
+        });
         let audience = &mut self.audiences[at];
+        (audience.listener, audience.way) = (listener, way);
         let index = u32::try_from(audience.members.len()).expect("max-members fits in 32 bits");
         audience.members.push(id);
         Rc::make_mut(&mut audience.paths).push(member.path);

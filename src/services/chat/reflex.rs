@@ -1,0 +1,199 @@
+//! Members that are services: what comes back from them at once, lest the hub and they talk for ever.
+//!
+//! A spoofed datagram can make a member of an echo service, of a time server or of another hub. Each answers every
+//! message it is sent, its own included. Three signs give it away, and each counts only within [`REFLEX_MAX`], since a
+//! service answers at once and a person who quotes takes longer:
+//!
+//! * its text holds a line that the hub has just relayed in its room, or told it;
+//! * its name stands twice in one line, as the hub writes it;
+//! * it says a second error line (`? …`).
+//!
+//! Such a text is dropped without a word. A service that says something else each time is for the rate limit to slow.
+
+use crate::config::LineFormat;
+use crate::core::{DropReason, Instant};
+use std::time::Duration;
+
+/// A text that comes later than this after the member's last one was typed by somebody.
+const REFLEX_MAX: Duration = Duration::from_secs(2);
+
+/// Lines remembered for each member: as many as two hubs have under way between them after a welcome.
+const MEMBER_LINES_MAX: usize = 6;
+
+/// Lines remembered for each room: as many as people say in it while a datagram is under way.
+const ROOM_LINES_MAX: usize = 16;
+
+/// How much of a line's text is remembered, behind or before its sender: enough that no other line has it, little enough
+/// that a service has not put something else in its place.
+const TEXT_KEPT: usize = 12;
+
+/// How much of a line of the hub's own is remembered.
+const OWN_KEPT: usize = 40;
+
+/// The last lines that went out, by their beginnings, in lower case: some services answer in upper.
+#[derive(Debug)]
+pub(super) struct Lines<const MAX: usize> {
+    lines: [(Instant, String); MAX],
+    /// The place of the next line.
+    next: usize,
+}
+
+/// What was relayed in a room.
+pub(super) type RoomLines = Lines<ROOM_LINES_MAX>;
+
+impl<const MAX: usize> Default for Lines<MAX> {
+    fn default() -> Self {
+        Self { lines: std::array::from_fn(|_| Default::default()), next: 0 }
+    }
+}
+
+impl<const MAX: usize> Lines<MAX> {
+    /// Notes the [`signature`] or the [`beginning`] of a line.
+    pub(super) fn note(&mut self, now: Instant, signature: &str) {
+        let (when, line) = &mut self.lines[self.next];
+        *when = now;
+        line.clear();
+        line.push_str(signature);
+        line.make_ascii_lowercase();
+        self.next = (self.next + 1) % MAX;
+    }
+
+    fn recent(&self, now: Instant) -> impl Iterator<Item = &str> {
+        let lines = self.lines.iter().filter(move |(when, line)| now.since(*when) <= REFLEX_MAX && !line.is_empty());
+        lines.map(|(_, line)| line.as_str())
+    }
+}
+
+/// What a member has just said and been told.
+#[derive(Debug, Default)]
+pub(super) struct Reflex {
+    /// What was relayed for the member, and what the hub itself had to say to it.
+    pub(super) lines: Lines<MEMBER_LINES_MAX>,
+    /// When the last text that looked like an error line was relayed.
+    error: Option<Instant>,
+}
+
+impl Reflex {
+    /// Why a text of the member called `name` is no message, if it is none.
+    pub(super) fn find(
+        &mut self,
+        now: Instant,
+        room: &RoomLines,
+        format: &LineFormat,
+        name: &str,
+        text: &str,
+    ) -> Option<DropReason> {
+        if text.starts_with("? ") {
+            if self.error.is_some_and(|error| now.since(error) <= REFLEX_MAX) {
+                return Some(DropReason::ErrorLine);
+            }
+            self.error = Some(now);
+        }
+        self.lines.recent(now).chain(room.recent(now)).next()?;
+        let text = text.to_ascii_lowercase();
+        let returned = self.lines.recent(now).chain(room.recent(now)).any(|line| holds(&text, line, format));
+        let twice = text.lines().next().is_some_and(|first| stands_twice(format, &name.to_ascii_lowercase(), first));
+        (returned || twice).then_some(DropReason::Echo)
+    }
+}
+
+/// Whether `text` holds `line`, not with another word grown to its sender: a member called `a` that says `5` does not
+/// keep anybody from saying `data: 50`.
+fn holds(text: &str, line: &str, format: &LineFormat) -> bool {
+    text.match_indices(line).any(|(at, _)| {
+        let (before, behind) = (&text[..at], &text[at + line.len()..]);
+        !before.ends_with(char::is_alphanumeric) || !format.sender_first && !behind.starts_with(char::is_alphanumeric)
+    })
+}
+
+fn stands_twice(format: &LineFormat, name: &str, line: &str) -> bool {
+    let (before, after) =
+        if format.sender_first { (&format.before, &format.between) } else { (&format.between, &format.after) };
+    let mark = [before, name, after].concat().to_ascii_lowercase();
+    // Not the end of another word: a member called `a` may write `data: 1, extra: 2`.
+    let stands_alone = |&(at, _): &(usize, &str)| !line[..at].ends_with(char::is_alphanumeric);
+    line.match_indices(&mark).filter(stands_alone).nth(1).is_some()
+}
+
+/// The part of the hub's own line by which it is known again.
+pub(super) fn beginning(line: &str) -> &str {
+    &line[..boundary(line, OWN_KEPT)]
+}
+
+/// The part of a rendered line by which it is known again: the sender and what stands beside it.
+pub(super) fn signature<'a>(line: &'a str, sender_first: bool, name: &str, format: &LineFormat) -> &'a str {
+    let len = format.before.len() + name.len() + format.between.len() + format.after.len() + TEXT_KEPT;
+    if sender_first {
+        let first = line.lines().next().unwrap_or_default();
+        &first[..boundary(first, len)]
+    } else {
+        let last = line.lines().next_back().unwrap_or_default();
+        &last[boundary(last, last.len().saturating_sub(len))..]
+    }
+}
+
+/// The last place up to `at` where a character begins.
+fn boundary(line: &str, at: usize) -> usize {
+    (0..=at.min(line.len())).rev().find(|&at| line.is_char_boundary(at)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_nanos(1_000_000_000_000 + millis * 1_000_000)
+    }
+
+    fn find(reflex: &mut Reflex, millis: u64, text: &str) -> Option<DropReason> {
+        reflex.find(at(millis), &RoomLines::default(), &LineFormat::default(), "anna", text)
+    }
+
+    #[test]
+    fn a_line_that_comes_back_is_known_by_its_beginning_for_two_seconds() {
+        let mut reflex = Reflex::default();
+        assert_eq!(find(&mut reflex, 0, "anna: hello"), None);
+        reflex.lines.note(at(0), signature("anna: hello\n\tthere", true, "anna", &LineFormat::default()));
+        for text in
+            ["anna: hello", "bob: anna: hello\n\t\tthere", "ANNA: HELLO", "you said anna: hello", "anna: hello!"]
+        {
+            assert_eq!(find(&mut reflex, 2_000, text), Some(DropReason::Echo), "{text}");
+            assert_eq!(find(&mut reflex, 2_001, text), None, "{text}");
+        }
+        reflex.lines.note(at(0), "anna: 0123456789ab");
+        assert_eq!(find(&mut reflex, 0, "anna: 0123456789ab 14:03"), Some(DropReason::Echo));
+        for text in ["hello", "anna: hell", "bob: hello", "anna: hi\nanna: hi"] {
+            assert_eq!(find(&mut reflex, 0, text), None, "{text}");
+        }
+        assert_eq!(find(&mut reflex, 0, "anna: anna: 12"), Some(DropReason::Echo));
+        let mut room = RoomLines::default();
+        room.note(at(0), "carl: hi");
+        room.note(at(0), "a: 5");
+        let mut find_in = |text| reflex.find(at(2_000), &room, &LineFormat::default(), "anna", text);
+        assert_eq!((find_in("carl: hi"), find_in("a: 5")), (Some(DropReason::Echo), Some(DropReason::Echo)));
+        assert_eq!((find_in("hi carl"), find_in("data: 50")), (None, None));
+        assert_eq!(find(&mut reflex, 0, "Johanna: 1, Susanna: 2"), None);
+    }
+
+    #[test]
+    fn of_error_lines_one_in_two_seconds_is_a_message() {
+        let mut reflex = Reflex::default();
+        assert_eq!(find(&mut reflex, 0, "? no conversion"), None);
+        assert_eq!(find(&mut reflex, 1_000, "hello"), None);
+        assert_eq!(find(&mut reflex, 2_000, "? unknown conversion"), Some(DropReason::ErrorLine));
+        assert_eq!(find(&mut reflex, 2_001, "? no conversion"), None);
+    }
+
+    #[test]
+    fn a_signature_holds_the_sender_wherever_it_stands() {
+        let format = LineFormat {
+            before: "<".to_owned(),
+            between: " - ".to_owned(),
+            after: ">".to_owned(),
+            sender_first: false,
+        };
+        let line = format!("<one\n\t{} - anna>", "ä".repeat(100));
+        assert_eq!(signature(&line, false, "anna", &format), format!("{} - anna>", "ä".repeat(7)));
+        assert_eq!(signature("* anna waves", true, "anna", &format), "* anna waves");
+    }
+}

@@ -1,0 +1,220 @@
+//! The bounds, at each and one past it. When full, the new are refused and the present kept.
+
+use crate::script::{Stage, play, play_with};
+use belfry::config;
+use belfry::core::limits::{ERROR_LINE_MAX, ROOMS_MAX};
+
+#[test]
+fn a_full_hub_refuses_the_new_and_keeps_the_present() {
+    play_with(
+        |config| config.max_members = 2,
+        r"
+        anna > \n => Accepted
+        anna < -- Welcome to belfry.lan. You are localhost-40001 in lobby with nobody else yet. /help lists what you can type.\n-- The last 256 messages of this room are kept; /history shows them.\n
+        bob > ^hb^ => Accepted
+        anna < -- localhost-40002 has joined\n
+        carl > hello => Refused(Full)
+        carl < ? the hub is full; try again later
+        carl > ^hb^ => Refused(Full)
+        carl < ? the hub is full; try again later
+        carl > \n => Refused(Full)
+        carl < ? the hub is full; try again later\n
+        carl > /nick carl\n => Refused(Full)
+        carl < ? the hub is full; try again later\n
+        carl > /help => Answered
+        carl < -- Type to talk: everybody in your room reads it. // begins a text with a slash.\n-- /nick [NAME]         your name\n-- /join ROOM           another room; it is made if need be\n-- /rooms               which rooms there are\n-- /who                 who is in this room\n-- /msg NAME TEXT       a message to one person\n-- /me TEXT             what you are doing\n-- /topic [TEXT]        what this room is about\n-- /history [N|on|off]  the last lines of this room\n-- /away [TEXT]         say that you are away; without a text: back\n-- /help                this list\n-- /quit                leave
+        anna > /who\n
+        anna < -- 2 in lobby: localhost-40001, localhost-40002\n
+        bob > quit
+        anna < -- localhost-40002 has left\n
+        carl > hello => Accepted
+        anna < -- localhost-40003 has joined\n
+        anna < localhost-40003: hello\n
+        carl < localhost-40003: hello
+        ",
+    );
+}
+
+#[test]
+fn an_address_has_so_many_members_and_not_one_more() {
+    play_with(
+        |config| config.max_members_per_address = 2,
+        r"
+        192.0.2.1:5001 > ^hb^ => Accepted
+        192.0.2.1:5002 > ^hb^ => Accepted
+        192.0.2.1:5003 > ^hb^ => Refused(Full)
+        192.0.2.1:5003 < ? too many members from your address already
+        192.0.2.2:5003 > ^hb^ => Accepted
+        192.0.2.1:5001 > quit
+        192.0.2.1:5003 > ^hb^ => Accepted
+        # an IPv6 host has a /64
+        [2001:db8::1]:5001 > ^hb^ => Accepted
+        [2001:db8::2]:5001 > ^hb^ => Accepted
+        [2001:db8::3]:5001 > ^hb^ => Refused(Full)
+        [2001:db8::3]:5001 < ? too many members from your address already
+        [2001:db8:0:1::3]:5001 > ^hb^ => Accepted
+        # but everybody on a link shares fe80::/64
+        [fe80::1]:5001 > ^hb^ => Accepted
+        [fe80::1]:5002 > ^hb^ => Accepted
+        [fe80::1]:5003 > ^hb^ => Refused(Full)
+        [fe80::1]:5003 < ? too many members from your address already
+        [fe80::2]:5001 > ^hb^ => Accepted
+        ",
+    );
+}
+
+#[test]
+fn there_are_so_many_rooms_and_an_empty_one_makes_place_for_a_new() {
+    let mut stage = Stage::new(&config::Chat { max_members_per_address: 1_000, ..config::Chat::default() });
+    for number in 1..ROOMS_MAX {
+        stage.say(&format!("192.0.2.1:{}", 1_024 + number), &format!("/join room-{number}"));
+    }
+    stage.play(
+        r"
+        # the lobby is one of them
+        anna > /join one-more => Refused(Full)
+        anna < ? there are too many rooms; /rooms lists them
+        anna > /nick
+        anna < -- You are localhost-40001 in lobby.
+        192.0.2.1:1025 > said in room-1
+        192.0.2.1:1025 < 192.0.2.1-1025: said in room-1
+        192.0.2.1:1025 > quit
+        @1
+        192.0.2.1:1026 > quit
+        # the one that is empty for longest goes
+        anna > /join one-more => Answered
+        anna < -- You are in one-more now.\n-- 1 in one-more: localhost-40001
+        bob > /join room-1 => Answered
+        bob < -- You are in room-1 now.\n-- 1 in room-1: localhost-40002
+        bob > /history => Answered
+        bob < -- Nothing has been said in this room yet.
+        carl > /join yet-another => Refused(Full)
+        carl < ? there are too many rooms; /rooms lists them
+        ",
+    );
+}
+
+#[test]
+fn every_error_line_is_short() {
+    let mut stage = Stage::new(&config::Chat { max_members: 3, max_message: 1_024, ..config::Chat::default() });
+    let name = "n".repeat(32);
+    stage.say("anna", &format!("/nick {name}\n"));
+    let long = "x".repeat(2_000);
+    let paste = "a\n".repeat(500);
+    let bad = [
+        format!("/nick {name}\n"),
+        "/nick -\n".to_owned(),
+        "/nick a b\n".to_owned(),
+        format!("/nick {name}n\n"),
+        "/join -\n".to_owned(),
+        "/join a b\n".to_owned(),
+        format!("/join {name}n\n"),
+        "/join\n".to_owned(),
+        "/msg\n".to_owned(),
+        "/msg b\n".to_owned(),
+        "/msg nobody hello\n".to_owned(),
+        "/me\n".to_owned(),
+        "/history x\n".to_owned(),
+        "/histor\n".to_owned(),
+        "/xyzzy\n".to_owned(),
+        format!("/topic {}\n", "t".repeat(300)),
+        long,
+        paste.clone(),
+        format!("/me {paste}"),
+        format!("/msg {name} {paste}"),
+        "^hello^\n".to_owned(),
+    ];
+    for said in &bad {
+        let answers = stage.say("bob", said);
+        let answer = answers.last().expect("an answer");
+        assert!(answer.starts_with(b"? "), "{said:?}");
+        assert!(answer.len() <= ERROR_LINE_MAX, "{} {:?}", answer.len(), answer.escape_ascii().to_string());
+    }
+}
+
+#[test]
+fn a_change_of_configuration_keeps_everybody() {
+    let mut stage = Stage::new(&config::Chat::default());
+    stage.play(
+        r"
+        anna > /nick anna\n
+        anna < -- Welcome to belfry.lan. You are localhost-40001 in lobby with nobody else yet. /help lists what you can type.\n-- The last 256 messages of this room are kept; /history shows them.\n
+        anna < -- You are anna now.\n
+        bob > ^hb^
+        anna < -- localhost-40002 has joined\n
+        anna > one\n
+        anna < anna: one\n
+        bob < anna: one
+        anna > two\n
+        anna < anna: two\n
+        bob < anna: two
+        ",
+    );
+    let changed = config::Chat {
+        max_members: 1,
+        max_message: 10,
+        history: 1,
+        echo_to_sender: false,
+        silent_timeout: std::time::Duration::from_secs(20),
+        ..config::Chat::default()
+    };
+    stage.reconfigure(&changed);
+    stage.play(
+        r"
+        anna > three\n => Accepted
+        bob < anna: three
+        anna > eleven_byte\n => Refused(TooLong)
+        anna < ? a message has at most 10 bytes\n
+        anna > /history 9\n
+        anna < [now] anna: three\n
+        carl > hi => Refused(Full)
+        carl < ? the hub is full; try again later
+        bob > hi => Accepted
+        anna < localhost-40002: hi\n
+        @10
+        anna < -- localhost-40002 has gone silent\n
+        @20
+        ",
+    );
+}
+
+#[test]
+fn a_shorter_timeout_is_due_at_once_for_who_has_been_silent_longer() {
+    let mut stage = Stage::new(&config::Chat::default());
+    stage.play(
+        r"
+        anna > hello
+        anna < localhost-40001: hello
+        @100
+        bob > \n
+        bob < -- Welcome to belfry.lan. You are localhost-40002 in lobby with one other. /help lists what you can type.\n-- The last 256 messages of this room are kept; /history shows them.\n
+        ",
+    );
+    stage.reconfigure(&config::Chat { silent_timeout: std::time::Duration::from_secs(50), ..config::Chat::default() });
+    stage.play(
+        r"
+        @100
+        bob < -- localhost-40001 has gone silent\n
+        @100
+        @100
+        bob > still there?\n
+        bob < localhost-40002: still there?\n
+        ",
+    );
+}
+
+#[test]
+fn a_command_with_the_longest_text_is_taken() {
+    play(
+        r"
+        anna > /nick anna
+        anna < -- You are anna now.
+        anna > /me \{x*1020} => Accepted
+        anna < * anna \{x*1020}
+        anna > /me \{x*1021} => Refused(TooLong)
+        anna < ? a message has at most 1024 bytes
+        anna > /me \{x*1021}\n => Refused(TooLong)
+        anna < ? a message has at most 1024 bytes
+        ",
+    );
+}

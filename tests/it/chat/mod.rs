@@ -1,0 +1,10 @@
+//! The chat hub, by scripts: what each kind of datagram brings forth, to whom, in which order.
+
+mod commands;
+mod expiry;
+mod hostile;
+mod limits;
+mod lists;
+mod sockets;
+mod text;
+mod ways;

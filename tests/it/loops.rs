@@ -1,0 +1,341 @@
+//! Services that are made to talk to each other fall silent.
+//!
+//! Anybody who can forge a source address can introduce two services to each other with one datagram. Here that
+//! datagram is sent, everything that comes of it is delivered, and what goes to and fro is counted until it is quiet.
+//! A new service takes part by its line in [`OURS`]; each of ours is introduced to each of ours and of [`THEIRS`].
+
+use belfry::config;
+use belfry::core::{Datagram, Instant, ListenerId, Now, Outbox, Path, Seed};
+use belfry::services::Service;
+use belfry::services::chat::{Hosts, Hub};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The most datagrams that one forged datagram may cause, itself included, whatever it says.
+const DATAGRAMS_MAX: usize = 11;
+
+/// Past this a loop is taken to be endless.
+const ENDLESS: usize = 5_000;
+
+/// Something that answers datagrams.
+trait Node {
+    fn receive(&mut self, now: &Now, path: Path, payload: &[u8]) -> Vec<(SocketAddr, Vec<u8>)>;
+}
+
+/// A service of ours.
+struct Ours<S>(S, Outbox);
+
+impl<S: Service> Node for Ours<S> {
+    fn receive(&mut self, now: &Now, path: Path, payload: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
+        let Self(service, out) = self;
+        service.handle_timeout(now, out);
+        service.handle_datagram(now, &Datagram::unicast(path, payload), out);
+        let sent: Vec<_> = out.pending().map(|(path, bytes)| (path.remote, bytes.to_vec())).collect();
+        out.advance(sent.len());
+        sent
+    }
+}
+
+/// A service of somebody else's, which answers every datagram with one.
+struct Theirs(fn(&str) -> Option<String>);
+
+impl Node for Theirs {
+    fn receive(&mut self, _: &Now, path: Path, payload: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
+        let answer = self.0(&String::from_utf8_lossy(payload));
+        answer.into_iter().map(|answer| (path.remote, answer.into_bytes())).collect()
+    }
+}
+
+/// How to make each kind of service, and its name.
+type Make = (&'static str, fn() -> Box<dyn Node>);
+
+const OURS: [Make; 4] = [
+    ("hub", || hub(&config::Chat::default())),
+    ("hub without echo", || hub(&config::Chat { echo_to_sender: false, ..config::Chat::default() })),
+    ("hub with <name> text", || hub(&with_format("<", "> ", "", true))),
+    ("hub with text (name)", || hub(&with_format("", " (", ")", false))),
+];
+
+const THEIRS: [Make; 5] = [
+    ("echo", || Box::new(Theirs(|said| Some(said.to_owned())))),
+    ("upper case", || Box::new(Theirs(|said| Some(said.to_uppercase())))),
+    ("appending", || Box::new(Theirs(|said| Some(format!("{said}!\n"))))),
+    ("prefixing", || Box::new(Theirs(|said| Some(format!("You said: {said}"))))),
+    ("time", || Box::new(Theirs(strftime))),
+];
+
+fn everybody() -> impl Iterator<Item = Make> {
+    OURS.into_iter().chain(THEIRS)
+}
+
+fn hub(config: &config::Chat) -> Box<dyn Node> {
+    Box::new(Ours(Hub::new(config, "belfry.lan", Hosts::parse("127.0.0.1 localhost"), Seed(1)), Outbox::default()))
+}
+
+fn with_format(before: &str, between: &str, after: &str, sender_first: bool) -> config::Chat {
+    let [before, between, after] = [before, between, after].map(str::to_owned);
+    config::Chat { line_format: config::LineFormat { before, between, after, sender_first }, ..config::Chat::default() }
+}
+
+/// A time server that fills in what follows a `%` and has an error line for everything else.
+fn strftime(format: &str) -> Option<String> {
+    let (line, newline) = format.strip_suffix('\n').map_or((format, ""), |line| (line, "\n"));
+    if line.starts_with("? ") {
+        return None;
+    }
+    if !line.is_empty() && !line.contains('%') {
+        return Some(format!("? no conversion in that; try %H:%M{newline}"));
+    }
+    let mut filled = String::new();
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match (c, if c == '%' { chars.next() } else { None }) {
+            ('%', Some('H' | 'M' | 'S')) => filled.push_str("14"),
+            ('%', Some('%')) => filled.push('%'),
+            ('%', Some(other)) => return Some(format!("? unknown conversion %{other}{newline}")),
+            _ => filled.push(c),
+        }
+    }
+    Some(filled + newline)
+}
+
+/// The services by their addresses, and what is under way between them.
+struct Net {
+    nodes: BTreeMap<SocketAddr, Box<dyn Node>>,
+    under_way: VecDeque<(SocketAddr, SocketAddr, Vec<u8>)>,
+    mono: Instant,
+    /// The datagrams between services since the last forged one, for a panic to show.
+    seen: Vec<String>,
+}
+
+const A: &str = "127.0.0.1:9999";
+const B: &str = "127.0.0.2:9998";
+
+impl Net {
+    fn new(a: Box<dyn Node>, b: Box<dyn Node>) -> Self {
+        let nodes = BTreeMap::from([(addr(A), a), (addr(B), b)]);
+        Self { nodes, under_way: VecDeque::new(), mono: Instant::from_nanos(1_000_000_000), seen: Vec::new() }
+    }
+
+    /// One datagram that claims to come from `from`, and whatever follows; how many went between services.
+    fn send(&mut self, from: &str, to: &str, payload: &[u8]) -> usize {
+        self.under_way.push_back((addr(from), addr(to), payload.to_vec()));
+        self.settle()
+    }
+
+    fn settle(&mut self) -> usize {
+        self.seen.clear();
+        while let Some((from, to, payload)) = self.under_way.pop_front() {
+            let Some(node) = self.nodes.get_mut(&to) else { continue };
+            self.mono = self.mono + Duration::from_millis(1);
+            let now = Now { mono: self.mono, wall: jiff::Timestamp::UNIX_EPOCH };
+            let path = Path::to(ListenerId(0), from);
+            self.under_way.extend(node.receive(&now, path, &payload).into_iter().map(|(next, said)| (to, next, said)));
+            if self.nodes.contains_key(&from) {
+                self.seen.push(format!("{from} -> {to}: {}", payload.escape_ascii()));
+                assert!(self.seen.len() < ENDLESS, "endless: {}", self.story());
+            }
+        }
+        self.seen.len()
+    }
+
+    fn wait(&mut self, seconds: u64) {
+        self.mono = self.mono + Duration::from_secs(seconds);
+    }
+
+    fn story(&self) -> String {
+        self.seen.iter().take(40).map(|line| format!("\n{line}")).collect()
+    }
+}
+
+fn addr(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+/// What an attacker may think of.
+fn forgeries() -> Vec<String> {
+    let mut texts: Vec<String> = [
+        "",
+        " ",
+        "hello",
+        "hello\nworld",
+        "x\n\n\ny",
+        "%H",
+        "%",
+        "%%",
+        "%%%%%%%%H",
+        "%Q",
+        "? ",
+        "? no",
+        "-- x",
+        "quit",
+        "/quit",
+        "/help",
+        "/who",
+        "/rooms",
+        "/nick",
+        "/nick x",
+        "/nick 127",
+        "/nick -",
+        "/me waves",
+        "/me /me",
+        "//",
+        "/",
+        "/nosuch",
+        "/topic x",
+        "/topic",
+        "/away x",
+        "/away",
+        "/history",
+        "/history off",
+        "/join lab",
+        "/join",
+        "/msg 127.0.0.2-9998 x",
+        "/msg localhost-9999 x",
+        "/msg nobody x",
+        "^hb^",
+        "^hello 0 x^",
+        "localhost-9999: x",
+        "127.0.0.2-9998: x",
+        "127.0.0.2-9998: localhost-9999: x",
+        "* 127.0.0.2-9998 x",
+        "a: b: c: d",
+        "\u{1b}[2J",
+        "\0",
+        "x\0",
+        "ä",
+        ": ",
+        "? ? ? ",
+        "quit quit",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    texts.extend(["x", "%", "%%", "x\n", "\n", "\t", "? ", "ä", "\u{1b}"].map(|unit| unit.repeat(1_000 / unit.len())));
+    texts.extend([1_000, 1_005, 1_010, 1_020, 1_024, 1_025].map(|len| "y".repeat(len)));
+    texts.extend((0..9).map(|nest| format!("{}H", "%".repeat(1 << nest))));
+    let lines =
+        texts.iter().flat_map(|text| [text.clone(), format!("{text}\n"), format!("{text}\r\n"), format!("{text}\0")]);
+    lines.collect()
+}
+
+/// Introduces every pair with `payload`, and tells the pairs that talk too long.
+fn loud_pairs(payload: &[u8]) -> Vec<String> {
+    let mut loud = Vec::new();
+    for (a, make_a) in OURS {
+        for (b, make_b) in everybody() {
+            let mut net = Net::new(make_a(), make_b());
+            for (from, to) in [(B, A), (A, B)] {
+                let count = net.send(from, to, payload);
+                if count > DATAGRAMS_MAX {
+                    loud.push(format!("{a} and {b}, {} from {from}: {count}{}", payload.escape_ascii(), net.story()));
+                }
+                net.wait(1_000);
+            }
+        }
+    }
+    loud
+}
+
+#[test]
+fn one_forged_datagram_between_any_two_services_causes_at_most_ten_more() {
+    let loud: Vec<String> = forgeries().iter().flat_map(|text| loud_pairs(text.as_bytes())).collect();
+    assert!(loud.is_empty(), "{} pairs are loud, such as {}", loud.len(), loud[0]);
+}
+
+#[test]
+fn two_forged_datagrams_cause_at_most_twice_as_many() {
+    let openings = [
+        "/nick y",
+        "/nick y\n",
+        "/nick Hub\n",
+        "hello\n",
+        "^hb^",
+        "/join lab\n",
+        "/away x\n",
+        "/topic -- x\n",
+        "/me y\n",
+        "? no\n",
+    ];
+    let texts = [
+        "hello",
+        "hello\n",
+        "/me waves\n",
+        "y: hello",
+        "y: Hub: y: Hub: hello\n",
+        "? no\n",
+        "%%%%H\n",
+        "/who\n",
+        "/nick z\n",
+        "/msg y y: y: x",
+    ];
+    for (opening, text) in openings.iter().flat_map(|&opening| texts.map(|text| (opening, text))) {
+        for (b, make_b) in everybody() {
+            for opened in [[(B, A), (B, A)], [(B, A), (A, B)]] {
+                let mut net = Net::new(OURS[0].1(), make_b());
+                let [first, second] = opened;
+                let count =
+                    net.send(first.0, first.1, opening.as_bytes()) + net.send(second.0, second.1, text.as_bytes());
+                assert!(count <= 2 * DATAGRAMS_MAX, "{b}, {opening:?}, {text:?}: {count}{}", net.story());
+                net.wait(1);
+                let third = net.send(B, A, b"once more");
+                assert!(third <= DATAGRAMS_MAX, "{b}, {opening:?}, {text:?}, once more: {third}{}", net.story());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_people_say_beside_a_loop_causes_a_bounded_number_each() {
+    for (b, make_b) in everybody() {
+        let mut net = Net::new(OURS[0].1(), make_b());
+        // Two people at each hub, one of them at a terminal.
+        for (to, person) in [(A, "127.0.0.3:5001"), (A, "127.0.0.3:5002"), (B, "127.0.0.4:5001"), (B, "127.0.0.4:5002")]
+        {
+            net.send(person, to, if person.ends_with('1') { b"\n" } else { b"^hb^" });
+        }
+        net.send(B, A, b"forged\n");
+        for text in
+            ["hello", "/me waves", "/nick anna", "hello again", "hello again", "127.0.0.3-5001: hello", "quit", "\n"]
+        {
+            for pause in [0, 1, 5] {
+                let count = net.send("127.0.0.3:5001", A, format!("{text}\n").as_bytes());
+                assert!(count <= 2 * DATAGRAMS_MAX, "{b}, {text}: {count}{}", net.story());
+                net.wait(pause);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_room_full_of_echo_services_does_not_boil_over() {
+    for echoes in 1..=8_u8 {
+        let mut net = Net::new(OURS[0].1(), Box::new(Theirs(|_| None)));
+        for number in 0..echoes {
+            let echo = format!("127.0.1.{number}:8888");
+            net.nodes.insert(addr(&echo), Box::new(Theirs(|said| Some(said.to_owned()))));
+            net.send(&echo, A, b"^hb^");
+        }
+        net.wait(5);
+        let count = net.send("127.0.0.3:5001", A, b"hello");
+        assert_eq!(count, 2 * usize::from(echoes), "to each and back");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_one_forged_datagram_says_it_causes_at_most_ten_more(
+        payload in prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..1_100),
+            "[%?/ a-z:\n\t-]{0,60}\n?".prop_map(String::into_bytes),
+            "(/(nick|me|msg|topic|away|join|history) )?[%a-z0-9 .:-]{0,1100}\n?".prop_map(String::into_bytes),
+            "((localhost-9999|127.0.0.2-9998)(: | -> |> )){1,4}[%a-z]{0,10}\n?".prop_map(String::into_bytes),
+        ],
+    ) {
+        let loud = loud_pairs(&payload);
+        prop_assert!(loud.is_empty(), "{}", loud[0]);
+    }
+}

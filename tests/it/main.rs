@@ -1,0 +1,6 @@
+//! The integration tests: one binary, a module for each thing that is tested from outside.
+
+mod chat;
+mod loops;
+mod script;
+mod sim;
