@@ -29,6 +29,11 @@ impl Clock {
         Self { start, start_nanos }
     }
 
+    /// Takes time off the monotonic clock, which then has that much less behind it: time that is not to be counted.
+    pub fn set_back(&mut self, by: Duration) {
+        self.start_nanos = self.start_nanos.saturating_sub(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX));
+    }
+
     /// Both clocks, now.
     #[expect(clippy::disallowed_methods, reason = "the home of clocks")]
     pub fn now(&self) -> Now {

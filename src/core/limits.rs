@@ -41,6 +41,10 @@ pub const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Messages that wait in one service's outbox, however short they are.
 pub const OUTBOX_ENTRIES_MAX: usize = 65_536;
 
+/// Deliveries that wait in one service's outbox. A room's list is copied when the room changes while a message to it
+/// waits, so this bounds the copies too: 14 MiB of paths at the most.
+pub const OUTBOX_DELIVERIES_MAX: usize = 262_144;
+
 /// Sources whose tokens are remembered, for each service.
 pub const RATE_LIMIT_SOURCES: usize = 4_096;
 

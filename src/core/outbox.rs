@@ -7,7 +7,7 @@
 //! It does not know sockets, batches or errors; a delivery that fails is the daemon's to count.
 
 use super::Path;
-use super::limits::{OUTBOX_BYTES_MAX, OUTBOX_ENTRIES_MAX};
+use super::limits::{OUTBOX_BYTES_MAX, OUTBOX_DELIVERIES_MAX, OUTBOX_ENTRIES_MAX};
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
@@ -51,6 +51,14 @@ struct Entry {
 }
 
 impl Entry {
+    /// Deliveries at the most; one may be left out.
+    fn len(&self) -> usize {
+        match &self.recipients {
+            Recipients::One(_) => 1,
+            Recipients::Room { paths, .. } => paths.len(),
+        }
+    }
+
     /// The recipient at `at` or the next one that is not left out, with its place.
     fn recipient(&self, at: usize) -> Option<(usize, &Path)> {
         match &self.recipients {
@@ -71,6 +79,8 @@ pub struct Outbox {
     entries: VecDeque<Entry>,
     /// How far the first entry has got.
     cursor: usize,
+    /// Deliveries of all entries.
+    deliveries: usize,
     bytes_max: usize,
     forgotten: u64,
 }
@@ -84,7 +94,7 @@ impl Default for Outbox {
 impl Outbox {
     /// An outbox whose waiting payloads take at most `bytes_max` bytes.
     pub fn with_bytes_max(bytes_max: usize) -> Self {
-        Self { arena: Vec::new(), base: 0, entries: VecDeque::new(), cursor: 0, bytes_max, forgotten: 0 }
+        Self { arena: Vec::new(), base: 0, entries: VecDeque::new(), cursor: 0, deliveries: 0, bytes_max, forgotten: 0 }
     }
 
     /// Stores `bytes` for [`Outbox::send_payload`] and [`Outbox::fan_out`], which take payloads in the order stored.
@@ -128,7 +138,9 @@ impl Outbox {
     }
 
     fn push(&mut self, entry: Entry) {
-        if entry.payload.start == u64::MAX || self.entries.len() >= OUTBOX_ENTRIES_MAX {
+        // One that is alone is never too many, however large the room.
+        let too_many = self.deliveries > 0 && self.deliveries + entry.len() > OUTBOX_DELIVERIES_MAX;
+        if entry.payload.start == u64::MAX || too_many || self.entries.len() >= OUTBOX_ENTRIES_MAX {
             self.forgotten += 1;
             return;
         }
@@ -136,6 +148,7 @@ impl Outbox {
             self.entries.back().is_none_or(|last| last.payload.start <= entry.payload.start),
             "payloads are sent in the order in which they were stored"
         );
+        self.deliveries += entry.len();
         self.entries.push_back(entry);
     }
 
@@ -186,7 +199,8 @@ impl Outbox {
 
     fn skip_finished(&mut self) {
         while self.entries.front().is_some_and(|entry| entry.recipient(self.cursor).is_none()) {
-            self.entries.pop_front();
+            let finished = self.entries.pop_front().map_or(0, |entry| entry.len());
+            self.deliveries -= finished;
             self.cursor = 0;
         }
     }
@@ -245,6 +259,27 @@ mod tests {
             assert_eq!(sent(&out), all[taken..], "after {taken}");
         }
         assert!(out.is_empty());
+    }
+
+    #[test]
+    fn deliveries_are_bounded_and_one_fan_out_is_never_too_many() {
+        let mut out = Outbox::default();
+        let room = Rc::new(vec![path(1); OUTBOX_DELIVERIES_MAX + 1]);
+        for _ in 0..2 {
+            let payload = out.store(b"x");
+            out.fan_out(&room, None, payload);
+        }
+        assert_eq!((out.pending().count(), out.forgotten()), (OUTBOX_DELIVERIES_MAX + 1, 1));
+        out.advance(OUTBOX_DELIVERIES_MAX + 1);
+        for _ in 0..=OUTBOX_DELIVERIES_MAX / 32 {
+            let payload = out.store(b"x");
+            out.fan_out(&Rc::new(vec![path(1); 32]), None, payload);
+        }
+        assert_eq!(
+            (out.pending().count(), out.forgotten()),
+            (OUTBOX_DELIVERIES_MAX, 2),
+            "at the bound and one past it"
+        );
     }
 
     #[test]

@@ -30,12 +30,8 @@ use std::time::Duration;
 const SIGNALS: Token = Token(usize::MAX - 1);
 const NETLINK: Token = Token(usize::MAX - 2);
 
-/// A turn that comes so much later than it was due finds a daemon that was stopped, or a machine that was: it hears what
-/// waited for it before it holds anybody for silent.
+/// A turn that comes so much later than it was due finds a daemon that was stopped, or a machine that was.
 const STALL: Duration = Duration::from_secs(1);
-
-/// Turns in which what waited is heard after a stall.
-const GRACE_TURNS: u8 = 64;
 
 /// How old the state of the clock may be.
 const CLOCK_STATE_AGE_MAX: Duration = Duration::from_secs(1);
@@ -68,7 +64,6 @@ pub(super) struct Daemon {
     clock_state: ClockState,
     clock_state_read: Option<Instant>,
     watchdog_due: Option<Instant>,
-    grace: u8,
     /// The watch on the interfaces stopped at its bound, and has more to read.
     interfaces_waiting: bool,
 }
@@ -126,7 +121,6 @@ impl Daemon {
             clock_state: ClockState::default(),
             clock_state_read: None,
             watchdog_due,
-            grace: GRACE_TURNS,
             interfaces_waiting: false,
         })
     }
@@ -142,14 +136,15 @@ impl Daemon {
 
     /// One turn; whether there is to be another.
     fn turn(&mut self, events: &mut Events) -> Result<bool, Fatal> {
-        let due = self.next_timeout();
-        let wait = self.wait(due);
+        let (due, polled) = (self.next_timeout(), self.clock.now().mono);
+        let wait = if self.is_busy() { Some(Duration::ZERO) } else { due.map(|due| due.since(polled)) };
         match self.poll.poll(events, wait) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
+            // Without an event: the process was stopped and goes on.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Fatal::system("wait for events")(error)),
         }
-        let now = self.clock.now();
+        let now = self.moment(polled, due);
         self.read_clock_state(now.mono);
         let (signalled, interfaces_changed) = self.mark(events);
         if signalled && !self.handle_signals(&now)? {
@@ -158,26 +153,28 @@ impl Daemon {
         if interfaces_changed || self.interfaces_waiting {
             self.read_interfaces(&now);
         }
-        let stalled = self.is_stalled(due, now.mono);
-        if !stalled {
-            self.services.handle_timeouts(&now, &mut self.posts);
-        }
+        self.services.handle_timeouts(&now, &mut self.posts);
         self.services.hear_errors(&now, &mut self.listeners, &mut self.receiver, &mut self.posts);
         let Self { services, listeners, receiver, admission, posts, .. } = self;
         services.hear(&now, listeners, receiver, admission, posts);
-        if stalled && !listeners.iter().any(|listener| listener.readable) {
-            services.handle_timeouts(&now, posts);
-        }
         self.flush();
         self.tell(&now);
         Ok(true)
     }
 
-    /// Whether this turn comes so late that the sockets go before the timers; not for ever, should they never be empty.
-    fn is_stalled(&mut self, due: Option<Instant>, now: Instant) -> bool {
-        let late = due.is_some_and(|due| due + STALL < now);
-        self.grace = if late { self.grace.saturating_sub(1) } else { GRACE_TURNS };
-        late && self.grace > 0
+    /// The moment of this turn, for which the poll began at `polled` and would have ended at `due`.
+    ///
+    /// After a stall the clock goes on from where the poll began: while nobody could be heard nobody was silent, and
+    /// the heartbeats of that time are still in the sockets.
+    fn moment(&mut self, polled: Instant, due: Option<Instant>) -> Now {
+        let now = self.clock.now();
+        if due.is_none_or(|due| now.mono < due + STALL) {
+            return now;
+        }
+        let stalled = now.mono.since(polled);
+        self.clock.set_back(stalled);
+        warn!("stopped for up to {} s: that time is not counted", stalled.as_secs());
+        self.clock.now()
     }
 
     fn next_timeout(&self) -> Option<Instant> {
@@ -185,15 +182,11 @@ impl Daemon {
         self.services.next_timeout().into_iter().chain(others.into_iter().flatten()).min()
     }
 
-    /// How long to wait for events: not at all while something is left to do.
-    fn wait(&self, due: Option<Instant>) -> Option<Duration> {
-        let left = self.interfaces_waiting
+    /// Whether something is left to do, so that the poll does not wait.
+    fn is_busy(&self) -> bool {
+        self.interfaces_waiting
             || self.listeners.iter().any(|listener| listener.readable || listener.errored)
-            || self.posts.iter().any(|post| post.is_sendable(&self.listeners));
-        if left {
-            return Some(Duration::ZERO);
-        }
-        due.map(|due| due.since(self.clock.now().mono))
+            || self.posts.iter().any(|post| post.is_sendable(&self.listeners))
     }
 
     /// Marks what is ready; whether there are signals, and whether the interfaces have changed.
