@@ -64,6 +64,8 @@ pub(super) struct Daemon {
     clock_state: ClockState,
     clock_state_read: Option<Instant>,
     watchdog_due: Option<Instant>,
+    /// The moment of the last turn.
+    turned: Instant,
     /// The watch on the interfaces stopped at its bound, and has more to read.
     interfaces_waiting: bool,
 }
@@ -98,7 +100,8 @@ impl Daemon {
         };
         let mut admission = Admission::new(&config, seed);
         admission.set_interfaces(&interfaces);
-        let watchdog_due = supervisor.watchdog_interval().map(|interval| clock.now().mono + interval);
+        let turned = clock.now().mono;
+        let watchdog_due = supervisor.watchdog_interval().map(|interval| turned + interval);
         Ok(Self {
             clock,
             seed,
@@ -121,6 +124,7 @@ impl Daemon {
             clock_state: ClockState::default(),
             clock_state_read: None,
             watchdog_due,
+            turned,
             interfaces_waiting: false,
         })
     }
@@ -128,6 +132,7 @@ impl Daemon {
     /// Turns until a signal ends it.
     pub(super) fn run(&mut self) -> Result<(), Fatal> {
         let mut events = Events::with_capacity(64);
+        self.turned = self.clock.now().mono;
         let status = self.status();
         self.supervisor.ready(&status);
         while self.turn(&mut events)? {}
@@ -136,7 +141,9 @@ impl Daemon {
 
     /// One turn; whether there is to be another.
     fn turn(&mut self, events: &mut Events) -> Result<bool, Fatal> {
-        let (due, polled) = (self.next_timeout(), self.clock.now().mono);
+        let polled = self.read_clocks(self.turned, Some(self.turned)).mono;
+        let due = self.next_timeout();
+        // Not at all while something is left to do.
         let wait = if self.is_busy() { Some(Duration::ZERO) } else { due.map(|due| due.since(polled)) };
         match self.poll.poll(events, wait) {
             Ok(()) => {}
@@ -144,7 +151,8 @@ impl Daemon {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Fatal::system("wait for events")(error)),
         }
-        let now = self.moment(polled, due);
+        let now = self.read_clocks(polled, due.map(|due| due.max(polled)));
+        self.turned = now.mono;
         self.read_clock_state(now.mono);
         let (signalled, interfaces_changed) = self.mark(events);
         if signalled && !self.handle_signals(&now)? {
@@ -162,16 +170,16 @@ impl Daemon {
         Ok(true)
     }
 
-    /// The moment of this turn, for which the poll began at `polled` and would have ended at `due`.
+    /// Reads the clocks, which were last read at `since` and should be read again at `until`.
     ///
-    /// After a stall the clock goes on from where the poll began: while nobody could be heard nobody was silent, and
-    /// the heartbeats of that time are still in the sockets.
-    fn moment(&mut self, polled: Instant, due: Option<Instant>) -> Now {
+    /// After a stall the monotonic clock goes on from `since`: while nobody could be heard nobody was silent, and the
+    /// heartbeats of that time are still in the sockets.
+    fn read_clocks(&mut self, since: Instant, until: Option<Instant>) -> Now {
         let now = self.clock.now();
-        if due.is_none_or(|due| now.mono < due + STALL) {
+        if until.is_none_or(|until| now.mono < until + STALL) {
             return now;
         }
-        let stalled = now.mono.since(polled);
+        let stalled = now.mono.since(since);
         self.clock.set_back(stalled);
         warn!("stopped for up to {} s: that time is not counted", stalled.as_secs());
         self.clock.now()
@@ -182,7 +190,7 @@ impl Daemon {
         self.services.next_timeout().into_iter().chain(others.into_iter().flatten()).min()
     }
 
-    /// Whether something is left to do, so that the poll does not wait.
+    /// Whether something is left to do.
     fn is_busy(&self) -> bool {
         self.interfaces_waiting
             || self.listeners.iter().any(|listener| listener.readable || listener.errored)
