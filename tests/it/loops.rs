@@ -2,12 +2,14 @@
 //!
 //! Anybody who can forge a source address can introduce two services to each other with one datagram. Here that
 //! datagram is sent, everything that comes of it is delivered, and what goes to and fro is counted until it is quiet.
-//! A new service takes part by its line in [`OURS`]; each of ours is introduced to each of ours and of [`THEIRS`].
+//! Admission, which drops what comes from a service's port, is left out. A new service takes part by its line in [`OURS`]; each of ours is introduced to each of ours and of [`THEIRS`].
 
 use belfry::config;
 use belfry::core::{Datagram, Instant, ListenerId, Now, Outbox, Path, Seed};
 use belfry::services::Service;
+use belfry::services::announce::{Announcer, Facts};
 use belfry::services::chat::{Hosts, Hub};
+use belfry::services::time::{TimeService, Zones};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -51,11 +53,13 @@ impl Node for Theirs {
 /// How to make each kind of service, and its name.
 type Make = (&'static str, fn() -> Box<dyn Node>);
 
-const OURS: [Make; 4] = [
+const OURS: [Make; 6] = [
     ("hub", || hub(&config::Chat::default())),
     ("hub without echo", || hub(&config::Chat { echo_to_sender: false, ..config::Chat::default() })),
     ("hub with <name> text", || hub(&with_format("<", "> ", "", true))),
     ("hub with text (name)", || hub(&with_format("", " (", ")", false))),
+    ("time service", || Box::new(Ours(time(), Outbox::default()))),
+    ("announcer", || Box::new(Ours(announcer(), Outbox::default()))),
 ];
 
 const THEIRS: [Make; 5] = [
@@ -63,7 +67,7 @@ const THEIRS: [Make; 5] = [
     ("upper case", || Box::new(Theirs(|said| Some(said.to_uppercase())))),
     ("appending", || Box::new(Theirs(|said| Some(format!("{said}!\n"))))),
     ("prefixing", || Box::new(Theirs(|said| Some(format!("You said: {said}"))))),
-    ("time", || Box::new(Theirs(strftime))),
+    ("another time service", || Box::new(Theirs(strftime))),
 ];
 
 fn everybody() -> impl Iterator<Item = Make> {
@@ -72,6 +76,15 @@ fn everybody() -> impl Iterator<Item = Make> {
 
 fn hub(config: &config::Chat) -> Box<dyn Node> {
     Box::new(Ours(Hub::new(config, "belfry.lan", Hosts::parse("127.0.0.1 localhost"), Seed(1)), Outbox::default()))
+}
+
+fn time() -> TimeService {
+    TimeService::new(&config::Time::default(), Zones::utc_only(), Seed(1))
+}
+
+fn announcer() -> Announcer {
+    let config = config::Announce::default();
+    Announcer::new(&config, Facts { host: "belfry".to_owned(), ..Facts::default() }, Seed(1))
 }
 
 fn with_format(before: &str, between: &str, after: &str, sender_first: bool) -> config::Chat {

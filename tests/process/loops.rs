@@ -73,7 +73,6 @@ fn all_pairs(ports_of_a: [u16; 3], ports_of_b: [u16; 3]) {
                 forge(SocketAddrV4::new(A, to), SocketAddrV4::new(B, from), payload);
                 let sent = sent_since(before);
                 let told = payload.escape_ascii();
-                println!("{sent} datagrams after {told} between {A}:{to} and {B}:{from}");
                 assert!(sent <= DATAGRAMS_MAX, "{sent} datagrams after {told} between {A}:{to} and {B}:{from}");
             }
         }

@@ -7,7 +7,7 @@
 //! Lines that begin with `-- ` are the hub's own, `? ` begins an error line; a member's line begins with its name, so
 //! nobody can pass for the hub or for another member.
 //!
-//! Two hubs that are made to talk to each other, or a hub and a time server, fall silent: see [`reflex`].
+//! Two hubs that are made to talk to each other, or a hub and a time server, fall silent: see `reflex`.
 
 mod actions;
 mod command;

@@ -145,15 +145,15 @@ fn answer_max(request_len: usize) -> usize {
 
 impl Service for TimeService {
     fn handle_datagram(&mut self, now: &Now, datagram: &Datagram<'_>, out: &mut Outbox) -> Verdict {
-        if datagram.payload.starts_with(b"? ") {
-            return Verdict::Dropped(DropReason::ErrorLine);
-        }
         // A request that was cut off may look like one that was not.
         if !datagram.truncated
             && let Some(answer) = self.cache.find(datagram.payload, moment::unix_second(now.wall))
         {
             out.send(datagram.path, answer);
             return Verdict::Answered;
+        }
+        if lines::is_error_line(datagram.payload) {
+            return Verdict::Dropped(DropReason::ErrorLine);
         }
         let verdict = self.answer(now.wall, datagram);
         out.send(datagram.path, self.answer.as_bytes());
