@@ -56,6 +56,7 @@ fn every_line_of_the_example_has_its_reason_above_it() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of all keys")]
 fn each_key_is_taken_over() {
     let text = "
         [log]

@@ -12,6 +12,7 @@ mod command_line;
 mod loops;
 mod netns;
 mod pressure;
+mod readme;
 mod reloading;
 mod serving;
 mod simple_clients;

@@ -1,0 +1,66 @@
+//! The README's tour, typed as it stands.
+
+use crate::belfryd::Belfryd;
+use crate::netns;
+use std::path::Path;
+use std::process::Command;
+
+const README: &str = include_str!("../../README.md");
+
+/// A command of the tour, and what the page says it prints.
+fn commands() -> Vec<(&'static str, Vec<&'static str>)> {
+    let mut commands = Vec::new();
+    let blocks = README.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    for line in blocks.flat_map(str::lines) {
+        match line.strip_prefix("$ ") {
+            Some(command) => commands.push((command, Vec::new())),
+            None => commands.last_mut().expect("a command comes first").1.push(line),
+        }
+    }
+    commands
+}
+
+/// A line without what differs from day to day: each word is `a`, each number `0`.
+fn shape(line: &str) -> String {
+    let mut shape = String::new();
+    for c in line.chars() {
+        let kind = if c.is_ascii_digit() {
+            '0'
+        } else if c.is_alphabetic() {
+            'a'
+        } else {
+            c
+        };
+        if !(kind.is_alphanumeric() && shape.ends_with(kind)) {
+            shape.push(kind);
+        }
+    }
+    shape
+}
+
+#[test]
+fn the_tour_prints_what_the_page_shows() {
+    if !netns::enter() {
+        return;
+    }
+    let _belfryd = Belfryd::start("");
+    let programs = Path::new(env!("CARGO_BIN_EXE_belfry")).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let commands = commands();
+    assert!(commands.len() >= 8, "{commands:?}");
+    for (command, expected) in commands {
+        let nc = command.replace("nc -u", "nc.openbsd -u");
+        let output = Command::new("sh").args(["-c", &nc]).env("PATH", &path).output().unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command}: {told}");
+        if printed.contains("clock not synchronised") {
+            // This machine's clock is not that of the page.
+            assert!(expected[0].starts_with(printed.split("; ").next().unwrap()), "{printed}");
+            continue;
+        }
+        let shapes: Vec<_> = printed.lines().map(shape).collect();
+        let expected: Vec<_> = expected.into_iter().map(shape).collect();
+        assert_eq!(shapes, expected, "{command} prints {printed:?}; {told}");
+    }
+}

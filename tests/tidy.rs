@@ -1,0 +1,185 @@
+//! The conventions that no lint knows. A convention that is not checked is none.
+#![expect(clippy::unwrap_used, reason = "a test fails by panics")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The folders of the pure half.
+const PURE: [&str; 3] = ["src/core/", "src/services/", "src/config/"];
+
+/// The only file with `unsafe` in it.
+const HOME_OF_UNSAFE: &str = "src/daemon/sys.rs";
+
+/// The longest a file may be, tests beside the code left out.
+const LINES_MAX: usize = 400;
+
+/// What the pure half may not name: what makes system calls, what reads clocks, what differs from run to run.
+const IMPURE: [&str; 22] = [
+    "crate::client",
+    "crate::clock",
+    "crate::daemon",
+    "std::env",
+    "std::fs",
+    "std::io",
+    "std::os",
+    "std::process",
+    "std::thread",
+    "time::Instant",
+    "SystemTime",
+    "UdpSocket",
+    "TcpListener",
+    "ToSocketAddrs",
+    "HashMap::new",
+    "HashSet::new",
+    "RandomState",
+    "nix::",
+    "mio::",
+    "socket2::",
+    "log::info",
+    "log::warn",
+];
+
+fn text(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(Path::new(ROOT).join(path)).unwrap()
+}
+
+/// Every Rust file below `folder`, by its path from the top, with its text.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let (mut files, mut folders) = (Vec::new(), vec![PathBuf::from(folder)]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(Path::new(ROOT).join(&folder)).unwrap() {
+            let entry = entry.unwrap();
+            let path = folder.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push((path.display().to_string(), text(&path)));
+            }
+        }
+    }
+    assert!(!files.is_empty(), "nothing below {folder}");
+    files.sort();
+    files
+}
+
+/// The part of a file that is not tests.
+fn code(text: &str) -> &str {
+    text.split("\n#[cfg(test)]\nmod tests {").next().unwrap()
+}
+
+/// Files that hold nothing but tests.
+fn is_tests(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.ends_with("/properties.rs")
+}
+
+/// Lines that are code, with their numbers.
+fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    code(text)
+        .lines()
+        .enumerate()
+        .map(|(at, line)| (at + 1, line))
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+#[test]
+fn the_pure_half_names_nothing_impure() {
+    let mut seen = 0;
+    for (path, text) in sources("src").iter().filter(|(path, _)| !is_tests(path)) {
+        if !PURE.iter().any(|folder| path.starts_with(folder)) {
+            continue;
+        }
+        seen += 1;
+        for (number, line) in code_lines(text) {
+            let named = IMPURE.iter().find(|name| line.contains(*name));
+            assert_eq!(named, None, "{path}:{number}: {line}");
+        }
+    }
+    assert!(seen > 20, "{seen} files of the pure half were looked at");
+}
+
+#[test]
+fn unsafe_has_one_home() {
+    for (path, text) in sources("src") {
+        let found = code_lines(&text)
+            .find(|(_, line)| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe"));
+        assert!(found.is_none() || path == HOME_OF_UNSAFE, "{path}: {found:?}");
+    }
+}
+
+#[test]
+fn every_file_begins_by_saying_what_it_is() {
+    for (path, text) in sources("src").into_iter().chain(sources("tests")) {
+        assert!(text.starts_with("//! "), "{path}");
+    }
+}
+
+#[test]
+fn no_file_grows_into_an_attic() {
+    for (path, text) in sources("src").iter().filter(|(path, _)| !is_tests(path)) {
+        let lines = code(text).lines().count();
+        assert!(lines <= LINES_MAX, "{path} has {lines} lines; is there a second noun in it?");
+    }
+}
+
+#[test]
+fn nothing_is_left_open() {
+    for (path, text) in sources("src").into_iter().chain(sources("tests")) {
+        for word in
+            [concat!("to", "do!("), concat!("unimpl", "emented!("), concat!("FIX", "ME"), concat!("#[ig", "nore")]
+        {
+            assert!(!text.contains(word), "{path}: {word}");
+        }
+    }
+}
+
+#[test]
+fn every_dependency_says_why_it_is_there() {
+    let manifest = text("Cargo.toml");
+    let section = manifest.split("[dependencies]").nth(1).unwrap().split("[profile").next().unwrap();
+    let lines: Vec<_> = section.lines().filter(|line| !line.starts_with('[') && !line.is_empty()).collect();
+    let mut dependencies = 0;
+    for pair in lines.windows(2).filter(|pair| !pair[1].starts_with('#')) {
+        assert!(pair[0].starts_with("# "), "{}", pair[1]);
+        dependencies += 1;
+    }
+    assert!(dependencies > 10);
+}
+
+#[test]
+fn the_architecture_names_tests_and_files_that_exist() {
+    let all: String = sources("src").into_iter().chain(sources("tests")).map(|(_, text)| text).collect();
+    let page = text("docs/ARCHITECTURE.md");
+    let mut tests = 0;
+    for name in page.split('`').skip(1).step_by(2) {
+        if name.contains('_')
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+            && name.len() > 24
+        {
+            assert!(all.contains(&format!("fn {name}()")), "no test is called {name}");
+            tests += 1;
+        }
+        if ["src/", "tests/", "etc/", "docs/"].iter().any(|top| name.starts_with(top)) {
+            assert!(Path::new(ROOT).join(name).exists(), "there is no {name}");
+        }
+    }
+    assert!(tests >= 10, "{tests} tests are named");
+}
+
+#[test]
+fn the_readme_has_every_key_with_its_default() {
+    let (readme, example) = (text("README.md"), text("etc/belfry.toml"));
+    let table = readme.split("## Configuration").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut rows = table.lines().filter(|line| line.starts_with("| ") && line.contains('`')).collect::<Vec<_>>();
+    let mut service = "";
+    for line in example.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let Some((key, default)) = line.split_once(" = ") else {
+            service = line;
+            continue;
+        };
+        let row = rows.remove(0);
+        assert!(row.contains(&format!("`{key}` | `{default}` |")), "{service} {key} = {default}: {row}");
+    }
+    assert_eq!(rows, Vec::<&str>::new());
+}
