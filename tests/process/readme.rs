@@ -20,7 +20,7 @@ fn commands() -> Vec<(&'static str, Vec<&'static str>)> {
     commands
 }
 
-/// A line without what differs from day to day: each word is `a`, each number `0`.
+/// A line without what differs from day to day: each word is `a`, each number `0`, all white space one space.
 fn shape(line: &str) -> String {
     let mut shape = String::new();
     for c in line.chars() {
@@ -31,7 +31,7 @@ fn shape(line: &str) -> String {
         } else {
             c
         };
-        if !(kind.is_alphanumeric() && shape.ends_with(kind)) {
+        if !((kind.is_alphanumeric() || kind == ' ') && shape.ends_with(kind)) {
             shape.push(kind);
         }
     }
