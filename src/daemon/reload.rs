@@ -69,7 +69,7 @@ impl Daemon {
         self.listeners.extend(new);
         self.config = config;
         self.serve(now, zones)?;
-        info!("the configuration of {origin} is in force");
+        info!("goes by {origin} from now on");
         Ok(())
     }
 
