@@ -208,8 +208,8 @@ impl Hub {
             let notice = match of_room {
                 [(_, name)] => format!("-- {name} {}", departure.notice()),
                 _ => {
-                    let names = of_room.iter().map(|(_, name)| name.clone());
-                    actions::fit_list(format!("-- {}: ", departure.heading()), names)
+                    let names = of_room.iter().map(|(_, name)| name);
+                    actions::fit_list(format!("-- {}: ", departure.heading()), of_room.len(), names)
                 }
             };
             self.rooms.get(of_room[0].0).notify(&notice, None, out);
