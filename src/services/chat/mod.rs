@@ -23,7 +23,7 @@ pub use name::Hosts;
 use super::Service;
 use crate::config;
 use crate::core::limits::DATAGRAM_MAX;
-use crate::core::text::{without_newline, without_trailing_nuls};
+use crate::core::text::split_line;
 use crate::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
 use command::Problem;
 use members::{Lifetimes, MemberId, Members, Way};
@@ -310,7 +310,7 @@ impl Hub {
     }
 
     fn read<'a>(&self, datagram: &Datagram<'a>) -> Result<Utterance<'a>, Problem> {
-        let (line, newline) = without_newline(without_trailing_nuls(datagram.payload));
+        let (line, newline) = split_line(datagram.payload);
         if datagram.truncated || line.len() > self.config.max_message {
             return Err(self.too_long());
         }
@@ -337,7 +337,7 @@ impl Service for Hub {
         // The caller may be late; the expired get not even the message that finds them expired.
         self.handle_timeout(now, out);
         self.hear(now, datagram, out).unwrap_or_else(|problem| {
-            let mut newline = datagram.payload.ends_with(b"\n");
+            let (_, mut newline) = split_line(datagram.payload);
             if let Some(id) = self.members.at(datagram.path.remote) {
                 let member = self.members.get_mut(id);
                 newline = member.way == Way::Line;

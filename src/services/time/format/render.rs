@@ -6,7 +6,7 @@
 
 use super::conversion::{Conversion, Kind, Number, Padding, Word};
 use super::{Format, Item, week};
-use crate::core::text::is_control;
+use crate::core::text;
 use crate::services::time::moment::Moment;
 use crate::services::time::text::{Full, Text};
 use jiff::Timestamp;
@@ -47,14 +47,11 @@ impl Format<'_> {
 }
 
 /// Text as it stands, but for the characters that would move the cursor of somebody's terminal.
-fn literal(text: &str, out: &mut Text) -> Result<(), Full> {
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return out.push(text.as_bytes());
+fn literal(literal: &str, out: &mut Text) -> Result<(), Full> {
+    if literal.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return out.push(literal.as_bytes());
     }
-    text.chars().try_for_each(|character| {
-        let shown = if is_control(character) { '?' } else { character };
-        out.push(shown.encode_utf8(&mut [0; 4]).as_bytes())
-    })
+    literal.chars().try_for_each(|character| out.push(text::shown(character).encode_utf8(&mut [0; 4]).as_bytes()))
 }
 
 impl Conversion {
