@@ -200,7 +200,7 @@ impl Default for Chat {
 pub struct LineFormat {
     /// What stands before the first field.
     pub before: String,
-    /// What stands between the fields; never empty.
+    /// What stands between the fields: more than letters, digits and spaces, as people use between words.
     pub between: String,
     /// What stands after the second field.
     pub after: String,
