@@ -159,7 +159,7 @@ impl Hub {
         if way == Way::Line {
             let welcome = self.welcome(id);
             self.tell(id, &welcome, out);
-            self.members.get_mut(id).reflex.lines.note(now.mono, reflex::beginning(&welcome));
+            self.members.get_mut(id).reflex.note_told(now.mono, &welcome);
         }
         Ok(id)
     }
@@ -249,9 +249,8 @@ impl Hub {
         out: &mut Outbox,
     ) -> Result<(), Problem> {
         fits(line)?;
-        let member = self.members.get_mut(id);
+        let member = self.members.get(id);
         let signature = reflex::signature(line, sender_first, &member.name, &self.config.line_format);
-        member.reflex.lines.note(now.mono, signature);
         let except = (!self.config.echo_to_sender).then_some(member.path.remote);
         let room = self.rooms.get_mut(member.room);
         room.lines.note(now.mono, signature);
@@ -341,7 +340,7 @@ impl Service for Hub {
             if let Some(id) = self.members.at(datagram.path.remote) {
                 let member = self.members.get_mut(id);
                 newline = member.way == Way::Line;
-                member.reflex.lines.note(now.mono, reflex::beginning(&problem.line));
+                member.reflex.note_told(now.mono, &problem.line);
             }
             answer(datagram.path, newline, &problem.line, out);
             Verdict::Refused(problem.why)
