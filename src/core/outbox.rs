@@ -128,6 +128,12 @@ impl Outbox {
         self.send_payload(path, payload);
     }
 
+    /// Sends a line on `path`, with a newline behind it where they speak that way.
+    pub fn send_line(&mut self, path: Path, line: &str, newline: bool) {
+        let payload = self.store_parts(&[line, if newline { "\n" } else { "" }]);
+        self.send_payload(path, payload);
+    }
+
     /// Sends what was stored on `path`.
     pub fn send_payload(&mut self, path: Path, payload: Payload) {
         self.push(Entry { payload, recipients: Recipients::One(path) });

@@ -4,7 +4,7 @@ use super::command::{self, Command, Problem};
 use super::members::{MemberId, Way};
 use super::rooms::RoomId;
 use super::utterance::push_clean;
-use super::{Hub, answer, fits, history, name};
+use super::{Hub, fits, history, name};
 use crate::core::limits::{DATAGRAM_MAX, HISTORY_ANSWER_DATAGRAMS_MAX, TOPIC_MAX};
 use crate::core::{Now, Outbox, Path, Refusal, Verdict};
 use std::fmt::Write as _;
@@ -33,7 +33,7 @@ impl Hub {
             // Whoever asks how it works need not come in, and whoever leaves must not.
             Command::Help => {
                 let way = self.members.at(path.remote).map(|id| self.members.get(id).way);
-                answer(path, way.map_or(newline, |way| way == Way::Line), &command::help(), out);
+                out.send_line(path, &command::help(), way.map_or(newline, |way| way == Way::Line));
                 return Ok(Verdict::Answered);
             }
             Command::Quit => return Ok(self.quit(now, path, out)),

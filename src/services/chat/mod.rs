@@ -219,7 +219,7 @@ impl Hub {
     fn quit(&mut self, now: &Now, path: Path, out: &mut Outbox) -> Verdict {
         let Some(id) = self.members.at(path.remote) else { return Verdict::Accepted };
         if self.members.get(id).way == Way::Line {
-            answer(path, true, "-- You have left. Say anything to return.", out);
+            out.send_line(path, "-- You have left. Say anything to return.", true);
         }
         self.remove(now, id, Departure::Quit, out);
         Verdict::Accepted
@@ -230,7 +230,7 @@ impl Hub {
     /// One line to one member, in its way.
     fn tell(&self, id: MemberId, line: &str, out: &mut Outbox) {
         let member = self.members.get(id);
-        answer(member.path, member.way == Way::Line, line, out);
+        out.send_line(member.path, line, member.way == Way::Line);
     }
 
     /// A notice to the terminals in a member's room but its own.
@@ -342,7 +342,7 @@ impl Service for Hub {
                 newline = member.way == Way::Line;
                 member.reflex.note_told(now.mono, &problem.line);
             }
-            answer(datagram.path, newline, &problem.line, out);
+            out.send_line(datagram.path, &problem.line, newline);
             Verdict::Refused(problem.why)
         })
     }
@@ -366,10 +366,4 @@ fn fits(line: &str) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::new(Refusal::TooLong, "? too long once your name and the indentation are added"))
-}
-
-/// One line on a path, with a newline if that is how they speak there.
-fn answer(path: Path, newline: bool, line: &str, out: &mut Outbox) {
-    let payload = out.store_parts(&[line, if newline { "\n" } else { "" }]);
-    out.send_payload(path, payload);
 }
