@@ -120,20 +120,10 @@ impl Conversion {
         let sign: &[u8] = if value < 0 { b"-" } else { b"" };
         let missing = digits.max(self.width()).saturating_sub(sign.len() + decimal.digits().len());
         let width = self.width().saturating_sub(sign.len() + decimal.digits().len());
-        match padding {
-            Some(Padding::Nothing) => {
-                out.repeat(b' ', width)?;
-                out.push(sign)?;
-            }
-            Some(Padding::Spaces) => {
-                out.repeat(b' ', missing)?;
-                out.push(sign)?;
-            }
-            Some(Padding::Zeros) | None => {
-                out.push(sign)?;
-                out.repeat(b'0', missing)?;
-            }
+        if padding == Some(Padding::Nothing) {
+            out.repeat(b' ', width)?;
         }
+        lead(sign, padding, missing, out)?;
         out.push(decimal.digits())
     }
 
@@ -169,17 +159,7 @@ impl Conversion {
         let least = 3 * parts;
         let missing = self.width.unwrap_or(least).saturating_sub(len);
         let sign: &[u8] = if negative { b"-" } else { b"+" };
-        match self.padding {
-            Some(Padding::Nothing) => out.push(sign)?,
-            Some(Padding::Spaces) => {
-                out.repeat(b' ', missing)?;
-                out.push(sign)?;
-            }
-            Some(Padding::Zeros) | None => {
-                out.push(sign)?;
-                out.repeat(b'0', missing)?;
-            }
-        }
+        lead(sign, self.padding, missing, out)?;
         out.push(hours.digits())?;
         for part in [minutes, seconds].into_iter().take(parts - 1) {
             out.push(b":")?;
@@ -210,13 +190,23 @@ impl Conversion {
     }
 
     fn quarter(&self, moment: &Moment<'_>, out: &mut Text) -> Result<(), Full> {
-        let missing = self.width().saturating_sub(1);
-        match self.padding {
-            Some(Padding::Nothing) => {}
-            Some(Padding::Spaces) => out.repeat(b' ', missing)?,
-            Some(Padding::Zeros) | None => out.repeat(b'0', missing)?,
-        }
+        lead(b"", self.padding, self.width().saturating_sub(1), out)?;
         out.push(&[b'1' + ((moment.month() - 1) / 3) as u8])
+    }
+}
+
+/// What stands before digits that lack so many: zeros behind the sign, or spaces before it.
+fn lead(sign: &[u8], padding: Option<Padding>, missing: usize, out: &mut Text) -> Result<(), Full> {
+    match padding {
+        Some(Padding::Nothing) => out.push(sign),
+        Some(Padding::Spaces) => {
+            out.repeat(b' ', missing)?;
+            out.push(sign)
+        }
+        Some(Padding::Zeros) | None => {
+            out.push(sign)?;
+            out.repeat(b'0', missing)
+        }
     }
 }
 
