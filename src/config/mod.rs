@@ -224,7 +224,8 @@ pub struct Announce {
     pub listen: Vec<SocketAddr>,
     /// The groups it is asked in and announces to, at the port of the listener of the same family.
     pub groups: Vec<IpAddr>,
-    /// Globs for the names of the interfaces; the last that matches decides, `!` excludes.
+    /// Globs for the names of the interfaces; the last that matches decides, `!` excludes. A list that begins with an
+    /// exclusion begins with everything.
     pub interfaces: Vec<String>,
     /// How often it announces unasked; zero for only when asked.
     pub interval: Duration,

@@ -93,7 +93,7 @@ impl Default for Outbox {
 
 impl Outbox {
     /// An outbox whose waiting payloads take at most `bytes_max` bytes.
-    pub fn with_bytes_max(bytes_max: usize) -> Self {
+    fn with_bytes_max(bytes_max: usize) -> Self {
         Self { arena: Vec::new(), base: 0, entries: VecDeque::new(), cursor: 0, deliveries: 0, bytes_max, forgotten: 0 }
     }
 

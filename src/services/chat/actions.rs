@@ -16,8 +16,8 @@ const HISTORY_USUAL: usize = 10;
 /// stranger one datagram, and the hub a walk through the whole room.
 const NAMES_LISTED_MAX: usize = DATAGRAM_MAX / 3;
 
-/// No more lines than this fit an answer: the shortest is `[now] a: b` and a newline.
-const HISTORY_LINES_MAX: usize = HISTORY_ANSWER_DATAGRAMS_MAX * DATAGRAM_MAX / 11;
+/// No more lines than this fit an answer: the shortest is `[now] a:b` and a newline.
+const HISTORY_LINES_MAX: usize = HISTORY_ANSWER_DATAGRAMS_MAX * DATAGRAM_MAX / 10;
 
 impl Hub {
     pub(super) fn command(

@@ -4,8 +4,8 @@
 //! a terminal, which gets lines, a welcome and notices; any other from a program, which gets each message as one datagram
 //! and nothing unasked. Whatever is said reaches the members of one room, in the order in which it was said.
 //!
-//! Lines that begin with `-- ` are the hub's own, `? ` begins an error line; a member's line begins with its name, so
-//! nobody can pass for the hub or for another member.
+//! Lines that begin with `-- ` are the hub's own, `? ` begins an error line. A member's line begins with its name, so
+//! nobody can pass for the hub or for another member; a `line-format` that puts the text first gives that up.
 //!
 //! Two hubs that are made to talk to each other, or a hub and a time server, fall silent: see `reflex`.
 
