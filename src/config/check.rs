@@ -4,6 +4,7 @@
 //! later, and never a default.
 
 use super::raw::{self, At, Fault, List, Raw, Said};
+use super::setting::{Glob, is_plain};
 use super::{Access, Announce, Chat, Config, Known, LineFormat, Log, Time, Timezone};
 use crate::core::limits::{DATAGRAM_MAX, HISTORY_MAX, LIST_MAX, MEMBERS_MAX, NAME_MAX, RECEIVE_MAX, TIME_REQUEST_MAX};
 use crate::services::ServiceName;
@@ -90,7 +91,7 @@ impl Checker {
         let help = "expected a strftime format such as \"%Y-%m-%d %X\"";
         let wrong = if format.value.len() > TIME_REQUEST_MAX {
             format!("is longer than a request may be ({TIME_REQUEST_MAX} bytes)")
-        } else if format.value.contains(char::is_control) {
+        } else if !is_plain(&format.value) {
             "has a control character".to_owned()
         } else if !(known.format)(&format.value) {
             "is no format, or has no conversion to fill in".to_owned()
@@ -213,7 +214,7 @@ impl Checker {
         let (_, groups) = self.list("groups", raw.groups, default_groups);
         let families = (enabled && !listen.is_empty()).then_some((listen.as_slice(), listen_at));
         self.groups(&groups, families);
-        let patterns = default.interfaces.into_iter().map(super::setting::Glob).collect();
+        let patterns = default.interfaces.into_iter().map(Glob).collect();
         let (at, interfaces) = self.list("interfaces", raw.interfaces, patterns);
         if enabled && interfaces.is_empty() {
             self.fault(at, "interfaces chooses none", "expected a pattern, such as \"*\"");

@@ -3,6 +3,7 @@
 //! A problem is shown as compilers show theirs: where, what, the line itself with the culprit underlined, and what
 //! would be right.
 
+use crate::core::text::is_control;
 use std::fmt;
 use std::ops::Range;
 
@@ -96,7 +97,7 @@ impl Excerpt {
         // A tab would move the carets away from what they point at, and an escape would move the cursor.
         let shown = line.chars().skip(skipped).take(WIDTH_MAX).map(|c| match c {
             '\t' => ' ',
-            c if c.is_control() => char::REPLACEMENT_CHARACTER,
+            c if is_control(c) => char::REPLACEMENT_CHARACTER,
             c => c,
         });
         let indent = column - skipped;
@@ -136,9 +137,9 @@ mod tests {
 
     #[test]
     fn tabs_and_escapes_in_the_line_do_not_move_the_carets() {
-        let shown = problem("\thistory\u{1b}[2J = 7\r\n", "7").to_string();
-        assert_eq!(shown.lines().nth(1), Some("    1 |  history\u{fffd}[2J = 7"));
-        assert_eq!(shown.lines().nth(2), Some("      |                ^"));
+        let shown = problem("\thistory\u{1b}[2J\u{202e} = 7\r\n", "7").to_string();
+        assert_eq!(shown.lines().nth(1), Some("    1 |  history\u{fffd}[2J\u{fffd} = 7"));
+        assert_eq!(shown.lines().nth(2), Some("      |                 ^"));
     }
 
     #[test]

@@ -200,7 +200,7 @@ impl Default for Chat {
 pub struct LineFormat {
     /// What stands before the first field.
     pub before: String,
-    /// What stands between the fields; never empty.
+    /// What stands between the fields: more than letters, digits and spaces, as people use between words.
     pub between: String,
     /// What stands after the second field.
     pub after: String,
@@ -224,7 +224,8 @@ pub struct Announce {
     pub listen: Vec<SocketAddr>,
     /// The groups it is asked in and announces to, at the port of the listener of the same family.
     pub groups: Vec<IpAddr>,
-    /// Globs for the names of the interfaces; the last that matches decides, `!` excludes.
+    /// Globs for the names of the interfaces; the last that matches decides, `!` excludes. A list that begins with an
+    /// exclusion begins with everything.
     pub interfaces: Vec<String>,
     /// How often it announces unasked; zero for only when asked.
     pub interval: Duration,

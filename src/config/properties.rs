@@ -26,7 +26,7 @@ fn duration(millis: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
 
 fn line_format() -> impl Strategy<Value = LineFormat> {
     let part = "[^{}\\p{C}\\p{Zl}\\p{Zp}]{0,9}";
-    let between = "[^{}\\p{C}\\p{Zl}\\p{Zp}]{1,9}";
+    let between = "[^{}\\p{C}\\p{Zl}\\p{Zp}]{0,4}[:>|(][^{}\\p{C}\\p{Zl}\\p{Zp}]{0,4}";
     (part, between, part, any::<bool>()).prop_map(|(before, between, after, sender_first)| LineFormat {
         before,
         between,
@@ -55,7 +55,7 @@ prop_compose! {
 prop_compose! {
     fn config()(
         allow in rules(), deny in rules(), chat in chat(),
-        default_format in "%[HMS][^\\p{C}]{0,40}",
+        default_format in "%[HMS][^\\p{C}\\p{Zl}\\p{Zp}]{0,40}",
         tokyo in any::<bool>(),
         time_rate in rate(), announce_rate in rate(),
         ports in (0_u16..8_000, 10_000_u16..),
@@ -83,7 +83,7 @@ fn piece() -> impl Strategy<Value = String> {
     pieces.extend(["\n", "\r\n", "\t", " "].map(str::to_owned));
     pieces.extend(TABLES.iter().flat_map(|(_, keys)| keys.iter().map(|key| format!("\n{key} = "))));
     pieces
-        .extend(["'10s'", "['0.0.0.0:1']", "['ff02::1']", "'{from} {text}'", "'%H'", "'5/s'", "9"].map(str::to_owned));
+        .extend(["'10s'", "['0.0.0.0:1']", "['ff02::1']", "'{from}: {text}'", "'%H'", "'5/s'", "9"].map(str::to_owned));
     prop_oneof![prop::sample::select(pieces), ".{0,5}"]
 }
 

@@ -7,6 +7,7 @@ use super::{LineFormat, LogTarget, Timezone};
 use crate::core::access::AccessRule;
 use crate::core::limits::DURATION_MAX;
 use crate::core::rate_limit::Rate;
+use crate::core::text::is_control;
 use log::LevelFilter;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -213,10 +214,10 @@ const FROM: &str = "{from}";
 const TEXT: &str = "{text}";
 
 impl Setting for LineFormat {
-    const EXPECTED: &'static str = "{from} and {text}, each once, with something between, such as \"{from}: {text}\"";
+    const EXPECTED: &'static str = "{from} and {text}, each once, with a sign between, such as \"{from}: {text}\"";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        if text.contains(disturbs_terminals) {
+        if !is_plain(text) {
             return Err("a control character would reach every terminal".to_owned());
         }
         for field in [FROM, TEXT] {
@@ -231,8 +232,9 @@ impl Setting for LineFormat {
         let before = &text[..first];
         let between = &text[first + FROM.len()..second];
         let after = &text[second + FROM.len()..];
-        if between.is_empty() {
-            return Err("nothing stands between {from} and {text}".to_owned());
+        // A line is known by these when it comes back: with a mere space, `I` who says `am` would keep "I am" from all.
+        if between.chars().all(|c| c.is_alphanumeric() || c.is_whitespace()) {
+            return Err("no sign stands between {from} and {text}".to_owned());
         }
         for part in [before, between, after] {
             if let Some(at) = part.find(['{', '}']) {
@@ -250,9 +252,9 @@ impl Setting for LineFormat {
     }
 }
 
-/// Control characters, and those that turn the direction of writing (UAX #9): a line must look as it reads.
-fn disturbs_terminals(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
+/// Whether a text is one line that looks on every terminal as it reads.
+pub(super) fn is_plain(text: &str) -> bool {
+    !text.contains(|c: char| is_control(c) || matches!(c, '\t' | '\n'))
 }
 
 #[cfg(test)]
@@ -303,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_format_has_both_fields_and_something_between() {
+    fn a_line_format_has_both_fields_and_a_sign_between() {
         check::<LineFormat>(&[
             ("{from}: {text}", Ok("{from}: {text}")),
             ("<{from}> {text}\u{2026}", Ok("<{from}> {text}\u{2026}")),
@@ -312,16 +314,20 @@ mod tests {
             ("{from}", Err("{text} is missing")),
             ("{from} {text} {text}", Err("{text} stands more than once")),
             ("{from} {from} {text}", Err("{from} stands more than once")),
-            ("{from}{text}", Err("nothing stands between {from} and {text}")),
-            ("{text}{from}", Err("nothing stands between {from} and {text}")),
+            ("{from}{text}", Err("no sign stands between {from} and {text}")),
+            ("{text}{from}", Err("no sign stands between {from} and {text}")),
+            ("({from}) {text}", Ok("({from}) {text}")),
+            ("{from} {text}", Err("no sign stands between {from} and {text}")),
+            ("{from} says {text}", Err("no sign stands between {from} and {text}")),
             ("{time} {from}: {text}", Err("\"{time}\" is no field")),
             ("{from}: {text}}", Err("\"}\" is no field")),
             ("{from}:\t{text}", Err("a control character would reach every terminal")),
+            ("{from}:\u{200f} {text}", Err("a control character would reach every terminal")),
             ("{from}:\u{202e} {text}", Err("a control character would reach every terminal")),
             ("{from}: {text}\n", Err("a control character would reach every terminal")),
         ]);
-        let reversed = LineFormat::from_text("a{text}b{from}c").unwrap();
-        let parts = ["a", "b", "c"].map(str::to_owned);
+        let reversed = LineFormat::from_text("a{text}-{from}c").unwrap();
+        let parts = ["a", "-", "c"].map(str::to_owned);
         assert_eq!([reversed.before, reversed.between, reversed.after], parts);
         assert!(!reversed.sender_first);
         assert_eq!(LineFormat::default().to_text(), "{from}: {text}");

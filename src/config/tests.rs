@@ -229,7 +229,7 @@ fn values_of_the_wrong_kind_are_refused() {
         (
             "[chat]\nline-format = '{text}'",
             "2:15: line-format: {from} is missing",
-            "expected {from} and {text}, each once, with something between, such as \"{from}: {text}\"",
+            "expected {from} and {text}, each once, with a sign between, such as \"{from}: {text}\"",
         ),
     ]);
 }

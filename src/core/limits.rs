@@ -17,7 +17,8 @@ pub const TIME_ANSWER_BASE: usize = 84;
 /// The longest error line of any service, its newline included.
 pub const ERROR_LINE_MAX: usize = 64;
 
-/// The largest receive buffer for one datagram, and so the highest `max-message`.
+/// The receive buffer for one datagram: room for anything that is answered, and for the zero bytes that C programs send
+/// behind it. What is longer is cut off by the kernel and refused.
 pub const RECEIVE_MAX: usize = 16_384;
 
 /// The longest name of a member or a room, in bytes.

@@ -12,6 +12,7 @@ mod now;
 mod outbox;
 pub mod rate_limit;
 mod seeded;
+pub(crate) mod source;
 pub mod text;
 mod verdict;
 

@@ -93,12 +93,12 @@ impl Default for Outbox {
 
 impl Outbox {
     /// An outbox whose waiting payloads take at most `bytes_max` bytes.
-    pub fn with_bytes_max(bytes_max: usize) -> Self {
+    fn with_bytes_max(bytes_max: usize) -> Self {
         Self { arena: Vec::new(), base: 0, entries: VecDeque::new(), cursor: 0, deliveries: 0, bytes_max, forgotten: 0 }
     }
 
-    /// Stores `bytes` for [`Outbox::send_payload`] and [`Outbox::fan_out`], which take payloads in the order stored.
-    /// When the outbox is full the bytes are forgotten, and so is what is sent of them.
+    /// Stores `bytes` for [`Outbox::send_payload`] and [`Outbox::fan_out`], until the next are stored. When the outbox is
+    /// full the bytes are forgotten, and so is what is sent of them.
     pub fn store(&mut self, bytes: &[u8]) -> Payload {
         self.store_all(&[bytes])
     }
@@ -109,6 +109,10 @@ impl Outbox {
     }
 
     fn store_all(&mut self, parts: &[&[u8]]) -> Payload {
+        // What was stored and then sent to nobody is not taken off by anybody else.
+        if self.entries.is_empty() {
+            self.reclaim();
+        }
         let len: usize = parts.iter().map(|part| part.len()).sum();
         if self.arena.len() + len > self.bytes_max {
             return Payload::FORGOTTEN;
@@ -124,6 +128,12 @@ impl Outbox {
         self.send_payload(path, payload);
     }
 
+    /// Sends a line on `path`, with a newline behind it where they speak that way.
+    pub fn send_line(&mut self, path: Path, line: &str, newline: bool) {
+        let payload = self.store_parts(&[line, if newline { "\n" } else { "" }]);
+        self.send_payload(path, payload);
+    }
+
     /// Sends what was stored on `path`.
     pub fn send_payload(&mut self, path: Path, payload: Payload) {
         self.push(Entry { payload, recipients: Recipients::One(path) });
@@ -132,7 +142,8 @@ impl Outbox {
     /// Sends what was stored to every path on a list, but for the one to `except`. The paths share a listener.
     pub fn fan_out(&mut self, paths: &Rc<Vec<Path>>, except: Option<SocketAddr>, payload: Payload) {
         debug_assert!(paths.windows(2).all(|pair| pair[0].listener == pair[1].listener), "a list is for one listener");
-        if !paths.is_empty() {
+        // An entry for nobody would never be taken off.
+        if paths.iter().any(|path| Some(path.remote) != except) {
             self.push(Entry { payload, recipients: Recipients::Room { paths: Rc::clone(paths), except } });
         }
     }
@@ -301,6 +312,29 @@ mod tests {
         out.advance(1);
         out.send(path(2), b"9");
         assert_eq!(sent(&out), vec![(2, "9".to_owned())]);
+    }
+
+    #[test]
+    fn messages_are_bounded_however_short_they_are() {
+        let mut out = Outbox::default();
+        for _ in 0..=OUTBOX_ENTRIES_MAX {
+            out.send(path(1), b"");
+        }
+        assert_eq!((out.pending().count(), out.forgotten()), (OUTBOX_ENTRIES_MAX, 1), "at the bound and one past it");
+    }
+
+    #[test]
+    fn what_is_sent_to_nobody_takes_no_room() {
+        let mut out = Outbox::with_bytes_max(8);
+        let alone = Rc::new(vec![path(1)]);
+        for _ in 0..1_000 {
+            let payload = out.store(b"to none");
+            out.fan_out(&Rc::default(), None, payload);
+            out.fan_out(&alone, Some(path(1).remote), payload);
+        }
+        assert!(out.is_empty());
+        out.send(path(2), b"to one");
+        assert_eq!((sent(&out), out.forgotten()), (vec![(2, "to one".to_owned())], 0));
     }
 
     #[test]

@@ -12,6 +12,16 @@ pub fn is_control(c: char) -> bool {
     }
 }
 
+/// What is shown of a stranger's character: itself, or `?` in the place of one that [`is_control`].
+pub fn shown(c: char) -> char {
+    if is_control(c) { '?' } else { c }
+}
+
+/// The line that a payload carries, and whether a newline ends it; zero bytes behind it do not matter.
+pub fn split_line(payload: &[u8]) -> (&[u8], bool) {
+    without_newline(without_trailing_nuls(payload))
+}
+
 /// The payload without the zero bytes that C programs send behind their strings.
 pub fn without_trailing_nuls(payload: &[u8]) -> &[u8] {
     let end = payload.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
@@ -51,7 +61,7 @@ mod tests {
             (b"a\0b\0", b"a\0b", false),
         ];
         for (payload, rest, newline) in cases {
-            assert_eq!(without_newline(without_trailing_nuls(payload)), (rest, newline), "{payload:?}");
+            assert_eq!(split_line(payload), (rest, newline), "{payload:?}");
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Anybody who can forge a source address can introduce two services to each other with one datagram. Here that
 //! datagram is sent, everything that comes of it is delivered, and what goes to and fro is counted until it is quiet.
-//! Admission, which drops what comes from a service's port, is left out. A new service takes part by its line in [`OURS`]; each of ours is introduced to each of ours and of [`THEIRS`].
+//! Admission, which drops what comes from a service's port, is left out. A new service takes part by its line in
+//! [`OURS`]; each of ours is introduced to each of ours and of [`THEIRS`].
 
 use belfry::config;
 use belfry::core::{Datagram, Instant, ListenerId, Now, Outbox, Path, Seed};
@@ -334,6 +335,26 @@ fn a_room_full_of_echo_services_does_not_boil_over() {
         let count = net.send("127.0.0.3:5001", A, b"hello");
         assert_eq!(count, 2 * usize::from(echoes), "to each and back");
     }
+}
+
+#[test]
+fn a_line_that_comes_back_late_to_a_busy_room_is_relayed_but_twice() {
+    let mut net = Net::new(OURS[0].1(), Box::new(Theirs(|_| None)));
+    net.send(B, A, b"^hb^");
+    let (mut returned, mut relayed) = ("127.0.0.3-5001: hello".to_owned(), 0);
+    loop {
+        // More than the room remembers.
+        for number in 0..100 {
+            net.send("127.0.0.3:5001", A, format!("line {number}").as_bytes());
+        }
+        if net.send(B, A, returned.as_bytes()) == 1 {
+            break;
+        }
+        relayed += 1;
+        assert!(relayed <= 2, "endless: {returned}");
+        returned = format!("127.0.0.2-9998: {returned}");
+    }
+    assert_eq!(relayed, 2);
 }
 
 proptest! {

@@ -240,6 +240,8 @@ impl Announcer {
         self.announce(&places, out);
         let (due, again) = self.repeat.get_or_insert_default();
         *due = now.mono + REPEAT_AFTER;
+        // Interfaces that come and go within a second would pile up.
+        again.retain(|place| self.joined.contains_key(place));
         again.extend(places);
     }
 
@@ -291,9 +293,7 @@ impl Announcer {
     }
 
     fn answer(&self, answer: Answer, out: &mut Outbox) {
-        let line = self.lines.acknowlege.as_str();
-        let text = if answer.newline { line } else { without_newline(line) };
-        out.send(answer.path, text.as_bytes());
+        out.send_line(answer.path, &self.lines.acknowlege, answer.newline);
     }
 }
 
@@ -339,13 +339,9 @@ impl Service for Announcer {
 fn say<'a>(line: &str, paths: impl Iterator<Item = &'a Path>, out: &mut Outbox) {
     let mut paths = paths.peekable();
     if paths.peek().is_some() {
-        let payload = out.store(without_newline(line).as_bytes());
+        let payload = out.store(line.as_bytes());
         paths.for_each(|&path| out.send_payload(path, payload));
     }
-}
-
-fn without_newline(line: &str) -> &str {
-    line.strip_suffix('\n').unwrap_or(line)
 }
 
 /// Whether a socket bound to `bound` can take part on `interface`: bound to everything, to one of its addresses, or to

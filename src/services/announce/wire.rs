@@ -1,7 +1,7 @@
 //! The announcer's lines: how they are written, and how a client reads them.
 //!
 //! ```text
-//! question     = "Notify" *( NUL / CR / LF )
+//! question     = "Notify" [ [ CR ] LF ] *NUL
 //! announcement = verb [ SP "belfry/" protocol *( SP key "=" value ) ] *( NUL / CR / LF )
 //! verb         = "Announce" / "Goodbye" / "Acknowlege"
 //! protocol     = 1*DIGIT                              ; 1
@@ -21,6 +21,7 @@
 //! stand before what only people read.
 
 use crate::core::limits::{ANNOUNCEMENT_MAX, DATAGRAM_MAX, HOST_MAX, NAME_MAX};
+use crate::core::text::split_line;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -134,11 +135,11 @@ pub fn parse_announcement(text: &str) -> Option<Announcement> {
 
 /// Whether a datagram is the question, and if so whether a newline ends it.
 pub(super) fn parse_question(payload: &[u8]) -> Option<bool> {
-    let tail = payload.strip_prefix(b"Notify")?;
-    tail.iter().all(|byte| matches!(byte, b'\0' | b'\r' | b'\n')).then(|| tail.contains(&b'\n'))
+    let (line, newline) = split_line(payload);
+    (line == b"Notify").then_some(newline)
 }
 
-/// The line for `verb`, with a newline that whoever asked without one does not get.
+/// The line for `verb`, without the newline that whoever asked with one gets.
 pub(super) fn write_line(verb: Verb, facts: &Facts) -> String {
     let mut line = Line(format!("{} belfry/{PROTOCOL}", verb.name()));
     line.push("host", &clean(&facts.host, is_host_byte, HOST_MAX));
@@ -151,11 +152,10 @@ pub(super) fn write_line(verb: Verb, facts: &Facts) -> String {
         }
         line.push("version", &clean(&facts.version, is_version_byte, NAME_MAX));
     }
-    line.0.push('\n');
     line.0
 }
 
-/// A line without its newline, which grows as long as it fits.
+/// A line that grows as long as it fits with a newline behind it.
 struct Line(String);
 
 impl Line {
@@ -236,9 +236,9 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "Announce belfry/1 host=workshop time=8080 chat=9999 heartbeat=3s version=0.1.0\n",
-                "Goodbye belfry/1 host=workshop\n",
-                "Acknowlege belfry/1 host=workshop time=8080 chat=9999 heartbeat=3s version=0.1.0\n",
+                "Announce belfry/1 host=workshop time=8080 chat=9999 heartbeat=3s version=0.1.0",
+                "Goodbye belfry/1 host=workshop",
+                "Acknowlege belfry/1 host=workshop time=8080 chat=9999 heartbeat=3s version=0.1.0",
             ]
         );
     }
@@ -246,11 +246,11 @@ mod tests {
     #[test]
     fn a_host_name_is_cleaned() {
         for (host, expected) in [
-            ("attic-7.example.org", "Announce belfry/1 host=attic-7.example.org\n"),
-            ("Anna's Laptop", "Announce belfry/1 host=AnnasLaptop\n"),
-            ("tür=1\u{1b}[2J", "Announce belfry/1 host=tr12J\n"),
-            ("ü", "Announce belfry/1\n"),
-            ("", "Announce belfry/1\n"),
+            ("attic-7.example.org", "Announce belfry/1 host=attic-7.example.org"),
+            ("Anna's Laptop", "Announce belfry/1 host=AnnasLaptop"),
+            ("tür=1\u{1b}[2J", "Announce belfry/1 host=tr12J"),
+            ("ü", "Announce belfry/1"),
+            ("", "Announce belfry/1"),
         ] {
             let facts = Facts { host: host.to_owned(), ..Facts::default() };
             assert_eq!(write_line(Verb::Announce, &facts), expected);
@@ -262,7 +262,7 @@ mod tests {
         let services = (0..40).map(|n| (format!("service-{n}"), 65_535)).collect();
         let facts = Facts { host: "h".repeat(300), services, ..facts() };
         let line = write_line(Verb::Acknowlege, &facts);
-        assert!(line.len() <= ANNOUNCEMENT_MAX, "{}", line.len());
+        assert!(line.len() < ANNOUNCEMENT_MAX, "{}", line.len());
         let heard = parse_announcement(&line).unwrap();
         assert_eq!(heard.host, Some("h".repeat(HOST_MAX)));
         assert_eq!(heard.services, facts.services[..heard.services.len()]);
@@ -276,9 +276,9 @@ mod tests {
             services: vec![("s".repeat(30), 10_000), ("t".repeat(30), 10_000), ("u".repeat(len), 10_000)],
             ..Facts::default()
         };
-        let with_two = ANNOUNCEMENT_MAX - " =10000".len() - 30;
-        assert_eq!(write_line(Verb::Announce, &with_last(31)).len(), with_two);
-        assert_eq!(write_line(Verb::Announce, &with_last(30)).len(), ANNOUNCEMENT_MAX);
+        let longest = ANNOUNCEMENT_MAX - "\n".len();
+        assert_eq!(write_line(Verb::Announce, &with_last(31)).len(), longest - " =10000".len() - 30);
+        assert_eq!(write_line(Verb::Announce, &with_last(30)).len(), longest);
     }
 
     #[test]
@@ -288,6 +288,7 @@ mod tests {
             (b"Notify\n", Some(true)),
             (b"Notify\r\n", Some(true)),
             (b"Notify\n\0", Some(true)),
+            (b"Notify\r", None),
             (b"Notify\0\0\0", Some(false)),
             (b"Notify ", None),
             (b" Notify", None),
@@ -358,9 +359,8 @@ mod tests {
             let facts = Facts { host, version, services, heartbeat_interval };
             for verb in Verb::ALL {
                 let line = write_line(verb, &facts);
-                prop_assert!(line.len() <= ANNOUNCEMENT_MAX);
-                let inner = line.strip_suffix('\n').unwrap();
-                prop_assert!(inner.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}", line);
+                prop_assert!(line.len() < ANNOUNCEMENT_MAX);
+                prop_assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}", line);
                 prop_assert_eq!(parse_question(line.as_bytes()), None);
                 prop_assert_eq!(parse_announcement(&line).unwrap().verb, verb);
             }

@@ -4,7 +4,7 @@ use super::command::{self, Command, Problem};
 use super::members::{MemberId, Way};
 use super::rooms::RoomId;
 use super::utterance::push_clean;
-use super::{Hub, answer, fits, history, name};
+use super::{Hub, fits, history, name};
 use crate::core::limits::{DATAGRAM_MAX, HISTORY_ANSWER_DATAGRAMS_MAX, TOPIC_MAX};
 use crate::core::{Now, Outbox, Path, Refusal, Verdict};
 use std::fmt::Write as _;
@@ -12,8 +12,12 @@ use std::fmt::Write as _;
 /// How many lines `/history` shows when no number is given.
 const HISTORY_USUAL: usize = 10;
 
-/// No more lines than this fit an answer: the shortest is `[now] a: b` and a newline.
-const HISTORY_LINES_MAX: usize = HISTORY_ANSWER_DATAGRAMS_MAX * DATAGRAM_MAX / 11;
+/// No more names than this fit a datagram: the shortest is a letter, a comma and a space. A list of more would cost a
+/// stranger one datagram, and the hub a walk through the whole room.
+const NAMES_LISTED_MAX: usize = DATAGRAM_MAX / 3;
+
+/// No more lines than this fit an answer: the shortest is `[now] a:b` and a newline.
+const HISTORY_LINES_MAX: usize = HISTORY_ANSWER_DATAGRAMS_MAX * DATAGRAM_MAX / 10;
 
 impl Hub {
     pub(super) fn command(
@@ -29,7 +33,7 @@ impl Hub {
             // Whoever asks how it works need not come in, and whoever leaves must not.
             Command::Help => {
                 let way = self.members.at(path.remote).map(|id| self.members.get(id).way);
-                answer(path, way.map_or(newline, |way| way == Way::Line), &command::help(), out);
+                out.send_line(path, &command::help(), way.map_or(newline, |way| way == Way::Line));
                 return Ok(Verdict::Answered);
             }
             Command::Quit => return Ok(self.quit(now, path, out)),
@@ -156,8 +160,9 @@ impl Hub {
     }
 
     fn list_rooms(&self) -> String {
-        let rooms = self.rooms.iter().filter(|room| room.len() > 0 || room.history.len() > 0);
-        fit_list("-- Rooms: ".to_owned(), rooms.map(|room| format!("{} ({})", room.name, room.len())))
+        let rooms: Vec<_> = self.rooms.iter().filter(|room| room.len() > 0 || room.history.len() > 0).collect();
+        let items = rooms.iter().map(|room| format!("{} ({})", room.name, room.len()));
+        fit_list("-- Rooms: ".to_owned(), rooms.len(), items)
     }
 
     /// The members of a room, behind `head`, in one datagram.
@@ -165,6 +170,7 @@ impl Hub {
         let room = self.rooms.get(room);
         let mut names: Vec<_> = room
             .members()
+            .take(NAMES_LISTED_MAX)
             .map(|id| self.members.get(id))
             .map(|member| match &member.away {
                 Some(text) => format!("{} (away: {text})", member.name),
@@ -172,7 +178,7 @@ impl Hub {
             })
             .collect();
         names.sort_unstable();
-        fit_list(format!("{head}-- {} in {}: ", names.len(), room.name), names.into_iter())
+        fit_list(format!("{head}-- {} in {}: ", room.len(), room.name), room.len(), names.into_iter())
     }
 
     fn show_history(&self, now: &Now, id: MemberId, count: usize, out: &mut Outbox) {
@@ -217,15 +223,14 @@ fn short_text(text: &str) -> Result<String, Problem> {
     Ok(clean.replace("\n\t", " ").replace('\t', " "))
 }
 
-/// `head` and the items with commas between, as many as fit a datagram, and how many do not.
-pub(super) fn fit_list(head: String, items: impl Iterator<Item = String>) -> String {
-    let items: Vec<_> = items.collect();
+/// `head` and the first of `count` items with commas between, as many as fit a datagram, and how many do not.
+pub(super) fn fit_list(head: String, count: usize, items: impl Iterator<Item = impl AsRef<str>>) -> String {
     let mut list = head;
-    for (index, item) in items.iter().enumerate() {
-        let left = items.len() - index;
+    for (index, item) in items.enumerate() {
+        let item = item.as_ref();
         if list.len() + item.len() + ", and 4294967295 more\n".len() > DATAGRAM_MAX {
-            let _ = write!(list, " and {left} more");
-            return list;
+            let _ = write!(list, " and {} more", count - index);
+            break;
         }
         if index > 0 {
             list.push_str(", ");

@@ -7,10 +7,11 @@
 use super::name::{self, Hosts};
 use super::reflex::Reflex;
 use super::rooms::{Audience, RoomId};
+use crate::core::source::Source;
 use crate::core::{Instant, Path, Seed, SeededMap};
 use slab::Slab;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// A member's place in the table; somebody else's once it has left.
@@ -63,19 +64,9 @@ pub(super) struct Members {
     slots: Slab<Member>,
     by_addr: SeededMap<SocketAddr, u32>,
     by_name: BTreeMap<String, u32>,
-    of_address: SeededMap<IpAddr, u32>,
+    of_source: SeededMap<Source, u32>,
     silent: Queue,
     heartbeats: Queue,
-}
-
-/// Addresses that count as one host: an IPv4 address, an IPv6 /64; but everybody on a link shares the /64 of its
-/// link-local addresses (RFC 4291 §2.5.6).
-fn host_of(addr: IpAddr) -> IpAddr {
-    match addr {
-        IpAddr::V4(_) => addr,
-        IpAddr::V6(ip) if ip.is_unicast_link_local() => addr,
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from(u128::from(ip) & !u128::from(u64::MAX))),
-    }
 }
 
 fn slot(id: MemberId) -> u32 {
@@ -88,7 +79,7 @@ impl Members {
             slots: Slab::new(),
             by_addr: SeededMap::with_hasher(seed),
             by_name: BTreeMap::new(),
-            of_address: SeededMap::with_hasher(seed),
+            of_source: SeededMap::with_hasher(seed),
             silent: Queue::default(),
             heartbeats: Queue::default(),
         }
@@ -98,9 +89,9 @@ impl Members {
         self.slots.len()
     }
 
-    /// Members from the host of `addr`.
+    /// Members from the source of `addr`.
     pub(super) fn count_of(&self, addr: IpAddr) -> usize {
-        self.of_address.get(&host_of(addr)).map_or(0, |&count| count as usize)
+        self.of_source.get(&Source::of(addr)).map_or(0, |&count| count as usize)
     }
 
     pub(super) fn at(&self, addr: SocketAddr) -> Option<MemberId> {
@@ -143,7 +134,7 @@ impl Members {
         });
         self.by_addr.insert(path.remote, slot(id));
         self.by_name.insert(name::key(&name), slot(id));
-        *self.of_address.entry(host_of(path.remote.ip())).or_insert(0) += 1;
+        *self.of_source.entry(Source::of(path.remote.ip())).or_insert(0) += 1;
         self.enqueue(id);
         id
     }
@@ -164,10 +155,10 @@ impl Members {
         let member = self.slots.remove(id);
         self.by_addr.remove(&member.path.remote);
         self.by_name.remove(&name::key(&member.name));
-        let host = host_of(member.path.remote.ip());
-        match self.of_address.get_mut(&host) {
+        let source = Source::of(member.path.remote.ip());
+        match self.of_source.get_mut(&source) {
             Some(count) if *count > 1 => *count -= 1,
-            _ => drop(self.of_address.remove(&host)),
+            _ => drop(self.of_source.remove(&source)),
         }
         member
     }
@@ -300,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_counted_by_host() {
+    fn members_are_counted_by_source() {
         let mut members = Members::new(Seed(1));
         let first = join(&mut members, 0, 1);
         join(&mut members, 0, 2);
@@ -308,6 +299,5 @@ mod tests {
         assert_eq!((count(&members, "192.0.2.1"), count(&members, "192.0.2.2")), (2, 0));
         members.remove(first);
         assert_eq!(count(&members, "192.0.2.1"), 1);
-        assert_eq!(host_of("2001:db8::1:2".parse().expect("an address")), "2001:db8::".parse::<IpAddr>().expect("one"));
     }
 }

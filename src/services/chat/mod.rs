@@ -4,8 +4,8 @@
 //! a terminal, which gets lines, a welcome and notices; any other from a program, which gets each message as one datagram
 //! and nothing unasked. Whatever is said reaches the members of one room, in the order in which it was said.
 //!
-//! Lines that begin with `-- ` are the hub's own, `? ` begins an error line; a member's line begins with its name, so
-//! nobody can pass for the hub or for another member.
+//! Lines that begin with `-- ` are the hub's own, `? ` begins an error line. A member's line begins with its name, so
+//! nobody can pass for the hub or for another member; a `line-format` that puts the text first gives that up.
 //!
 //! Two hubs that are made to talk to each other, or a hub and a time server, fall silent: see `reflex`.
 
@@ -23,7 +23,7 @@ pub use name::Hosts;
 use super::Service;
 use crate::config;
 use crate::core::limits::DATAGRAM_MAX;
-use crate::core::text::{without_newline, without_trailing_nuls};
+use crate::core::text::split_line;
 use crate::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
 use command::Problem;
 use members::{Lifetimes, MemberId, Members, Way};
@@ -159,7 +159,7 @@ impl Hub {
         if way == Way::Line {
             let welcome = self.welcome(id);
             self.tell(id, &welcome, out);
-            self.members.get_mut(id).reflex.lines.note(now.mono, reflex::beginning(&welcome));
+            self.members.get_mut(id).reflex.note_told(now.mono, &welcome);
         }
         Ok(id)
     }
@@ -208,8 +208,8 @@ impl Hub {
             let notice = match of_room {
                 [(_, name)] => format!("-- {name} {}", departure.notice()),
                 _ => {
-                    let names = of_room.iter().map(|(_, name)| name.clone());
-                    actions::fit_list(format!("-- {}: ", departure.heading()), names)
+                    let names = of_room.iter().map(|(_, name)| name);
+                    actions::fit_list(format!("-- {}: ", departure.heading()), of_room.len(), names)
                 }
             };
             self.rooms.get(of_room[0].0).notify(&notice, None, out);
@@ -219,7 +219,7 @@ impl Hub {
     fn quit(&mut self, now: &Now, path: Path, out: &mut Outbox) -> Verdict {
         let Some(id) = self.members.at(path.remote) else { return Verdict::Accepted };
         if self.members.get(id).way == Way::Line {
-            answer(path, true, "-- You have left. Say anything to return.", out);
+            out.send_line(path, "-- You have left. Say anything to return.", true);
         }
         self.remove(now, id, Departure::Quit, out);
         Verdict::Accepted
@@ -230,7 +230,7 @@ impl Hub {
     /// One line to one member, in its way.
     fn tell(&self, id: MemberId, line: &str, out: &mut Outbox) {
         let member = self.members.get(id);
-        answer(member.path, member.way == Way::Line, line, out);
+        out.send_line(member.path, line, member.way == Way::Line);
     }
 
     /// A notice to the terminals in a member's room but its own.
@@ -249,9 +249,8 @@ impl Hub {
         out: &mut Outbox,
     ) -> Result<(), Problem> {
         fits(line)?;
-        let member = self.members.get_mut(id);
+        let member = self.members.get(id);
         let signature = reflex::signature(line, sender_first, &member.name, &self.config.line_format);
-        member.reflex.lines.note(now.mono, signature);
         let except = (!self.config.echo_to_sender).then_some(member.path.remote);
         let room = self.rooms.get_mut(member.room);
         room.lines.note(now.mono, signature);
@@ -310,7 +309,7 @@ impl Hub {
     }
 
     fn read<'a>(&self, datagram: &Datagram<'a>) -> Result<Utterance<'a>, Problem> {
-        let (line, newline) = without_newline(without_trailing_nuls(datagram.payload));
+        let (line, newline) = split_line(datagram.payload);
         if datagram.truncated || line.len() > self.config.max_message {
             return Err(self.too_long());
         }
@@ -337,13 +336,13 @@ impl Service for Hub {
         // The caller may be late; the expired get not even the message that finds them expired.
         self.handle_timeout(now, out);
         self.hear(now, datagram, out).unwrap_or_else(|problem| {
-            let mut newline = datagram.payload.ends_with(b"\n");
+            let (_, mut newline) = split_line(datagram.payload);
             if let Some(id) = self.members.at(datagram.path.remote) {
                 let member = self.members.get_mut(id);
                 newline = member.way == Way::Line;
-                member.reflex.lines.note(now.mono, reflex::beginning(&problem.line));
+                member.reflex.note_told(now.mono, &problem.line);
             }
-            answer(datagram.path, newline, &problem.line, out);
+            out.send_line(datagram.path, &problem.line, newline);
             Verdict::Refused(problem.why)
         })
     }
@@ -367,10 +366,4 @@ fn fits(line: &str) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::new(Refusal::TooLong, "? too long once your name and the indentation are added"))
-}
-
-/// One line on a path, with a newline if that is how they speak there.
-fn answer(path: Path, newline: bool, line: &str, out: &mut Outbox) {
-    let payload = out.store_parts(&[line, if newline { "\n" } else { "" }]);
-    out.send_payload(path, payload);
 }

@@ -4,8 +4,9 @@
 //! message it is sent, its own included. Three signs give it away, and each counts only within [`REFLEX_MAX`], since a
 //! service answers at once and a person who quotes takes longer:
 //!
-//! * its text holds a line that the hub has just relayed in its room, or told it;
-//! * its name stands twice in one line, as the hub writes it;
+//! * its text holds a line that the hub has just relayed in its room, or told it alone;
+//! * its name stands twice in one line, as the hub writes it: it has come back before, to a room so busy that the line
+//!   was forgotten meanwhile;
 //! * it says a second error line (`? …`).
 //!
 //! Such a text is dropped without a word. A service that says something else each time is for the rate limit to slow.
@@ -14,11 +15,8 @@ use crate::config::LineFormat;
 use crate::core::{DropReason, Instant};
 use std::time::Duration;
 
-/// A text that comes later than this after the member's last one was typed by somebody.
+/// A text that comes later than this after the line that it repeats was typed by somebody.
 const REFLEX_MAX: Duration = Duration::from_secs(2);
-
-/// Lines remembered for each member: as many as two hubs have under way between them after a welcome.
-const MEMBER_LINES_MAX: usize = 6;
 
 /// Lines remembered for each room: as many as people say in it while a datagram is under way.
 const ROOM_LINES_MAX: usize = 16;
@@ -30,50 +28,66 @@ const TEXT_KEPT: usize = 12;
 /// How much of a line of the hub's own is remembered.
 const OWN_KEPT: usize = 40;
 
-/// The last lines that went out, by their beginnings, in lower case: some services answer in upper.
-#[derive(Debug)]
-pub(super) struct Lines<const MAX: usize> {
-    lines: [(Instant, String); MAX],
+/// A line that went out, by its beginning, in lower case: some services answer in upper.
+#[derive(Debug, Default)]
+struct Line {
+    when: Instant,
+    text: String,
+}
+
+impl Line {
+    fn write(&mut self, now: Instant, text: &str) {
+        self.when = now;
+        self.text.clear();
+        self.text.push_str(text);
+        self.text.make_ascii_lowercase();
+    }
+
+    fn is_recent(&self, now: Instant) -> bool {
+        is_recent(now, self.when) && !self.text.is_empty()
+    }
+
+    /// Whether it stands in `text`, not with another word grown to its sender: a member called `a` that says `5` does
+    /// not keep anybody from saying `data: 50`.
+    fn stands_in(&self, text: &str, format: &LineFormat) -> bool {
+        text.match_indices(&self.text).any(|(at, line)| {
+            let behind = &text[at + line.len()..];
+            is_word_start(text, at) || !format.sender_first && !behind.starts_with(char::is_alphanumeric)
+        })
+    }
+}
+
+/// The last lines that were relayed in a room.
+#[derive(Debug, Default)]
+pub(super) struct RoomLines {
+    lines: [Line; ROOM_LINES_MAX],
     /// The place of the next line.
     next: usize,
 }
 
-/// What was relayed in a room.
-pub(super) type RoomLines = Lines<ROOM_LINES_MAX>;
-
-impl<const MAX: usize> Default for Lines<MAX> {
-    fn default() -> Self {
-        Self { lines: std::array::from_fn(|_| Default::default()), next: 0 }
-    }
-}
-
-impl<const MAX: usize> Lines<MAX> {
-    /// Notes the [`signature`] or the [`beginning`] of a line.
+impl RoomLines {
+    /// Notes the [`signature`] of a line.
     pub(super) fn note(&mut self, now: Instant, signature: &str) {
-        let (when, line) = &mut self.lines[self.next];
-        *when = now;
-        line.clear();
-        line.push_str(signature);
-        line.make_ascii_lowercase();
-        self.next = (self.next + 1) % MAX;
-    }
-
-    fn recent(&self, now: Instant) -> impl Iterator<Item = &str> {
-        let lines = self.lines.iter().filter(move |(when, line)| now.since(*when) <= REFLEX_MAX && !line.is_empty());
-        lines.map(|(_, line)| line.as_str())
+        self.lines[self.next].write(now, signature);
+        self.next = (self.next + 1) % ROOM_LINES_MAX;
     }
 }
 
-/// What a member has just said and been told.
+/// What a member has just been told, and said.
 #[derive(Debug, Default)]
 pub(super) struct Reflex {
-    /// What was relayed for the member, and what the hub itself had to say to it.
-    pub(super) lines: Lines<MEMBER_LINES_MAX>,
+    /// The last line that was for it alone; most programs never get one.
+    told: Option<Box<Line>>,
     /// When the last text that looked like an error line was relayed.
     error: Option<Instant>,
 }
 
 impl Reflex {
+    /// Notes what the hub itself has to say to the member.
+    pub(super) fn note_told(&mut self, now: Instant, line: &str) {
+        self.told.get_or_insert_default().write(now, &line[..boundary(line, OWN_KEPT)]);
+    }
+
     /// Why a text of the member called `name` is no message, if it is none.
     pub(super) fn find(
         &mut self,
@@ -84,40 +98,37 @@ impl Reflex {
         text: &str,
     ) -> Option<DropReason> {
         if text.starts_with("? ") {
-            if self.error.is_some_and(|error| now.since(error) <= REFLEX_MAX) {
+            if self.error.is_some_and(|error| is_recent(now, error)) {
                 return Some(DropReason::ErrorLine);
             }
             self.error = Some(now);
         }
-        self.lines.recent(now).chain(room.recent(now)).next()?;
+        let lines = self.told.as_deref().into_iter().chain(&room.lines);
+        let mut recent = lines.filter(|line| line.is_recent(now)).peekable();
+        recent.peek()?;
         let text = text.to_ascii_lowercase();
-        let returned = self.lines.recent(now).chain(room.recent(now)).any(|line| holds(&text, line, format));
-        let twice = text.lines().next().is_some_and(|first| stands_twice(format, &name.to_ascii_lowercase(), first));
-        (returned || twice).then_some(DropReason::Echo)
+        let is_echo = recent.any(|line| line.stands_in(&text, format)) || stands_twice(format, name, &text);
+        is_echo.then_some(DropReason::Echo)
     }
 }
 
-/// Whether `text` holds `line`, not with another word grown to its sender: a member called `a` that says `5` does not
-/// keep anybody from saying `data: 50`.
-fn holds(text: &str, line: &str, format: &LineFormat) -> bool {
-    text.match_indices(line).any(|(at, _)| {
-        let (before, behind) = (&text[..at], &text[at + line.len()..]);
-        !before.ends_with(char::is_alphanumeric) || !format.sender_first && !behind.starts_with(char::is_alphanumeric)
-    })
+fn is_recent(now: Instant, then: Instant) -> bool {
+    now.since(then) <= REFLEX_MAX
 }
 
-fn stands_twice(format: &LineFormat, name: &str, line: &str) -> bool {
+/// Whether no word of the text goes on at `at`.
+fn is_word_start(text: &str, at: usize) -> bool {
+    !text[..at].ends_with(char::is_alphanumeric)
+}
+
+/// Whether the sender stands twice in the first line of `text`, which is in lower case. A member called `a` may write
+/// `data: 1, extra: 2`.
+fn stands_twice(format: &LineFormat, name: &str, text: &str) -> bool {
     let (before, after) =
         if format.sender_first { (&format.before, &format.between) } else { (&format.between, &format.after) };
     let mark = [before, name, after].concat().to_ascii_lowercase();
-    // Not the end of another word: a member called `a` may write `data: 1, extra: 2`.
-    let stands_alone = |&(at, _): &(usize, &str)| !line[..at].ends_with(char::is_alphanumeric);
-    line.match_indices(&mark).filter(stands_alone).nth(1).is_some()
-}
-
-/// The part of the hub's own line by which it is known again.
-pub(super) fn beginning(line: &str) -> &str {
-    &line[..boundary(line, OWN_KEPT)]
+    let line = text.lines().next().unwrap_or_default();
+    line.match_indices(&mark).filter(|&(at, _)| is_word_start(line, at)).nth(1).is_some()
 }
 
 /// The part of a rendered line by which it is known again: the sender and what stands beside it.
@@ -153,14 +164,14 @@ mod tests {
     fn a_line_that_comes_back_is_known_by_its_beginning_for_two_seconds() {
         let mut reflex = Reflex::default();
         assert_eq!(find(&mut reflex, 0, "anna: hello"), None);
-        reflex.lines.note(at(0), signature("anna: hello\n\tthere", true, "anna", &LineFormat::default()));
+        reflex.note_told(at(0), "anna: hello");
         for text in
             ["anna: hello", "bob: anna: hello\n\t\tthere", "ANNA: HELLO", "you said anna: hello", "anna: hello!"]
         {
             assert_eq!(find(&mut reflex, 2_000, text), Some(DropReason::Echo), "{text}");
             assert_eq!(find(&mut reflex, 2_001, text), None, "{text}");
         }
-        reflex.lines.note(at(0), "anna: 0123456789ab");
+        reflex.note_told(at(0), "anna: 0123456789ab");
         assert_eq!(find(&mut reflex, 0, "anna: 0123456789ab 14:03"), Some(DropReason::Echo));
         for text in ["hello", "anna: hell", "bob: hello", "anna: hi\nanna: hi"] {
             assert_eq!(find(&mut reflex, 0, text), None, "{text}");

@@ -10,7 +10,7 @@
 //!
 //! Zero bytes at the end do not matter: C programs send them.
 
-use crate::core::text::is_control;
+use crate::core::text::shown;
 
 /// What was said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +59,7 @@ pub(super) fn push_clean(line: &mut String, text: &str) {
         match c {
             '\r' if chars.peek() == Some(&'\n') => {}
             '\n' => line.push_str("\n\t"),
-            c if is_control(c) => line.push('?'),
-            c => line.push(c),
+            c => line.push(shown(c)),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! again, so nothing is allocated while the same requests come in.
 
 use crate::core::Seed;
-use crate::core::limits::TIME_CACHE_MAX;
+use crate::core::limits::{TIME_CACHE_MAX, TIME_REQUEST_MAX};
 
 /// Answers by request.
 #[derive(Debug)]
@@ -35,8 +35,11 @@ impl Cache {
         (slot.second == Some(second) && slot.request == request).then_some(&slot.answer)
     }
 
-    /// Keeps an answer, in the place of another.
+    /// Keeps an answer, in the place of another. A request that thousands of zero bytes make long is not worth the room.
     pub(super) fn keep(&mut self, request: &[u8], second: i64, answer: &[u8]) {
+        if request.len() > TIME_REQUEST_MAX {
+            return;
+        }
         let place = self.place(request);
         let slot = &mut self.slots[place];
         slot.second = Some(second);
@@ -70,6 +73,16 @@ mod tests {
         assert_eq!(cache.find(b"%S\n", 7), None);
         cache.clear();
         assert_eq!(cache.find(b"%S", 7), None);
+    }
+
+    #[test]
+    fn a_request_is_kept_up_to_the_longest_that_is_no_padding() {
+        let mut cache = Cache::new(Seed(1));
+        let padded = [b"%S".as_slice(), &[0; TIME_REQUEST_MAX]].concat();
+        let (longest, longer) = (&padded[..TIME_REQUEST_MAX], &padded[..=TIME_REQUEST_MAX]);
+        cache.keep(longest, 7, b"07");
+        cache.keep(longer, 7, b"07");
+        assert_eq!((cache.find(longest, 7), cache.find(longer, 7)), (Some(b"07".as_slice()), None));
     }
 
     #[test]

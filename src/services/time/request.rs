@@ -8,6 +8,7 @@
 //! It does not know which zones and conversions there are.
 
 use crate::core::limits::TIME_REQUEST_MAX;
+use crate::core::text::{without_newline, without_trailing_nuls};
 
 /// A request, in parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +40,8 @@ pub(super) enum Wanted<'r> {
 impl<'r> Request<'r> {
     /// Reads a datagram, which the kernel may have cut off.
     pub(super) fn read(payload: &'r [u8], truncated: bool) -> Self {
-        // Programs in C like to send the NUL at the end of a string, or a whole buffer of them.
-        let text = trim_nuls(payload);
-        let (line, newline) = match text.strip_suffix(b"\n") {
-            Some(line) => (line.strip_suffix(b"\r").unwrap_or(line), true),
-            None => (text, false),
-        };
+        let text = without_trailing_nuls(payload);
+        let (line, newline) = without_newline(text);
         let wanted = if truncated || text.len() > TIME_REQUEST_MAX {
             Wanted::TooLong
         } else {
@@ -76,12 +73,6 @@ fn split_zone(rest: &str) -> (&str, &str) {
         Some(parts) => parts,
         None => rest.split_once(char::is_whitespace).unwrap_or((rest, "")),
     }
-}
-
-/// `bytes` without the NULs at their end.
-fn trim_nuls(bytes: &[u8]) -> &[u8] {
-    let len = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    &bytes[..len]
 }
 
 #[cfg(test)]

@@ -150,7 +150,7 @@ mod tests {
     use jiff::Timestamp;
 
     /// A zone file of version 1 without transitions, all at one offset, whose name is in it.
-    pub(crate) fn zone_file(offset: i32, abbreviation: &str, names: &[&str]) -> ZoneFile {
+    fn zone_file(offset: i32, abbreviation: &str, names: &[&str]) -> ZoneFile {
         let mut bytes = b"TZif\0".to_vec();
         bytes.extend([0; 15]);
         let counts = [0, 0, 0, 0, 1, abbreviation.len() as u32 + 1];

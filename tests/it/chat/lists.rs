@@ -231,6 +231,19 @@ fn lists_that_do_not_fit_a_datagram_say_how_many_are_left_out() {
 }
 
 #[test]
+fn a_list_of_a_full_hall_is_one_datagram_and_counts_everybody() {
+    let full = config::Chat { max_members: 5_000, max_members_per_address: 5_000, ..config::Chat::default() };
+    let mut stage = Stage::new(&full);
+    for port in 0..5_000 {
+        stage.say(&format!("192.0.2.1:{}", 2_000 + port), "^hb^");
+    }
+    let list = String::from_utf8(stage.say("192.0.2.1:2000", "/who").concat()).expect("text");
+    assert!(list.starts_with("-- 5000 in lobby: 192.0.2.1-2000, 192.0.2.1-2001, "), "{list}");
+    let (names, more) = list.rsplit_once(" and ").expect("a number at the end");
+    assert_eq!(more, format!("{} more", 5_000 - names.split(", ").count()), "{list}");
+}
+
+#[test]
 fn rooms_are_listed_while_somebody_or_something_is_in_them() {
     play(
         r"

@@ -88,6 +88,8 @@ fn zero_bytes_and_newlines_at_the_end_are_how_clients_send_a_line() {
         anna < localhost-40001: hello
         anna > hello  \n
         anna < localhost-40001: hello
+        carl > \xff\n\0
+        carl < ? that is not UTF-8; nothing was relayed\n
         anna > quit\n\0
         bob > ^hb^
         ",

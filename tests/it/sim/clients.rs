@@ -38,7 +38,7 @@ const PIECES: [(&str, &str); 10] = [
     ("hello", "hello"),
     ("ä🕰", "ä🕰"),
     ("\x1b[2J", "?[2J"),
-    ("\u{202e}", "?"),
+    ("\u{202e}\u{200f}", "??"),
     ("a\r\nb", "a\n\tb"),
     ("one\ntwo\nthree", "one\n\ttwo\n\tthree"),
     ("null\0inside", "null?inside"),

@@ -278,7 +278,7 @@ impl World {
 /// Whether a terminal would do something else than show it.
 fn steers(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t')
-        || "\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".contains(c)
+        || "\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".contains(c)
 }
 
 fn listener(v4: bool) -> ListenerId {

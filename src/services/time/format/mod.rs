@@ -1,6 +1,6 @@
 //! strftime formats, with the meaning that glibc 2.36 gives them in the C locale.
 //!
-//! `tests/strftime.rs` holds this to the C library's own `strftime`, for every conversion, flag, width and modifier, and
+//! `tests/strftime` holds this to the C library's own `strftime`, for every conversion, flag, width and modifier, and
 //! lists what differs. On top come the extensions of date(1): `%N` and its fractions, `%:z`, `%::z`, `%:::z` and `%q`.
 //!
 //! A format is read twice, once to know that it is good and once to fill it in, and nothing of it is stored: reading

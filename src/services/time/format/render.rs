@@ -6,7 +6,7 @@
 
 use super::conversion::{Conversion, Kind, Number, Padding, Word};
 use super::{Format, Item, week};
-use crate::core::text::is_control;
+use crate::core::text;
 use crate::services::time::moment::Moment;
 use crate::services::time::text::{Full, Text};
 use jiff::Timestamp;
@@ -47,14 +47,11 @@ impl Format<'_> {
 }
 
 /// Text as it stands, but for the characters that would move the cursor of somebody's terminal.
-fn literal(text: &str, out: &mut Text) -> Result<(), Full> {
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return out.push(text.as_bytes());
+fn literal(literal: &str, out: &mut Text) -> Result<(), Full> {
+    if literal.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return out.push(literal.as_bytes());
     }
-    text.chars().try_for_each(|character| {
-        let shown = if is_control(character) { '?' } else { character };
-        out.push(shown.encode_utf8(&mut [0; 4]).as_bytes())
-    })
+    literal.chars().try_for_each(|character| out.push(text::shown(character).encode_utf8(&mut [0; 4]).as_bytes()))
 }
 
 impl Conversion {
@@ -123,20 +120,10 @@ impl Conversion {
         let sign: &[u8] = if value < 0 { b"-" } else { b"" };
         let missing = digits.max(self.width()).saturating_sub(sign.len() + decimal.digits().len());
         let width = self.width().saturating_sub(sign.len() + decimal.digits().len());
-        match padding {
-            Some(Padding::Nothing) => {
-                out.repeat(b' ', width)?;
-                out.push(sign)?;
-            }
-            Some(Padding::Spaces) => {
-                out.repeat(b' ', missing)?;
-                out.push(sign)?;
-            }
-            Some(Padding::Zeros) | None => {
-                out.push(sign)?;
-                out.repeat(b'0', missing)?;
-            }
+        if padding == Some(Padding::Nothing) {
+            out.repeat(b' ', width)?;
         }
+        lead(sign, padding, missing, out)?;
         out.push(decimal.digits())
     }
 
@@ -172,17 +159,7 @@ impl Conversion {
         let least = 3 * parts;
         let missing = self.width.unwrap_or(least).saturating_sub(len);
         let sign: &[u8] = if negative { b"-" } else { b"+" };
-        match self.padding {
-            Some(Padding::Nothing) => out.push(sign)?,
-            Some(Padding::Spaces) => {
-                out.repeat(b' ', missing)?;
-                out.push(sign)?;
-            }
-            Some(Padding::Zeros) | None => {
-                out.push(sign)?;
-                out.repeat(b'0', missing)?;
-            }
-        }
+        lead(sign, self.padding, missing, out)?;
         out.push(hours.digits())?;
         for part in [minutes, seconds].into_iter().take(parts - 1) {
             out.push(b":")?;
@@ -213,13 +190,23 @@ impl Conversion {
     }
 
     fn quarter(&self, moment: &Moment<'_>, out: &mut Text) -> Result<(), Full> {
-        let missing = self.width().saturating_sub(1);
-        match self.padding {
-            Some(Padding::Nothing) => {}
-            Some(Padding::Spaces) => out.repeat(b' ', missing)?,
-            Some(Padding::Zeros) | None => out.repeat(b'0', missing)?,
-        }
+        lead(b"", self.padding, self.width().saturating_sub(1), out)?;
         out.push(&[b'1' + ((moment.month() - 1) / 3) as u8])
+    }
+}
+
+/// What stands before digits that lack so many: zeros behind the sign, or spaces before it.
+fn lead(sign: &[u8], padding: Option<Padding>, missing: usize, out: &mut Text) -> Result<(), Full> {
+    match padding {
+        Some(Padding::Nothing) => out.push(sign),
+        Some(Padding::Spaces) => {
+            out.repeat(b' ', missing)?;
+            out.push(sign)
+        }
+        Some(Padding::Zeros) | None => {
+            out.push(sign)?;
+            out.repeat(b'0', missing)
+        }
     }
 }
 

@@ -1,0 +1,55 @@
+//! Whose datagram it is, as far as an address tells.
+//!
+//! A source is an IPv4 address or an IPv6 /64: within that, a host chooses its addresses at will. Link-local addresses
+//! all share one prefix (RFC 4291 §2.5.6), so each is a source of its own.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+/// What counts as one host where hosts are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Source {
+    V4(u32),
+    /// The first 64 bits.
+    V6(u64),
+    /// The last 64 bits of a link-local address.
+    LinkLocal(u64),
+}
+
+impl Source {
+    /// The source that `addr` belongs to. An IPv4-mapped IPv6 address is the IPv4 address that it maps.
+    pub(crate) fn of(addr: IpAddr) -> Self {
+        match addr.to_canonical() {
+            IpAddr::V4(addr) => Self::V4(addr.to_bits()),
+            IpAddr::V6(addr) if addr.is_unicast_link_local() => Self::LinkLocal(low_half(addr)),
+            IpAddr::V6(addr) => Self::V6((addr.to_bits() >> 64) as u64),
+        }
+    }
+}
+
+fn low_half(addr: Ipv6Addr) -> u64 {
+    addr.to_bits() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_an_ipv4_address_an_ipv6_network_or_a_link_local_address() {
+        let table = [
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", true),
+            ("2001:db8::1", "2001:db8:0:1::1", false),
+            ("fe80::1", "fe80::1", true),
+            ("fe80::1", "fe80::2", false),
+            ("fe80::1", "0:0:0:1::", false),
+            ("0:0:c000:201::", "192.0.2.1", false),
+        ];
+        for (one, other, same) in table {
+            let source = |addr: &str| Source::of(addr.parse().unwrap());
+            assert_eq!(source(one) == source(other), same, "{one} and {other}");
+        }
+    }
+}
