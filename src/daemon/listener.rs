@@ -98,14 +98,15 @@ impl Listener {
     }
 
     /// Sets whether the socket takes no more, and asks the poller to tell when it does again.
-    pub(super) fn set_blocked(&mut self, registry: &Registry, blocked: bool) -> io::Result<()> {
+    pub(super) fn set_blocked(&mut self, registry: &Registry, blocked: bool) {
         if self.blocked == blocked {
-            return Ok(());
+            return;
         }
-        self.blocked = blocked;
         // Only while blocked: the kernel would wake us after every datagram that leaves.
         let interest = if blocked { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        registry.reregister(&mut SourceFd(&self.socket.as_raw_fd()), self.token(), interest)
+        let watched = registry.reregister(&mut SourceFd(&self.socket.as_raw_fd()), self.token(), interest);
+        // Where the poller will not tell, each turn tries.
+        self.blocked = blocked && watched.is_ok();
     }
 
     /// Takes the socket out of the poller, before it is closed.

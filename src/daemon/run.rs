@@ -181,6 +181,8 @@ impl Daemon {
         }
         let stalled = now.mono.since(since);
         self.clock.set_back(stalled);
+        // The service manager has counted it all the same.
+        self.watchdog_due = self.watchdog_due.map(|due| due.min(since));
         warn!("stopped for up to {} s: that time is not counted", stalled.as_secs());
         self.clock.now()
     }
@@ -211,8 +213,7 @@ impl Daemon {
                     listener.readable |= event.is_readable();
                     listener.errored |= event.is_error();
                     if event.is_writable() {
-                        // Should the poller refuse, a wakeup too many is all that comes of it.
-                        let _ = listener.set_blocked(self.poll.registry(), false);
+                        listener.set_blocked(self.poll.registry(), false);
                     }
                 }
             }
