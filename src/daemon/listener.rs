@@ -35,22 +35,36 @@ pub(super) struct Listener {
     pub(super) errored: bool,
     /// The socket took no more, and has not said since that it would.
     pub(super) blocked: bool,
-    /// The poller watches it.
-    pub(super) registered: bool,
     /// What the kernel last said of datagrams that it dropped here.
     pub(super) kernel_drops: u32,
     socket: Socket,
 }
 
 impl Listener {
-    /// Binds a socket for a service.
-    pub(super) fn bind(id: ListenerId, service: ServiceName, addr: SocketAddr) -> Result<Self, Fatal> {
+    /// Binds a socket for a service. Sockets of ours that are `closing` at the same port are not in its way: one that
+    /// widens from 127.0.0.1 to 0.0.0.0, or two services that change places.
+    pub(super) fn bind<'a>(
+        id: ListenerId,
+        service: ServiceName,
+        addr: SocketAddr,
+        closing: impl Iterator<Item = &'a Self>,
+    ) -> Result<Self, Fatal> {
         let refused = |error: io::Error| Fatal::Bind { service, addr, reason: errno_text(&error) };
         let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP)).map_err(refused)?;
         if addr.is_ipv6() {
             socket.set_only_v6(true).map_err(refused)?;
         }
-        socket.bind(&addr.into()).map_err(refused)?;
+        let mut sharing: Vec<&Socket> = closing
+            .filter(|open| open.addr.port() == addr.port() && open.addr.is_ipv4() == addr.is_ipv4())
+            .map(|open| &open.socket)
+            .collect();
+        if !sharing.is_empty() {
+            sharing.push(&socket);
+        }
+        let share = |shared: bool| sharing.iter().try_for_each(|socket| socket.set_reuse_address(shared));
+        // For the length of the call: afterwards nobody else can have the port either (socket(7)).
+        let bound = share(true).and_then(|()| socket.bind(&addr.into()));
+        share(false).and(bound).map_err(refused)?;
         Self::adopt(id, service, addr, socket).map_err(refused)
     }
 
@@ -84,17 +98,14 @@ impl Listener {
             readable: true,
             errored: true,
             blocked: false,
-            registered: false,
             kernel_drops: 0,
             socket,
         })
     }
 
     /// Has the poller tell when something arrives.
-    pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
-        registry.register(&mut SourceFd(&self.socket.as_raw_fd()), self.token(), Interest::READABLE)?;
-        self.registered = true;
-        Ok(())
+    pub(super) fn register(&self, registry: &Registry) -> io::Result<()> {
+        registry.register(&mut SourceFd(&self.socket.as_raw_fd()), self.token(), Interest::READABLE)
     }
 
     /// Sets whether the socket takes no more, and asks the poller to tell when it does again.

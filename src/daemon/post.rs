@@ -95,7 +95,7 @@ mod tests {
     fn deliveries_that_fail_count_against_the_budget_of_a_turn_like_those_that_do_not() {
         let poll = Poll::new().unwrap();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut listener = Listener::bind(ListenerId(0), ServiceName::Chat, any).unwrap();
+        let listener = Listener::bind(ListenerId(0), ServiceName::Chat, any, std::iter::empty()).unwrap();
         listener.register(poll.registry()).unwrap();
         let (mut listeners, mut sender) = ([listener], Sender::new());
         // An IPv6 address by an IPv4 socket, and a socket that is closed by now.
