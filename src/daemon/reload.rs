@@ -26,7 +26,8 @@ use std::path::Path;
 /// Where the host names of members come from (hosts(5)).
 const HOSTS_FILE: &str = "/etc/hosts";
 
-/// How much of it is read: some ten thousand hosts. Lists of advertisers are longer, and the names that count come first.
+/// How much of it is read: some ten thousand hosts. Lists of advertisers are longer, but the names that count come
+/// first.
 const HOSTS_FILE_MAX: u64 = 1024 * 1024;
 
 /// A configuration that is valid on this host, with the zones that it was checked against.
@@ -113,7 +114,7 @@ impl Daemon {
         Ok(listener)
     }
 
-    /// A number that no open socket has, and of which it is longest ago that one had it: something may still wait for that.
+    /// A number that no open socket has, and none has had for long: something may still wait for the last one that did.
     fn next_listener_id(&mut self) -> ListenerId {
         loop {
             let id = ListenerId(self.next_listener);

@@ -71,7 +71,16 @@ fn a_bad_configuration_is_78_with_file_line_and_caret_and_nothing_is_started() {
 fn a_file_that_was_named_has_to_be_there() {
     let (status, _, stderr) = run(&["--config", "/nonexistent/belfry.toml"]);
     assert_eq!(status, Some(78));
-    assert!(stderr.contains("/nonexistent/belfry.toml"), "{stderr}");
+    assert_eq!(stderr, "belfryd: cannot read /nonexistent/belfry.toml: no such file or directory\n");
+}
+
+#[test]
+fn a_zone_of_the_host_that_is_not_known_is_told_before_there_is_a_configuration() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/belfry.toml");
+    let output = command().args(["--check", "--config", example]).env("TZ", "Mars/Olympus").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(stderr, "belfryd: warning: TZ=Mars/Olympus is no time zone that is known here: keeping UTC\n");
+    assert!(output.status.success());
 }
 
 #[test]
