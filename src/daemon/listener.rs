@@ -16,8 +16,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-/// Receive buffer that is asked for, in bytes: a burst of some thousand requests. Without privilege the kernel grants at
-/// most `net.core.rmem_max`.
+/// Receive buffer that is asked for, in bytes: a burst of some thousand requests. Without privilege the kernel grants
+/// at most `net.core.rmem_max`.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// A bound socket and what the loop knows of it.
