@@ -27,9 +27,8 @@ units:
 
 # What is missing is installed when root; otherwise the tests that need it say that they are skipped, and why.
 packages:
-	@missing=$$(dpkg-query -W -f '$${db:Status-Abbrev} $${Package}\n' $(TEST_PACKAGES) 2>/dev/null \
-	    | awk '$$1 == "ii" { print $$2 }' | sort > .installed; \
-	  printf '%s\n' $(TEST_PACKAGES) | sort | comm -23 - .installed; rm -f .installed); \
+	@missing=$$(for package in $(TEST_PACKAGES); do \
+	    dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || echo $$package; done); \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" -ne 0 ]; then echo "not root: going on without" $$missing; exit 0; fi; \
 	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing

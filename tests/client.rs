@@ -1,9 +1,13 @@
 //! The `belfry` command against servers made of one socket: what it sends, what it prints, how it ends.
 //!
-//! All traffic stays on the loopback interface.
+//! All traffic stays on the loopback interface; what asks a group does so in a network of its own, so that no mistake
+//! can bring the question to anybody.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking, and says why it skips")]
 
+mod common;
+
+use common::netns;
 use socket2::{Domain, InterfaceIndexOrAddress, SockRef, Socket, Type};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -98,9 +102,9 @@ fn run(addr: SocketAddr, words: &[&str]) -> (String, String, i32) {
     outcome(belfry(addr, words).output().unwrap())
 }
 
-fn run_with_input(addr: SocketAddr, words: &[&str], input: &str) -> (String, String, i32) {
+fn run_with_input(addr: SocketAddr, words: &[&str], input: &[u8]) -> (String, String, i32) {
     let mut child = belfry(addr, words).stdin(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
     outcome(child.wait_with_output().unwrap())
 }
 
@@ -179,13 +183,14 @@ fn say_sends_nothing_that_the_hub_would_take_for_a_command() {
 #[test]
 fn say_takes_each_line_of_standard_input_and_no_bad_line_keeps_the_others_back() {
     let server = Server::start(hub);
-    let (stdout, stderr, status) = run_with_input(server.addr, &["say", "-"], "one\n\nbad\nquit\n/two\nthree");
+    let input = b"one\n\nbad\nquit\n\xff\n/two\nthree";
+    let (stdout, stderr, status) = run_with_input(server.addr, &["say", "-"], input);
     assert_eq!(server.got(), ["/nick", "one", "/nick", "bad", "/nick", "//two", "/nick", "three", "/nick", "quit"]);
     assert_eq!((stdout.as_str(), status), ("", 1));
     let stderr: Vec<&str> = stderr.lines().collect();
     assert_eq!(
-        (stderr.len(), stderr[0], stderr[2]),
-        (3, "belfry: line 3: ? no such luck", "belfry: lines not said: 2")
+        (stderr.len(), stderr[0], stderr[2], stderr[3]),
+        (4, "belfry: line 3: ? no such luck", "belfry: line 5: not UTF-8", "belfry: lines not said: 3")
     );
     assert!(stderr[1].starts_with("belfry: line 4: \"quit\" would leave"), "{stderr:?}");
 }
@@ -320,6 +325,9 @@ fn discover(port: u16, words: &[&str]) -> (String, String, i32) {
 
 #[test]
 fn discover_prints_a_line_for_each_server_that_answers_the_group() {
+    if !netns::enter() {
+        return;
+    }
     let server = Server::on(group(), |question| {
         assert_eq!(question, "Notify");
         ["Acknowlege belfry/1 host=tower time=8080 chat=9999 heartbeat=3s", "hello"].map(str::to_owned).to_vec()
@@ -330,7 +338,21 @@ fn discover_prints_a_line_for_each_server_that_answers_the_group() {
 }
 
 #[test]
+fn discover_ends_in_time_and_lists_no_end_of_servers_however_many_answers_come() {
+    if !netns::enter() {
+        return;
+    }
+    let server = Server::on(group(), |_| (1..=20_000).map(|port| format!("Acknowlege belfry/1 time={port}")).collect());
+    let (stdout, stderr, status) = discover(server.addr.port(), &["--timeout", "300ms"]);
+    assert_eq!((stderr.as_str(), status), ("", 0));
+    assert!((1..=1_024).contains(&stdout.lines().count()), "{}", stdout.lines().count());
+}
+
+#[test]
 fn discover_asks_the_server_that_is_named_as_well() {
+    if !netns::enter() {
+        return;
+    }
     let server = Server::start(|_| vec!["Acknowlege\0".to_owned()]);
     let addr = server.addr.to_string();
     let outcome = discover(1, &["--timeout", "200ms", "--server", &addr]);
@@ -340,6 +362,9 @@ fn discover_asks_the_server_that_is_named_as_well() {
 
 #[test]
 fn discover_gives_hints_when_nobody_answers() {
+    if !netns::enter() {
+        return;
+    }
     let group = group();
     let (stdout, stderr, status) = discover(group.local_addr().unwrap().port(), &["--timeout", "200ms"]);
     assert_eq!((stdout.as_str(), status), ("", 2));

@@ -3,11 +3,11 @@
 //! The question goes to the group on every interface, three times because datagrams get lost; each server answers it to
 //! us alone, from every address at which it was asked. The list has each server once, as far as that can be told.
 
-use super::interfaces::interfaces;
 use super::{Failure, Who};
 use crate::clock::Clock;
 use crate::core::Interface;
 use crate::core::limits::RECEIVE_MAX;
+use crate::daemon::netlink::Netlink;
 use crate::services::announce::{Announcement, Verb, parse_announcement};
 use clap::Args;
 use nix::errno::Errno;
@@ -29,6 +29,15 @@ const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// When it is asked, after the start.
 const SCHEDULE: [Duration; 3] = [Duration::ZERO, Duration::from_millis(300), Duration::from_secs(1)];
 
+/// How long the kernel may take to list the interfaces. It takes less than a millisecond.
+const INTERFACES_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// Datagrams that are read before the clock is looked at again, whoever floods us.
+const BUDGET: usize = 64;
+
+/// Different answers that are kept; more than a network has servers.
+const ANSWERS_MAX: usize = 1_024;
+
 /// What `belfry discover` can be told.
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -42,7 +51,8 @@ pub(super) struct Options {
 
 /// Asks everybody, and prints a line for each server that answers.
 pub(super) fn discover(who: &Who, options: &Options, out: &mut impl Write) -> Result<(), Failure> {
-    let all = interfaces().map_err(Failure::to("list the interfaces"))?;
+    let all = Netlink::open().and_then(|mut netlink| netlink.wait_for_table(INTERFACES_WAIT_MAX));
+    let all = all.map_err(Failure::to("list the interfaces"))?;
     let ours: Vec<IpAddr> = all.iter().flat_map(|interface| &interface.addresses).map(|net| net.addr()).collect();
     let mut targets = groups(&all, options.interface.as_deref())?;
     if let Some(server) = &who.server {
@@ -50,8 +60,9 @@ pub(super) fn discover(who: &Who, options: &Options, out: &mut impl Write) -> Re
     }
     let mut answers = Vec::new();
     Search::new(targets, options.port)?.run(who.timeout, |source, answer| {
-        if !answers.contains(&(source, answer.clone())) {
-            answers.push((source, answer));
+        let answer = (source, answer);
+        if answers.len() < ANSWERS_MAX && !answers.contains(&answer) {
+            answers.push(answer);
         }
     })?;
     if answers.is_empty() {
@@ -166,7 +177,8 @@ impl Search {
             self.wait(until.since(now))?;
             for socket in [Some(&self.v4), self.v6.as_ref()].into_iter().flatten() {
                 let mut buffer = [0; RECEIVE_MAX];
-                while let Ok((len, source)) = socket.recv_from(&mut buffer) {
+                for _ in 0..BUDGET {
+                    let Ok((len, source)) = socket.recv_from(&mut buffer) else { break };
                     if let Some(answer) = Answer::parse(&buffer[..len]) {
                         heard(source, answer);
                     }

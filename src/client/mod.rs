@@ -6,7 +6,6 @@
 //! What servers send is text of strangers: it is shown with its control characters escaped.
 
 mod discover;
-mod interfaces;
 mod link;
 mod say;
 mod server;

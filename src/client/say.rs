@@ -1,12 +1,13 @@
 //! `belfry say`: one text, or each line of standard input, said in the room.
 //!
-//! The hub confirms nothing that a program says, so a question follows each text: datagrams of one socket are handled in
-//! the order in which they arrive, and the answer to the question shows that the text has been handled, with an error line
-//! before it if it was refused. A text is never sent twice, since it might then be heard twice.
+//! The hub confirms nothing that a program says, so a question follows each text: datagrams of one socket are handled
+//! in the order in which they arrive, and the answer to the question shows that the text has been handled, with an error
+//! line before it if it was refused. A text is never sent twice, since it might then be heard twice.
 
 use super::link::Link;
 use super::{Failure, Who, complain, shown};
-use std::io::BufRead;
+use crate::core::limits::RECEIVE_MAX;
+use std::io::{BufRead, ErrorKind};
 use std::time::Duration;
 
 /// The usual port of the chat hub.
@@ -38,12 +39,16 @@ pub(super) fn say_lines(who: &Who, lines: impl BufRead) -> Result<(), Failure> {
     // Asked before the first line is said, so that no line is lost to an address where nobody listens.
     let link = Link::with_first(who, PORT, |link| confirm(&link, who).map(|()| link))?;
     let said = lines.lines().zip(1..).try_fold(0, |unsaid, (line, number)| {
-        let line = line.map_err(Failure::to(&format!("read line {number}")))?;
         let next = link.now() + LINE_INTERVAL;
-        let said = match utterance(&line) {
-            _ if line.trim().is_empty() => return Ok(unsaid),
-            Ok(utterance) => say_on(&link, who, &utterance),
-            Err(why) => Err(Failure::Refused(why.to_owned())),
+        let said = match line {
+            Ok(line) if line.trim().is_empty() => return Ok(unsaid),
+            Ok(line) => match utterance(&line) {
+                Ok(utterance) => say_on(&link, who, &utterance),
+                Err(why) => Err(Failure::Refused(why.to_owned())),
+            },
+            // What is behind it can still be read.
+            Err(error) if error.kind() == ErrorKind::InvalidData => Err(Failure::Refused("not UTF-8".to_owned())),
+            Err(error) => Err(Failure::to(&format!("read line {number}"))(error)),
         };
         while link.now() < next {
             link.receive(next)?;
@@ -89,6 +94,7 @@ fn utterance(text: &str) -> Result<String, &'static str> {
     let text = text.trim_end_matches(['\0', '\r', '\n']);
     match text {
         _ if text.trim().is_empty() => Err("there is nothing to say"),
+        _ if text.len() > RECEIVE_MAX => Err("no hub takes a text of more than 16384 bytes"),
         "quit" => Err("\"quit\" would leave the room rather than be said; try \"quit.\""),
         _ if is_frame(text) => Err("a text of the form ^word^ would be a command of a program; put a space before it"),
         _ if text.starts_with('/') => Ok(format!("/{text}")),
@@ -123,8 +129,12 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_would_be_a_command_is_refused() {
-        for text in ["", " \n", "quit", "quit\r\n", "quit\0", "^hb^", "^hello anna^\n", "^say 1^hello"] {
+    fn a_text_that_would_be_a_command_or_is_longer_than_any_message_is_refused() {
+        let long = "x".repeat(RECEIVE_MAX);
+        assert!(utterance(&long).is_ok());
+        for text in
+            [&format!("{long}x"), "", " \n", "quit", "quit\r\n", "quit\0", "^hb^", "^hello anna^\n", "^say 1^hello"]
+        {
             assert!(utterance(text).is_err(), "{text:?}");
         }
     }

@@ -1,7 +1,7 @@
 //! `belfry tail`: what is said in the room, line by line, until interrupted.
 //!
-//! It joins and stays by heartbeats, as any program would. A hub that falls silent or closes is said once; the heartbeats
-//! go on, so that it is joined again when it returns.
+//! It joins and stays by heartbeats, as any program would. A hub that does not answer or closes is said once; the
+//! heartbeats go on, so that it is joined again when it returns.
 
 use super::link::Link;
 use super::say::{PORT, QUESTION, QUIT};

@@ -61,9 +61,11 @@ impl Daemon {
         }
     }
 
-    /// Says goodbye to the groups. They are still to be left, once it is sent.
-    pub(super) fn say_goodbye(&mut self) -> Memberships {
-        let Some(announcer) = &mut self.services.announce else { return Memberships::default() };
-        announcer.goodbye(&mut self.posts[ServiceName::Announce as usize].outbox)
+    /// Says goodbye to the groups, and leaves them once it is sent.
+    pub(super) fn end_announcements(&mut self) {
+        let Some(mut announcer) = self.services.announce.take() else { return };
+        let left = announcer.goodbye(&mut self.posts[ServiceName::Announce as usize].outbox);
+        self.flush_all();
+        self.apply(&left);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Only reading happens here. What the files mean, and whether that is valid, is the affair of [`config`].
 
+use super::error::errno_text;
 use crate::config::{self, Config, ConfigError, Known};
 use crate::core::limits::{CONFIG_FILE_MAX, CONFIG_FILES_MAX};
 use std::fmt;
@@ -49,7 +50,7 @@ impl std::error::Error for LoadError {}
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Read(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Read(path, error) => write!(f, "cannot read {}: {}", path.display(), errno_text(error)),
             Self::TooLarge(path) => write!(f, "{} is larger than {CONFIG_FILE_MAX} bytes", path.display()),
             Self::NotUtf8(path, line) => write!(f, "{}:{line}: not UTF-8", path.display()),
             Self::TooManyFiles(path) => write!(f, "{} has more than {CONFIG_FILES_MAX} files", path.display()),
@@ -167,7 +168,7 @@ mod tests {
         let directory = Directory::new("absent", &[]);
         assert_eq!(directory.load(false), Ok((Config::default(), Vec::new())));
         let error = directory.load(true).unwrap_err();
-        assert_eq!(error, "cannot read belfry.toml: No such file or directory (os error 2)");
+        assert_eq!(error, "cannot read belfry.toml: no such file or directory");
         assert_eq!(Origin::default().to_string(), "built-in defaults");
     }
 

@@ -16,8 +16,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-/// Receive buffer that is asked for, in bytes: a burst of some thousand requests. Without privilege the kernel grants at
-/// most `net.core.rmem_max`.
+/// Receive buffer that is asked for, in bytes: a burst of some thousand requests. Without privilege the kernel grants
+/// at most `net.core.rmem_max`.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// A bound socket and what the loop knows of it.
@@ -35,22 +35,36 @@ pub(super) struct Listener {
     pub(super) errored: bool,
     /// The socket took no more, and has not said since that it would.
     pub(super) blocked: bool,
-    /// The poller watches it.
-    pub(super) registered: bool,
     /// What the kernel last said of datagrams that it dropped here.
     pub(super) kernel_drops: u32,
     socket: Socket,
 }
 
 impl Listener {
-    /// Binds a socket for a service.
-    pub(super) fn bind(id: ListenerId, service: ServiceName, addr: SocketAddr) -> Result<Self, Fatal> {
+    /// Binds a socket for a service. Sockets of ours that are `closing` at the same port are not in its way: one that
+    /// widens from 127.0.0.1 to 0.0.0.0, or two services that change places.
+    pub(super) fn bind<'a>(
+        id: ListenerId,
+        service: ServiceName,
+        addr: SocketAddr,
+        closing: impl Iterator<Item = &'a Self>,
+    ) -> Result<Self, Fatal> {
         let refused = |error: io::Error| Fatal::Bind { service, addr, reason: errno_text(&error) };
         let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP)).map_err(refused)?;
         if addr.is_ipv6() {
             socket.set_only_v6(true).map_err(refused)?;
         }
-        socket.bind(&addr.into()).map_err(refused)?;
+        let mut sharing: Vec<&Socket> = closing
+            .filter(|open| open.addr.port() == addr.port() && open.addr.is_ipv4() == addr.is_ipv4())
+            .map(|open| &open.socket)
+            .collect();
+        if !sharing.is_empty() {
+            sharing.push(&socket);
+        }
+        let share = |shared: bool| sharing.iter().try_for_each(|socket| socket.set_reuse_address(shared));
+        // For the length of the call: afterwards nobody else can have the port either (socket(7)).
+        let bound = share(true).and_then(|()| socket.bind(&addr.into()));
+        share(false).and(bound).map_err(refused)?;
         Self::adopt(id, service, addr, socket).map_err(refused)
     }
 
@@ -84,28 +98,26 @@ impl Listener {
             readable: true,
             errored: true,
             blocked: false,
-            registered: false,
             kernel_drops: 0,
             socket,
         })
     }
 
     /// Has the poller tell when something arrives.
-    pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
-        registry.register(&mut SourceFd(&self.socket.as_raw_fd()), self.token(), Interest::READABLE)?;
-        self.registered = true;
-        Ok(())
+    pub(super) fn register(&self, registry: &Registry) -> io::Result<()> {
+        registry.register(&mut SourceFd(&self.socket.as_raw_fd()), self.token(), Interest::READABLE)
     }
 
     /// Sets whether the socket takes no more, and asks the poller to tell when it does again.
-    pub(super) fn set_blocked(&mut self, registry: &Registry, blocked: bool) -> io::Result<()> {
+    pub(super) fn set_blocked(&mut self, registry: &Registry, blocked: bool) {
         if self.blocked == blocked {
-            return Ok(());
+            return;
         }
-        self.blocked = blocked;
         // Only while blocked: the kernel would wake us after every datagram that leaves.
         let interest = if blocked { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        registry.reregister(&mut SourceFd(&self.socket.as_raw_fd()), self.token(), interest)
+        let watched = registry.reregister(&mut SourceFd(&self.socket.as_raw_fd()), self.token(), interest);
+        // Where the poller will not tell, each turn tries.
+        self.blocked = blocked && watched.is_ok();
     }
 
     /// Takes the socket out of the poller, before it is closed.

@@ -23,17 +23,18 @@ pub mod zoneinfo;
 pub use error::Fatal;
 
 use crate::clock::Clock;
+use crate::config::LogTarget;
 use crate::core::Seed;
 use crate::services::ServiceName;
 use args::Args;
 use clap::Parser;
 use clap::error::ErrorKind;
-use log::info;
+use log::{LevelFilter, info};
 use reload::Found;
 use run::{Daemon, Parts};
 use signals::Signals;
 use std::io::{IsTerminal, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use supervisor::Supervisor;
 
@@ -63,6 +64,8 @@ pub fn main() -> ExitCode {
 fn obey(args: Args) -> Result<(), Fatal> {
     // Before anything else, so that no signal finds us without an answer.
     let signals = Signals::new().map_err(Fatal::system("take over signals"))?;
+    // What is found on the way to the configuration has to be told too; where, and how much else, it says itself.
+    logging::install(LogTarget::Auto, LevelFilter::Warn).map_err(Fatal::system("open the log"))?;
     let Found { config, origin, zones } = reload::read(args.config.as_deref())?;
     if args.check {
         return Ok(());
@@ -70,7 +73,7 @@ fn obey(args: Args) -> Result<(), Fatal> {
     if args.print_config {
         return print(&config.to_toml());
     }
-    logging::install(config.log.target, config.log.level).map_err(Fatal::system("open the log"))?;
+    logging::reconfigure(config.log.target, config.log.level).map_err(Fatal::system("open the log"))?;
     info!("belfryd {} goes by {origin}", env!("CARGO_PKG_VERSION"));
     let seed = seed().map_err(Fatal::system("read /dev/urandom"))?;
     let (clock, host, config_path) = (Clock::new(), host_name(), args.config);
@@ -110,11 +113,33 @@ fn print_invitation(daemon: &Daemon) {
 }
 
 fn invitation(service: ServiceName, addr: SocketAddr) -> String {
-    let ip = if addr.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { addr.ip() };
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
     let port = addr.port();
     match service {
         ServiceName::Time => format!("  the time:   echo '%A %d %B %Y %T %Z' | nc -u -w1 {ip} {port}\n"),
         ServiceName::Chat => format!("  the room:   nc -u {ip} {port}    then type, and press Enter\n"),
         ServiceName::Announce => "  who is on:  belfry discover\n".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_to_try_reaches_the_socket_whatever_it_is_bound_to() {
+        let cases = [
+            ("0.0.0.0:9999", "nc -u 127.0.0.1 9999 "),
+            ("[::]:9998", "nc -u ::1 9998 "),
+            ("192.0.2.1:1", "nc -u 192.0.2.1 1 "),
+        ];
+        for (addr, line) in cases {
+            let told = invitation(ServiceName::Chat, addr.parse().unwrap());
+            assert!(told.contains(line), "{told}");
+        }
     }
 }

@@ -1,14 +1,15 @@
 //! What goes in and out of one service: its outbox and its counters, and the sending of the one.
 
 use super::listener::Listener;
-use super::sys::Sender;
+use super::sys::{BATCH_MAX, Sender};
 use crate::core::{Counters, Outbox};
 use mio::Registry;
 use nix::libc;
 use std::io;
 
-/// Batches that one service sends in a turn. A room of 100,000 members must not keep the others waiting.
-const BATCHES_A_TURN: usize = 4;
+/// Deliveries that one service tries in a turn, the vain ones too. A room of 100,000 members must not keep the others
+/// waiting, and less so when the network is down and each of them fails on its own.
+const BUDGET: usize = 4 * BATCH_MAX;
 
 /// How often one delivery is tried again because an error of an earlier one came up in its place.
 const RETRIES_MAX: u32 = 8;
@@ -30,8 +31,9 @@ impl Post {
     /// A socket that takes no more holds up what stands behind it in this outbox, for a moment; the others go on.
     pub(super) fn flush(&mut self, listeners: &mut [Listener], sender: &mut Sender, registry: &Registry) {
         let mut retries = 0;
-        let mut batches = 0;
-        while batches < BATCHES_A_TURN {
+        let mut tried = 0;
+        while tried < BUDGET {
+            tried += 1;
             let Some((path, _)) = self.outbox.pending().next() else { return };
             let Some(listener) = listeners.iter_mut().find(|listener| listener.id == path.listener) else {
                 self.give_up_one();
@@ -44,11 +46,10 @@ impl Post {
                 Ok(sent) => {
                     self.outbox.advance(sent);
                     retries = 0;
-                    batches += 1;
+                    tried += sent.saturating_sub(1);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // Should the poller refuse, the next turn tries again.
-                    let _ = listener.set_blocked(registry, true);
+                    listener.set_blocked(registry, true);
                     return;
                 }
                 Err(error) if is_about_another(&error) && retries < RETRIES_MAX => {
@@ -80,4 +81,31 @@ impl Post {
 /// Whether an error tells of a datagram that was sent before: the kernel hands those to whatever is called next, once.
 fn is_about_another(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{ListenerId, Path};
+    use crate::services::ServiceName;
+    use mio::Poll;
+    use std::net::SocketAddr;
+
+    #[test]
+    fn deliveries_that_fail_count_against_the_budget_of_a_turn_like_those_that_do_not() {
+        let poll = Poll::new().unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = Listener::bind(ListenerId(0), ServiceName::Chat, any, std::iter::empty()).unwrap();
+        listener.register(poll.registry()).unwrap();
+        let (mut listeners, mut sender) = ([listener], Sender::new());
+        // An IPv6 address by an IPv4 socket, and a socket that is closed by now.
+        let wrong_family = Path::to(ListenerId(0), "[::1]:9".parse().unwrap());
+        for hopeless in [wrong_family, Path::to(ListenerId(1), any)] {
+            let mut post = Post::default();
+            (0..=BUDGET).for_each(|_| post.outbox.send(hopeless, b"x"));
+            post.flush(&mut listeners, &mut sender, poll.registry());
+            assert_eq!((post.unsent, post.outbox.pending().count()), (BUDGET as u64, 1), "{hopeless:?}");
+            assert!(post.is_sendable(&listeners), "the next turn goes on");
+        }
+    }
 }

@@ -18,11 +18,17 @@ use crate::services::chat::{Hosts, Hub};
 use crate::services::time::{Format, TimeService, Zones};
 use log::{error, info, warn};
 use nix::libc;
+use std::fs::File;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
 /// Where the host names of members come from (hosts(5)).
 const HOSTS_FILE: &str = "/etc/hosts";
+
+/// How much of it is read: some ten thousand hosts. Lists of advertisers are longer, but the names that count come
+/// first.
+const HOSTS_FILE_MAX: u64 = 1024 * 1024;
 
 /// A configuration that is valid on this host, with the zones that it was checked against.
 pub(super) struct Found {
@@ -46,8 +52,10 @@ impl Daemon {
     pub(super) fn start(&mut self, zones: Zones) -> Result<(), Fatal> {
         let now = self.clock.now();
         let config = self.config.clone();
-        self.listeners = self.bind_new(&config)?;
-        self.serve(&now, zones)
+        let new = self.bind_new(&config)?;
+        self.open(new);
+        self.serve(&now, zones);
+        Ok(())
     }
 
     /// Reads the configuration again and applies it, or says why not and goes on as before.
@@ -65,15 +73,19 @@ impl Daemon {
         let Found { config, origin, zones } = read(self.config_path.as_deref())?;
         let new = self.bind_new(&config)?;
         logging::reconfigure(config.log.target, config.log.level).map_err(Fatal::system("open the log"))?;
+        if !config.announce.enabled {
+            // While there is a socket to say it with.
+            self.end_announcements();
+        }
         self.close_unwanted(now, &config);
-        self.listeners.extend(new);
+        self.open(new);
         self.config = config;
-        self.serve(now, zones)?;
+        self.serve(now, zones);
         info!("goes by {origin} from now on");
         Ok(())
     }
 
-    /// Binds what the configuration names and is not bound yet.
+    /// Binds what the configuration names and is not bound yet, and has the poller watch it.
     fn bind_new(&mut self, config: &Config) -> Result<Vec<Listener>, Fatal> {
         let mut new = Vec::new();
         for service in ServiceName::ALL {
@@ -82,24 +94,46 @@ impl Daemon {
                 if self.listeners.iter().any(|open| (open.service, open.configured) == (service, addr)) {
                     continue;
                 }
-                match Listener::bind(ListenerId(self.next_listener), service, addr) {
+                match self.bind(config, service, addr) {
                     Ok(listener) => new.push(listener),
                     Err(Fatal::Bind { reason, .. }) if is_ipv6_missing(addr, &reason) && wanted.len() > 1 => {
                         warn!("{service} is not served at {addr}: this host has no IPv6");
                     }
                     Err(fatal) => return Err(fatal),
                 }
-                self.next_listener = self.next_listener.wrapping_add(1);
             }
         }
         Ok(new)
     }
 
+    fn bind(&mut self, config: &Config, service: ServiceName, addr: SocketAddr) -> Result<Listener, Fatal> {
+        let id = self.next_listener_id();
+        let closing = self.listeners.iter().filter(|open| !is_wanted(config, open));
+        let listener = Listener::bind(id, service, addr, closing)?;
+        listener.register(self.poll.registry()).map_err(Fatal::system("watch a socket"))?;
+        Ok(listener)
+    }
+
+    /// A number that no open socket has, and none has had for long: something may still wait for the last one that did.
+    fn next_listener_id(&mut self) -> ListenerId {
+        loop {
+            let id = ListenerId(self.next_listener);
+            self.next_listener = self.next_listener.wrapping_add(1);
+            if self.listeners.iter().all(|open| open.id != id) {
+                return id;
+            }
+        }
+    }
+
+    fn open(&mut self, new: Vec<Listener>) {
+        new.iter().for_each(|listener| info!("{} listens on {}", listener.service, listener.addr));
+        self.listeners.extend(new);
+    }
+
     /// Closes the sockets that the configuration no longer names.
     fn close_unwanted(&mut self, now: &Now, config: &Config) {
-        let (kept, unwanted): (Vec<_>, Vec<_>) = std::mem::take(&mut self.listeners)
-            .into_iter()
-            .partition(|open| wanted(config, open.service).contains(&open.configured));
+        let (kept, unwanted): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.listeners).into_iter().partition(|open| is_wanted(config, open));
         self.listeners = kept;
         for listener in unwanted {
             info!("{} no longer listens on {}", listener.service, listener.addr);
@@ -112,11 +146,7 @@ impl Daemon {
     }
 
     /// Makes, changes and ends services as the configuration in force says; the sockets are there.
-    fn serve(&mut self, now: &Now, zones: Zones) -> Result<(), Fatal> {
-        for listener in self.listeners.iter_mut().filter(|listener| !listener.registered) {
-            listener.register(self.poll.registry()).map_err(Fatal::system("watch a socket"))?;
-            info!("{} listens on {}", listener.service, listener.addr);
-        }
+    fn serve(&mut self, now: &Now, zones: Zones) {
         let config = &self.config;
         self.admission.reconfigure(config);
         let own_ports: Vec<_> = self.listeners.iter().map(|listener| listener.addr.port()).collect();
@@ -127,24 +157,22 @@ impl Daemon {
             Some(time) => time.reconfigure(&config.time, zones),
             time => *time = Some(TimeService::new(&config.time, zones, self.seed)),
         }
-        let hosts = Hosts::parse(&std::fs::read_to_string(HOSTS_FILE).unwrap_or_default());
+        // One that is new has to know it before the next reading.
+        if let Some(time) = &mut self.services.time {
+            time.set_clock(self.clock_state);
+        }
+        let hosts = Hosts::parse(&read_hosts(Path::new(HOSTS_FILE)));
         match &mut self.services.chat {
             chat if !config.chat.enabled => *chat = None,
             Some(chat) => chat.reconfigure(&config.chat, hosts),
             chat => *chat = Some(Hub::new(&config.chat, &self.host, hosts, self.seed)),
         }
-        self.serve_announcements(now);
-        Ok(())
+        if self.config.announce.enabled {
+            self.serve_announcements(now);
+        }
     }
 
     fn serve_announcements(&mut self, now: &Now) {
-        if !self.config.announce.enabled {
-            let left = self.say_goodbye();
-            self.flush();
-            self.apply(&left);
-            self.services.announce = None;
-            return;
-        }
         let facts = self.facts();
         let sockets: Vec<_> = self
             .listeners
@@ -170,6 +198,19 @@ impl Daemon {
     }
 }
 
+/// The whole lines in the first [`HOSTS_FILE_MAX`] bytes of a hosts file; nothing when it cannot be read.
+fn read_hosts(path: &Path) -> String {
+    let mut bytes = Vec::new();
+    let Ok(len) = File::open(path).and_then(|file| file.take(HOSTS_FILE_MAX).read_to_end(&mut bytes)) else {
+        return String::new();
+    };
+    if len as u64 == HOSTS_FILE_MAX {
+        bytes.truncate(bytes.iter().rposition(|&byte| byte == b'\n').unwrap_or_default());
+    }
+    // A comment in some old encoding is no reason to do without the names.
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// The addresses that a service is to be reached at.
 fn wanted(config: &Config, service: ServiceName) -> &[SocketAddr] {
     let (enabled, listen) = match service {
@@ -180,9 +221,35 @@ fn wanted(config: &Config, service: ServiceName) -> &[SocketAddr] {
     if enabled { listen } else { &[] }
 }
 
+fn is_wanted(config: &Config, open: &Listener) -> bool {
+    wanted(config, open.service).contains(&open.configured)
+}
+
 /// Whether the reason is that there is no IPv6 here at all, which the defaults must not mind.
 fn is_ipv6_missing(addr: SocketAddr, reason: &str) -> bool {
     let missing = [libc::EAFNOSUPPORT, libc::EADDRNOTAVAIL];
     let told = |&code: &i32| errno_text(&std::io::Error::from_raw_os_error(code)) == reason;
     addr.is_ipv6() && addr.ip().is_unspecified() && missing.iter().any(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hosts_file_is_read_up_to_its_bound_in_whole_lines() {
+        let path = std::env::temp_dir().join(format!("belfry-hosts-{}", std::process::id()));
+        let len = HOSTS_FILE_MAX as usize;
+        let line = b"192.0.2.1 tower # \xe9\n";
+        let mut bytes = line.repeat(len / line.len());
+        bytes.resize(len - 1, b'x');
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(read_hosts(&path).ends_with("xxx"), "one byte less than the bound");
+        bytes.resize(len + 1, b'x');
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(read_hosts(&path).lines().count(), len / line.len());
+        assert!(read_hosts(&path).ends_with("# \u{fffd}"), "the line that the bound cuts is left out");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(read_hosts(&path), "");
+    }
 }

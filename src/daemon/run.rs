@@ -49,7 +49,7 @@ pub(super) struct Daemon {
     pub(super) config: Config,
     pub(super) poll: Poll,
     pub(super) listeners: Vec<Listener>,
-    /// The number of the next socket; none is used twice, since something may still wait for the last one that had it.
+    /// The number of the next socket, if none has it.
     pub(super) next_listener: u16,
     pub(super) admission: Admission,
     pub(super) services: Services,
@@ -61,7 +61,7 @@ pub(super) struct Daemon {
     pub(super) receiver: Receiver,
     pub(super) sender: Sender,
     report: Report,
-    clock_state: ClockState,
+    pub(super) clock_state: ClockState,
     clock_state_read: Option<Instant>,
     watchdog_due: Option<Instant>,
     /// The moment of the last turn.
@@ -181,6 +181,8 @@ impl Daemon {
         }
         let stalled = now.mono.since(since);
         self.clock.set_back(stalled);
+        // The service manager has counted it all the same.
+        self.watchdog_due = self.watchdog_due.map(|due| due.min(since));
         warn!("stopped for up to {} s: that time is not counted", stalled.as_secs());
         self.clock.now()
     }
@@ -211,8 +213,7 @@ impl Daemon {
                     listener.readable |= event.is_readable();
                     listener.errored |= event.is_error();
                     if event.is_writable() {
-                        // Should the poller refuse, a wakeup too many is all that comes of it.
-                        let _ = listener.set_blocked(self.poll.registry(), false);
+                        listener.set_blocked(self.poll.registry(), false);
                     }
                 }
             }
@@ -294,17 +295,21 @@ impl Daemon {
         }
     }
 
-    /// Says goodbye, leaves the groups, and sends what still waits.
-    fn stop(&mut self) {
-        self.supervisor.stopping();
-        let left = self.say_goodbye();
+    /// Sends what waits until nothing does that a socket would take, or it has been long enough.
+    pub(super) fn flush_all(&mut self) {
         for _ in 0..FAREWELL_TURNS_MAX {
             self.flush();
             if !self.posts.iter().any(|post| post.is_sendable(&self.listeners)) {
                 break;
             }
         }
-        self.apply(&left);
+    }
+
+    /// Says goodbye, leaves the groups, and sends what still waits.
+    fn stop(&mut self) {
+        self.supervisor.stopping();
+        self.end_announcements();
+        self.flush_all();
         self.report.summarise_now(&self.posts);
     }
 }

@@ -1,7 +1,8 @@
 //! The zone files of this host.
 //!
-//! All of them are read at start and on reload, so that the time service never needs a file while it answers. They are a few
-//! hundred small files: reading takes milliseconds, parsing is left until somebody asks. What cannot be read is left out: a host without zone files still serves UTC and POSIX strings.
+//! All of them are read at start and on reload, so that the time service never needs a file while it answers. They are
+//! a few hundred small files: reading takes milliseconds, parsing is left until somebody asks. What cannot be read is
+//! left out: a host without zone files still serves UTC and POSIX strings.
 
 use crate::services::time::{ZoneFile, Zones};
 use jiff::tz::TimeZone;

@@ -75,6 +75,23 @@ fn it_announces_itself_on_each_chosen_interface_and_says_goodbye() {
 }
 
 #[test]
+fn it_says_goodbye_when_a_reload_switches_it_off_and_announces_itself_when_one_switches_it_on() {
+    if !netns::enter() {
+        return;
+    }
+    let host = Host::new();
+    cable("lan", 1, &host);
+    let lan = hearer(&host, "lan1");
+    let belfryd = Belfryd::start("");
+    assert!(hear(&lan).1.starts_with("Announce "));
+    belfryd.reload("[announce]\nenabled = false\n");
+    let last = std::iter::from_fn(|| Some(hear(&lan).1)).find(|told| !told.starts_with("Announce "));
+    assert!(last.is_some_and(|told| told.starts_with("Goodbye ")));
+    belfryd.reload("");
+    assert!(hear(&lan).1.starts_with("Announce "));
+}
+
+#[test]
 fn an_interface_that_is_plugged_in_later_is_announced_on_and_asked_on() {
     if !netns::enter() {
         return;

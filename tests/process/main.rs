@@ -9,6 +9,8 @@
 mod announcing;
 mod belfryd;
 mod command_line;
+#[path = "../common/mod.rs"]
+mod common;
 mod loops;
 mod netns;
 mod pressure;

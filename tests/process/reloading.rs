@@ -1,7 +1,8 @@
 //! SIGHUP: the good configuration is applied, the bad one changes nothing, and nobody has to leave the room.
 
-use crate::belfryd::{Belfryd, QUIET};
-use std::net::UdpSocket;
+use crate::belfryd::{Belfryd, Client, QUIET};
+use socket2::{Domain, Socket, Type};
+use std::net::{SocketAddr, UdpSocket};
 
 #[test]
 fn a_reload_changes_settings_and_everybody_stays() {
@@ -58,4 +59,28 @@ fn a_service_moves_to_another_port_and_can_be_switched_off_and_on() {
     assert!(anna.0.recv(&mut [0; 64]).is_err(), "the port is closed");
     belfryd.reload(&moved);
     assert!(belfryd.client("chat").ask("back").ends_with(": back"));
+}
+
+#[test]
+fn sockets_that_the_reload_closes_are_not_in_the_way_of_those_that_it_opens() {
+    let belfryd = Belfryd::start(QUIET);
+    let (time, chat) = (belfryd.addr("time"), belfryd.addr("chat"));
+    let everywhere = SocketAddr::from(([0, 0, 0, 0], time.port()));
+    belfryd.reload(&QUIET.replacen("127.0.0.1:0", &everywhere.to_string(), 1));
+    assert_eq!(Client::to(SocketAddr::from(([127, 0, 0, 2], time.port()))).ask("%Z"), "UTC");
+
+    let swapped = QUIET.replacen("127.0.0.1:0", &chat.to_string(), 1).replacen("127.0.0.1:0", &time.to_string(), 1);
+    belfryd.reload(&swapped);
+    assert_eq!(Client::to(chat).ask("%Z"), "UTC");
+    assert!(Client::to(time).ask("%Z").ends_with(": %Z"));
+
+    let thief = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+    thief.set_reuse_address(true).unwrap();
+    for addr in [time, chat] {
+        assert_eq!(
+            thief.bind(&addr.into()).unwrap_err().kind(),
+            std::io::ErrorKind::AddrInUse,
+            "the port is ours alone"
+        );
+    }
 }

@@ -1,7 +1,7 @@
 //! The log: lines to the journal, to syslog or to standard error, and never a wait.
 //!
-//! A line is rendered, handed to the kernel once without blocking, and forgotten. When the other end does not take it, the
-//! line is lost and counted; the next line that gets through is preceded by one that says how many were. When nobody
+//! A line is rendered, handed to the kernel once without blocking, and forgotten. When the other end does not take it,
+//! the line is lost and counted; the next line that gets through is preceded by one that says how many were. When nobody
 //! listens at the other end at all, standard error gets the line instead.
 //!
 //! The text says everything, for people; who and where stand in key-values as well, which only the journal takes, for

@@ -1,0 +1,3 @@
+//! What tests of more than one kind use.
+
+pub(crate) mod netns;
