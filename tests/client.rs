@@ -3,7 +3,12 @@
 //! All traffic stays on the loopback interface; what asks a group does so in a network of its own, so that no mistake
 //! can bring the question to anybody.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking, and says why it skips")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test waits by the clock, fails by panicking, and says why it skips"
+)]
 
 mod common;
 
@@ -33,7 +38,6 @@ impl Server {
         Self::on(UdpSocket::bind("127.0.0.1:0").unwrap(), script)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the server of a test, beside the program that is tested")]
     fn on(socket: UdpSocket, script: Script) -> Self {
         let addr = socket.local_addr().unwrap();
         let thread = std::thread::spawn(move || {
@@ -266,6 +270,27 @@ fn tail_ends_quietly_when_nobody_reads_it_any_more() {
     tail.stdout = None;
     assert_eq!(tail.end(), (String::new(), 0));
     assert_eq!(server.got(), ["^hb^", "/nick", "quit"]);
+}
+
+#[test]
+fn tail_hears_a_signal_while_its_reader_has_stopped() {
+    let server = Server::start(|datagram| match datagram {
+        "^hb^" => vec!["x".repeat(1_000); 150],
+        other => hub(other),
+    });
+    let mut tail = Tail::start(server.addr);
+    assert_eq!(tail.line().len(), 1_001);
+    // It fills the pipe in that time; should it not, it is interrupted all the same.
+    std::thread::sleep(Duration::from_millis(300));
+    tail.signal(nix::sys::signal::SIGTERM);
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while tail.child.try_wait().unwrap().is_none() && std::time::Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let status = tail.child.try_wait().unwrap();
+    let _ = tail.child.kill();
+    assert_eq!(status.and_then(|status| status.code()), Some(0));
+    assert_eq!(server.got().last().map(String::as_str), Some("quit"));
 }
 
 #[test]

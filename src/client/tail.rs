@@ -31,11 +31,12 @@ pub(super) fn tail(who: &Who, out: &mut (impl Write + AsFd)) -> Result<(), Failu
     let mut tail = Tail::new(addrs, who.timeout)?;
     let outcome = loop {
         tail.keep_up();
-        let ready = wait(&signals, &tail.link, &*out, tail.next_timeout().since(tail.link.now()))?;
+        let link = (!tail.held_up).then_some(&tail.link);
+        let ready = wait(&signals, link, &*out, tail.next_timeout().since(tail.link.now()))?;
         if ready.signal || ready.unread {
             break Ok(());
         }
-        if ready.link {
+        if ready.link || ready.writable {
             match tail.print(out) {
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => break Ok(()),
                 Err(error) => break Err(Failure::to("print")(error)),
@@ -59,6 +60,8 @@ struct Tail {
     asked: Option<Instant>,
     /// Whether the trouble that there is has been said.
     complained: bool,
+    /// Whether whoever reads our output has stopped. A write would wait for that, and hear no signal meanwhile.
+    held_up: bool,
 }
 
 impl Tail {
@@ -67,7 +70,7 @@ impl Tail {
         let link = addrs.iter().find_map(|&addr| Link::open(addr).map_err(|failure| last = Some(failure)).ok());
         let link = link.ok_or_else(|| last.expect("a server that resolves has an address"))?;
         let now = link.now();
-        Ok(Self { addrs, link, timeout, next_heartbeat: now, asked: Some(now), complained: false })
+        Ok(Self { addrs, link, timeout, next_heartbeat: now, asked: Some(now), complained: false, held_up: false })
     }
 
     /// When [`Tail::keep_up`] is due.
@@ -96,8 +99,13 @@ impl Tail {
     }
 
     /// Prints what waits, as far as the budget goes; an error is one of printing.
-    fn print(&mut self, out: &mut impl Write) -> io::Result<()> {
+    fn print(&mut self, out: &mut (impl Write + AsFd)) -> io::Result<()> {
         for _ in 0..BUDGET {
+            let mut writable = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];
+            self.held_up = poll(&mut writable, PollTimeout::ZERO)? == 0;
+            if self.held_up {
+                break;
+            }
             match self.link.receive_now() {
                 Ok(None) => break,
                 Err(failure) => {
@@ -145,23 +153,29 @@ struct Ready {
     /// `SIGINT`, `SIGTERM`, or `SIGHUP` from a terminal that closes: each ends us.
     signal: bool,
     link: bool,
+    /// Our output takes more.
+    writable: bool,
     /// Nobody reads our output any more.
     unread: bool,
 }
 
-fn wait(signals: &Signals, link: &Link, out: &impl AsFd, at_most: Duration) -> Result<Ready, Failure> {
-    let mut fds = [
-        PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-        PollFd::new(link.as_fd(), PollFlags::POLLIN),
-        // Nothing is asked of it; that its other end has gone is reported all the same.
-        PollFd::new(out.as_fd(), PollFlags::empty()),
-    ];
+/// Waits for a datagram or, without a link, for room in the output.
+fn wait(signals: &Signals, link: Option<&Link>, out: &impl AsFd, at_most: Duration) -> Result<Ready, Failure> {
+    // Where nothing is asked of it, that its other end has gone is reported all the same.
+    let of_out = if link.is_none() { PollFlags::POLLOUT } else { PollFlags::empty() };
+    let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(out.as_fd(), of_out)];
+    fds.extend(link.map(|link| PollFd::new(link.as_fd(), PollFlags::POLLIN)));
     // Rounded up, lest the last fraction of a millisecond be spent in circles.
     let timeout = PollTimeout::try_from(at_most + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
     match poll(&mut fds, timeout) {
         Ok(_) | Err(Errno::EINTR) => {}
         Err(error) => return Err(Failure::to("wait")(error.into())),
     }
-    let [signal, link, unread] = fds.map(|fd| fd.any().unwrap_or_default());
-    Ok(Ready { signal, link, unread })
+    let told = |at: usize| fds.get(at).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
+    Ok(Ready {
+        signal: !told(0).is_empty(),
+        writable: told(1).contains(PollFlags::POLLOUT),
+        unread: told(1).intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL),
+        link: !told(2).is_empty(),
+    })
 }
