@@ -9,7 +9,7 @@
 TEST_PACKAGES = netcat-openbsd ncat socat iproute2 python3 tzdata
 
 run: build
-	target/release/belfryd $(if $(CONFIG),--config $(CONFIG))
+	cargo run --release --locked --quiet --bin belfryd -- $(if $(CONFIG),--config $(CONFIG))
 
 build:
 	cargo build --release --locked

@@ -6,7 +6,10 @@
 use super::raw::{self, At, Fault, List, Raw, Said};
 use super::setting::{Glob, is_plain};
 use super::{Access, Announce, Chat, Config, Known, LineFormat, Log, Time, Timezone};
-use crate::core::limits::{DATAGRAM_MAX, HISTORY_MAX, LIST_MAX, MEMBERS_MAX, NAME_MAX, RECEIVE_MAX, TIME_REQUEST_MAX};
+use crate::core::limits::{
+    ANNOUNCE_INTERVAL_MIN, DATAGRAM_MAX, HEARTBEAT_MIN, HISTORY_MAX, LIST_MAX, MEMBERS_MAX, NAME_MAX, RECEIVE_MAX,
+    TIME_REQUEST_MAX,
+};
 use crate::services::ServiceName;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -136,12 +139,9 @@ impl Checker {
         let before = self.faults.len();
         let all = [("heartbeat-interval", interval), ("heartbeat-timeout", timeout), ("silent-timeout", silent)];
         for (key, duration) in all {
-            if duration.value.is_zero() {
-                self.fault(
-                    duration.at.clone(),
-                    format!("{key} must not be zero"),
-                    "expected a duration such as \"10s\"",
-                );
+            if duration.value < HEARTBEAT_MIN {
+                let help = "expected a duration such as \"10s\", of at least 100ms";
+                self.fault(duration.at.clone(), format!("{key} is too short"), help);
             }
         }
         if self.faults.len() > before {
@@ -219,12 +219,17 @@ impl Checker {
         if enabled && interfaces.is_empty() {
             self.fault(at, "interfaces chooses none", "expected a pattern, such as \"*\"");
         }
+        let interval = or(raw.interval, default.interval);
+        if !interval.value.is_zero() && interval.value < ANNOUNCE_INTERVAL_MIN {
+            let help = "expected a duration of at least 1s, or \"0s\" for only when asked";
+            self.fault(interval.at.clone(), "interval is too short", help);
+        }
         Announce {
             enabled,
             listen: values(listen),
             groups: values(groups),
             interfaces: interfaces.into_iter().map(|pattern| pattern.value.0).collect(),
-            interval: or(raw.interval, default.interval).value,
+            interval: interval.value,
             rate_limit: or(raw.rate_limit, default.rate_limit).value,
         }
     }

@@ -275,14 +275,15 @@ fn heartbeats_are_shorter_than_timeouts() {
             "expected a duration at least 5s",
         ),
         (
-            "heartbeat-interval = '0'",
-            "2:22: heartbeat-interval must not be zero",
-            "expected a duration such as \"10s\"",
+            "heartbeat-interval = '99ms'",
+            "2:22: heartbeat-interval is too short",
+            "expected a duration such as \"10s\", of at least 100ms",
         ),
     ] {
         check(&[(&chat(keys), message, help)]);
     }
     for keys in [
+        "heartbeat-interval = '100ms'",
         "heartbeat-interval = '9999ms'",
         "heartbeat-timeout = '3001ms'",
         "heartbeat-timeout = '600s'",
@@ -389,6 +390,9 @@ fn groups_are_multicast_and_have_a_listener() {
     ]);
     assert!(read("[announce]\nenabled = false\nlisten = ['0.0.0.0:8001']").is_ok());
     assert!(read("[announce]\ngroups = []").is_ok());
+    assert!(read("[announce]\ninterval = '1s'").is_ok());
+    let too_short = read("[announce]\ninterval = '999ms'").expect_err("a slip of the finger");
+    assert!(too_short.to_string().starts_with("belfry.toml:2:12: interval is too short"), "{too_short}");
     assert!(read("[announce]\ninterfaces = ['!docker0']").is_ok(), "everything else");
     let ipv4_alone = read("[announce]\nlisten = ['0.0.0.0:8001']").expect("the default groups follow the sockets");
     assert_eq!(ipv4_alone.announce.groups, [IpAddr::from([224, 0, 0, 1])]);

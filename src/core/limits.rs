@@ -86,3 +86,9 @@ pub const CONFIG_FILE_MAX: u64 = 1024 * 1024;
 
 /// The most files that are read from `conf.d`.
 pub const CONFIG_FILES_MAX: usize = 256;
+
+/// The shortest `interval` of the announcer, in which every host of the network hears it: `1ms` is a mistake for `1m`.
+pub const ANNOUNCE_INTERVAL_MIN: Duration = Duration::from_secs(1);
+
+/// The shortest of the heartbeat times: members at ten heartbeats a second are kept busy by nothing else.
+pub const HEARTBEAT_MIN: Duration = Duration::from_millis(100);

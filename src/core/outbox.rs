@@ -6,8 +6,8 @@
 //!
 //! It does not know sockets, batches or errors; a delivery that fails is the daemon's to count.
 
-use super::Path;
 use super::limits::{OUTBOX_BYTES_MAX, OUTBOX_DELIVERIES_MAX, OUTBOX_ENTRIES_MAX};
+use super::{Instant, Path};
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
@@ -46,6 +46,7 @@ enum Recipients {
 
 #[derive(Debug)]
 struct Entry {
+    stored: Instant,
     payload: Payload,
     recipients: Recipients,
 }
@@ -81,6 +82,8 @@ pub struct Outbox {
     cursor: usize,
     /// Deliveries of all entries.
     deliveries: usize,
+    /// The moment of the turn.
+    now: Instant,
     bytes_max: usize,
     forgotten: u64,
 }
@@ -94,7 +97,37 @@ impl Default for Outbox {
 impl Outbox {
     /// An outbox whose waiting payloads take at most `bytes_max` bytes.
     fn with_bytes_max(bytes_max: usize) -> Self {
-        Self { arena: Vec::new(), base: 0, entries: VecDeque::new(), cursor: 0, deliveries: 0, bytes_max, forgotten: 0 }
+        Self {
+            arena: Vec::new(),
+            base: 0,
+            entries: VecDeque::new(),
+            cursor: 0,
+            deliveries: 0,
+            now: Instant::default(),
+            bytes_max,
+            forgotten: 0,
+        }
+    }
+
+    /// Notes the moment of the turn, from which what is sent now counts its age.
+    pub fn begin_turn(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    /// The moment of the turn.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Forgets the messages that have waited since before `moment`.
+    pub fn forget_older_than(&mut self, moment: Instant) {
+        while self.entries.front().is_some_and(|entry| entry.stored < moment) {
+            let old = self.entries.pop_front().map_or(0, |entry| entry.len());
+            self.deliveries -= old;
+            self.cursor = 0;
+            self.forgotten += 1;
+        }
+        self.reclaim();
     }
 
     /// Stores `bytes` for [`Outbox::send_payload`] and [`Outbox::fan_out`], until the next are stored. When the outbox is
@@ -136,7 +169,7 @@ impl Outbox {
 
     /// Sends what was stored on `path`.
     pub fn send_payload(&mut self, path: Path, payload: Payload) {
-        self.push(Entry { payload, recipients: Recipients::One(path) });
+        self.push(payload, Recipients::One(path));
     }
 
     /// Sends what was stored to every path on a list, but for the one to `except`. The paths share a listener.
@@ -144,11 +177,12 @@ impl Outbox {
         debug_assert!(paths.windows(2).all(|pair| pair[0].listener == pair[1].listener), "a list is for one listener");
         // An entry for nobody would never be taken off.
         if paths.iter().any(|path| Some(path.remote) != except) {
-            self.push(Entry { payload, recipients: Recipients::Room { paths: Rc::clone(paths), except } });
+            self.push(payload, Recipients::Room { paths: Rc::clone(paths), except });
         }
     }
 
-    fn push(&mut self, entry: Entry) {
+    fn push(&mut self, payload: Payload, recipients: Recipients) {
+        let entry = Entry { stored: self.now, payload, recipients };
         // One that is alone is never too many, however large the room.
         let too_many = self.deliveries > 0 && self.deliveries + entry.len() > OUTBOX_DELIVERIES_MAX;
         if entry.payload.start == u64::MAX || too_many || self.entries.len() >= OUTBOX_ENTRIES_MAX {
@@ -168,7 +202,7 @@ impl Outbox {
         self.entries.is_empty()
     }
 
-    /// Messages that were forgotten because the outbox was full.
+    /// Messages that were forgotten because the outbox was full or they had waited too long.
     pub fn forgotten(&self) -> u64 {
         self.forgotten
     }
@@ -301,6 +335,19 @@ mod tests {
         out.fan_out(&room, None, payload);
         Rc::make_mut(&mut room).clear();
         assert_eq!(sent(&out).len(), 2);
+    }
+
+    #[test]
+    fn what_has_waited_too_long_is_forgotten_and_counted() {
+        let mut out = Outbox::default();
+        for moment in 1..=3 {
+            out.begin_turn(Instant::from_nanos(moment));
+            out.send(path(moment as u16), b"x");
+        }
+        out.forget_older_than(Instant::from_nanos(2));
+        assert_eq!((sent(&out).len(), out.forgotten()), (2, 1));
+        out.forget_older_than(Instant::from_nanos(4));
+        assert_eq!((sent(&out).len(), out.forgotten(), out.arena.len()), (0, 3, 0));
     }
 
     #[test]

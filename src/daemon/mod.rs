@@ -74,7 +74,7 @@ fn obey(args: Args) -> Result<(), Fatal> {
         return print(&config.to_toml());
     }
     logging::reconfigure(config.log.target, config.log.level).map_err(Fatal::system("open the log"))?;
-    info!("belfryd {} goes by {origin}", env!("CARGO_PKG_VERSION"));
+    info!("version {}, configuration: {origin}", env!("CARGO_PKG_VERSION"));
     let seed = seed().map_err(Fatal::system("read /dev/urandom"))?;
     let (clock, host, config_path) = (Clock::new(), host_name(), args.config);
     let supervisor = Supervisor::from_env();

@@ -3,9 +3,11 @@
 use super::listener::Listener;
 use super::sys::{BATCH_MAX, Sender};
 use crate::core::{Counters, Outbox};
+use crate::services::ServiceName;
 use mio::Registry;
 use nix::libc;
 use std::io;
+use std::time::Duration;
 
 /// Deliveries that one service tries in a turn, the vain ones too. A room of 100,000 members must not keep the others
 /// waiting, and less so when the network is down and each of them fails on its own.
@@ -13,6 +15,28 @@ const BUDGET: usize = 4 * BATCH_MAX;
 
 /// How often one delivery is tried again because an error of an earlier one came up in its place.
 const RETRIES_MAX: u32 = 8;
+
+/// How long a message waits for a socket that takes no more. The talk of a room is worth a moment, and no more: what is
+/// kept longer only delays what is said now.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// Whether what a socket does not take is worth a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// For at most [`WAIT_MAX`].
+    Some,
+    /// Who does not get an answer asks again.
+    None,
+}
+
+impl Patience {
+    pub(super) const fn of(service: ServiceName) -> Self {
+        match service {
+            ServiceName::Chat => Self::Some,
+            ServiceName::Time | ServiceName::Announce => Self::None,
+        }
+    }
+}
 
 /// A service's outbox and counters.
 #[derive(Debug, Default)]
@@ -28,8 +52,16 @@ pub(super) struct Post {
 impl Post {
     /// Sends what waits, in order, as far as the budget of a turn and the sockets allow.
     ///
-    /// A socket that takes no more holds up what stands behind it in this outbox, for a moment; the others go on.
-    pub(super) fn flush(&mut self, listeners: &mut [Listener], sender: &mut Sender, registry: &Registry) {
+    /// A socket that takes no more holds up what stands behind it in this outbox, up to [`WAIT_MAX`]; with
+    /// [`Patience::None`] what it does not take is given up, for an answer that comes late is wrong.
+    pub(super) fn flush(
+        &mut self,
+        patience: Patience,
+        listeners: &mut [Listener],
+        sender: &mut Sender,
+        registry: &Registry,
+    ) {
+        self.outbox.forget_older_than(self.outbox.now() - WAIT_MAX);
         let mut retries = 0;
         let mut tried = 0;
         while tried < BUDGET {
@@ -40,7 +72,11 @@ impl Post {
                 continue;
             };
             if listener.blocked {
-                return;
+                match patience {
+                    Patience::Some => return,
+                    Patience::None => self.give_up_one(),
+                }
+                continue;
             }
             match sender.send(listener.fd(), listener.id, self.outbox.pending()) {
                 Ok(sent) => {
@@ -48,10 +84,7 @@ impl Post {
                     retries = 0;
                     tried += sent.saturating_sub(1);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    listener.set_blocked(registry, true);
-                    return;
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => listener.set_blocked(registry, true),
                 Err(error) if is_about_another(&error) && retries < RETRIES_MAX => {
                     listener.errored = true;
                     retries += 1;
@@ -69,8 +102,11 @@ impl Post {
         self.unsent += 1;
     }
 
-    /// Whether something waits that a socket would take.
-    pub(super) fn is_sendable(&self, listeners: &[Listener]) -> bool {
+    /// Whether something waits that a socket would take, or that is to be given up.
+    pub(super) fn is_sendable(&self, patience: Patience, listeners: &[Listener]) -> bool {
+        if patience == Patience::None {
+            return !self.outbox.is_empty();
+        }
         self.outbox
             .pending()
             .next()
@@ -103,9 +139,9 @@ mod tests {
         for hopeless in [wrong_family, Path::to(ListenerId(1), any)] {
             let mut post = Post::default();
             (0..=BUDGET).for_each(|_| post.outbox.send(hopeless, b"x"));
-            post.flush(&mut listeners, &mut sender, poll.registry());
+            post.flush(Patience::Some, &mut listeners, &mut sender, poll.registry());
             assert_eq!((post.unsent, post.outbox.pending().count()), (BUDGET as u64, 1), "{hopeless:?}");
-            assert!(post.is_sendable(&listeners), "the next turn goes on");
+            assert!(post.is_sendable(Patience::Some, &listeners), "the next turn goes on");
         }
     }
 }

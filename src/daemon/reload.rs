@@ -81,7 +81,7 @@ impl Daemon {
         self.open(new);
         self.config = config;
         self.serve(now, zones);
-        info!("goes by {origin} from now on");
+        info!("configuration: {origin}");
         Ok(())
     }
 

@@ -81,7 +81,7 @@ impl Report {
         for service in ServiceName::ALL {
             let (told, now) = (&mut self.told[service as usize], Told::of(&posts[service as usize]));
             for (reason, count) in now.troubles_since(told) {
-                info!(service = service.name(), reason = reason, count = count; "{service}: {count} {reason}");
+                info!(service = service.name(), reason = reason, count = count; "{service}: turned away {count}: {reason}");
             }
             *told = now;
         }

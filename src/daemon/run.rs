@@ -10,6 +10,7 @@ use super::announcing;
 use super::error::Fatal;
 use super::listener::Listener;
 use super::netlink::Netlink;
+use super::post::Patience;
 use super::report::{Report, status_line};
 use super::services::{Posts, Services};
 use super::signals::{Request, Signals};
@@ -19,6 +20,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::admission::Admission;
 use crate::core::{ClockState, Instant, Interface, Now, Seed};
+use crate::services::ServiceName;
 use log::{info, warn};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -153,6 +155,7 @@ impl Daemon {
         }
         let now = self.read_clocks(polled, due.map(|due| due.max(polled)));
         self.turned = now.mono;
+        self.posts.iter_mut().for_each(|post| post.outbox.begin_turn(now.mono));
         self.read_clock_state(now.mono);
         let (signalled, interfaces_changed) = self.mark(events);
         if signalled && !self.handle_signals(&now)? {
@@ -162,8 +165,8 @@ impl Daemon {
             self.read_interfaces(&now);
         }
         self.services.handle_timeouts(&now, &mut self.posts);
-        self.services.hear_errors(&now, &mut self.listeners, &mut self.receiver, &mut self.posts);
-        let Self { services, listeners, receiver, admission, posts, .. } = self;
+        let Self { services, listeners, receiver, admission, posts, interfaces, .. } = self;
+        services.hear_errors(&now, interfaces, listeners, receiver, posts);
         services.hear(&now, listeners, receiver, admission, posts);
         self.flush();
         self.tell(&now);
@@ -196,7 +199,12 @@ impl Daemon {
     fn is_busy(&self) -> bool {
         self.interfaces_waiting
             || self.listeners.iter().any(|listener| listener.readable || listener.errored)
-            || self.posts.iter().any(|post| post.is_sendable(&self.listeners))
+            || self.has_sendable()
+    }
+
+    fn has_sendable(&self) -> bool {
+        let sendable = |service| self.posts[service as usize].is_sendable(Patience::of(service), &self.listeners);
+        ServiceName::ALL.into_iter().any(sendable)
     }
 
     /// Marks what is ready; whether there are signals, and whether the interfaces have changed.
@@ -267,8 +275,9 @@ impl Daemon {
 
     /// Sends what waits.
     pub(super) fn flush(&mut self) {
-        for post in &mut self.posts {
-            post.flush(&mut self.listeners, &mut self.sender, self.poll.registry());
+        for service in ServiceName::ALL {
+            let post = &mut self.posts[service as usize];
+            post.flush(Patience::of(service), &mut self.listeners, &mut self.sender, self.poll.registry());
         }
     }
 
@@ -299,7 +308,7 @@ impl Daemon {
     pub(super) fn flush_all(&mut self) {
         for _ in 0..FAREWELL_TURNS_MAX {
             self.flush();
-            if !self.posts.iter().any(|post| post.is_sendable(&self.listeners)) {
+            if !self.has_sendable() {
                 break;
             }
         }

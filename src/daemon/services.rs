@@ -2,9 +2,9 @@
 
 use super::listener::Listener;
 use super::post::Post;
-use super::sys::{Received, Receiver};
+use super::sys::{Received, Receiver, Trouble, TroubleKind};
 use crate::core::admission::Admission;
-use crate::core::{Datagram, Instant, Now, Path, Verdict};
+use crate::core::{Datagram, Instant, Interface, Now, Path, Verdict};
 use crate::services::announce::Announcer;
 use crate::services::chat::Hub;
 use crate::services::time::TimeService;
@@ -80,14 +80,18 @@ impl Services {
         }
     }
 
-    /// Empties the error queues, and tells the hub whose port is closed.
+    /// Empties the error queues, and tells the hub whose port is closed and who has left the network.
+    ///
+    /// A host speaks for its own ports, and we for our own links; others may be mistaken, or lie.
     pub(super) fn hear_errors(
         &mut self,
         now: &Now,
+        interfaces: &[Interface],
         listeners: &mut [Listener],
         receiver: &mut Receiver,
         posts: &mut Posts,
     ) {
+        let ours = |addr| interfaces.iter().flat_map(|interface| &interface.addresses).any(|net| net.addr() == addr);
         for listener in listeners.iter_mut().filter(|listener| listener.errored) {
             let count = receiver.receive_errors(listener.fd()).unwrap_or(0);
             // A full batch may not be all; the rest is for the next turn.
@@ -95,8 +99,16 @@ impl Services {
             let Some(hub) = self.chat.as_mut().filter(|_| listener.service == ServiceName::Chat) else { continue };
             for index in 0..count {
                 let error = receiver.received(index);
-                if let (Some(remote), true) = (error.remote, error.port_unreachable) {
-                    hub.handle_unreachable(now, remote, &mut posts[ServiceName::Chat as usize].outbox);
+                let (Some(remote), Some(Trouble { kind, offender: Some(offender) })) = (error.remote, error.trouble)
+                else {
+                    continue;
+                };
+                match kind {
+                    TroubleKind::PortUnreachable if offender == remote.ip() => {
+                        hub.handle_unreachable(now, remote, &mut posts[ServiceName::Chat as usize].outbox);
+                    }
+                    TroubleKind::HostUnreachable if ours(offender) => hub.handle_out_of_reach(now, remote),
+                    _ => {}
                 }
             }
         }

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// `SIGTERM`, `SIGINT`: say goodbye and end.
+    /// `SIGTERM`, `SIGINT`, a `SIGHUP` because the terminal is gone: say goodbye and end.
     Terminate,
     /// `SIGHUP`: read the configuration again.
     Reload,
@@ -58,7 +58,9 @@ impl Signals {
     pub fn read(&self) -> io::Result<Option<Signal>> {
         let Some(info) = self.0.read_signal()? else { return Ok(None) };
         let number = Number::try_from(info.ssi_signo as i32)?;
-        let which = if number == Number::SIGHUP { Request::Reload } else { Request::Terminate };
+        // From nobody: the terminal that it ran at is gone.
+        let hung_up = info.ssi_pid == 0;
+        let which = if number == Number::SIGHUP && !hung_up { Request::Reload } else { Request::Terminate };
         Ok(Some(Signal { which, number, pid: info.ssi_pid, uid: info.ssi_uid }))
     }
 }

@@ -76,7 +76,24 @@ pub(super) struct Received<'a> {
     pub(super) interface: u32,
     /// Datagrams that the kernel has dropped on this socket since it was opened, modulo 2³².
     pub(super) kernel_drops: Option<u32>,
-    pub(super) port_unreachable: bool,
+    pub(super) trouble: Option<Trouble>,
+}
+
+/// What the error queue says of a datagram that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) kind: TroubleKind,
+    /// Who says so.
+    pub(super) offender: Option<IpAddr>,
+}
+
+/// Why a datagram did not arrive (RFC 792; RFC 4443 §3.1). What else there is, networks mend (RFC 8085 §5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TroubleKind {
+    /// Nobody has the port.
+    PortUnreachable,
+    /// Nobody has the address.
+    HostUnreachable,
 }
 
 /// Buffers for receiving.
@@ -137,7 +154,7 @@ impl Receiver {
             multicast: false,
             interface: 0,
             kernel_drops: None,
-            port_unreachable: false,
+            trouble: None,
         };
         // SAFETY: the kernel has filled the control buffer and set its length in the header; the macros walk no further
         // than that length.
@@ -172,16 +189,31 @@ impl Received<'_> {
             (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => self.kernel_drops = control_data::<u32>(cmsg),
             (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
                 let Some(error) = control_data::<libc::sock_extended_err>(cmsg) else { return };
-                // ICMP destination unreachable, port (RFC 792); ICMPv6 the same (RFC 4443 §3.1). Nothing else says
-                // that a member is gone: hosts and networks come back (RFC 8085 §5.2).
-                self.port_unreachable = matches!(
-                    (error.ee_origin, error.ee_type, error.ee_code),
-                    (libc::SO_EE_ORIGIN_ICMP, 3, 3) | (libc::SO_EE_ORIGIN_ICMP6, 1, 4)
-                );
+                let kind = match (error.ee_origin, error.ee_type, error.ee_code) {
+                    (libc::SO_EE_ORIGIN_ICMP, 3, 3) | (libc::SO_EE_ORIGIN_ICMP6, 1, 4) => TroubleKind::PortUnreachable,
+                    (libc::SO_EE_ORIGIN_ICMP, 3, 1) | (libc::SO_EE_ORIGIN_ICMP6, 1, 3) => TroubleKind::HostUnreachable,
+                    _ => return,
+                };
+                self.trouble = Some(Trouble { kind, offender: offender(cmsg) });
             }
             _ => {}
         }
     }
+}
+
+/// Who sent an ICMP error: its address stands behind the error (`SO_EE_OFFENDER`, ip(7)).
+fn offender(cmsg: *const libc::cmsghdr) -> Option<IpAddr> {
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct WithOffender<A>(libc::sock_extended_err, A);
+
+    let v4 = control_data::<WithOffender<libc::sockaddr_in>>(cmsg)?.1;
+    if libc::c_int::from(v4.sin_family) == libc::AF_INET {
+        return Some(IpAddr::V4(Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr))));
+    }
+    let v6 = control_data::<WithOffender<libc::sockaddr_in6>>(cmsg)?.1;
+    let is_v6 = libc::c_int::from(v6.sin6_family) == libc::AF_INET6;
+    is_v6.then(|| IpAddr::V6(Ipv6Addr::from(v6.sin6_addr.s6_addr)))
 }
 
 /// The data of a control message, if it is as long as a `T`.
@@ -432,7 +464,8 @@ mod tests {
         assert_eq!(refused.raw_os_error(), Some(libc::ECONNREFUSED));
         assert_eq!(receiver.receive_errors(server.as_fd()).expect("one error"), 1);
         let error = receiver.received(0);
-        assert_eq!((error.remote, error.port_unreachable), (Some(closed), true));
+        let port_unreachable = Trouble { kind: TroubleKind::PortUnreachable, offender: Some(closed.ip()) };
+        assert_eq!((error.remote, error.trouble), (Some(closed), Some(port_unreachable)));
         assert_eq!(receiver.receive_errors(server.as_fd()).expect_err("drained").kind(), io::ErrorKind::WouldBlock);
     }
 

@@ -8,6 +8,7 @@
 //! anna@192.0.2.9 > hello                  sent to another address of ours
 //! anna < localhost-40001: hello\n         what she gets
 //! bob ! unreachable                       her host answers "port unreachable"
+//! bob ! out-of-reach                      her host has left the network
 //! @9.999                                  seconds since the beginning
 //! ```
 //!
@@ -157,6 +158,11 @@ impl Stage {
                 self.note(line);
                 let now = self.now();
                 self.hub.handle_unreachable(&now, path.remote, &mut self.out);
+            }
+            ("!", "out-of-reach") => {
+                self.note(line);
+                let now = self.now();
+                self.hub.handle_out_of_reach(&now, path.remote);
             }
             (arrow @ (">" | ">|"), said) => {
                 let (said, asserted) = split_verdict(said);

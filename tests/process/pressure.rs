@@ -1,9 +1,11 @@
 //! Too much: one service is flooded, and the others go on; memory stays bounded; what the kernel drops is counted.
 
 use crate::belfryd::{Belfryd, Client, PATIENCE, QUIET, eventually};
+use crate::netns::{self, Host, cable, ip};
 use nix::sys::signal::{SIGCONT, SIGSTOP};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// Ends a flood when it is dropped.
 struct Dam<'a>(&'a AtomicBool);
@@ -84,4 +86,40 @@ fn what_the_kernel_drops_is_counted_and_told() {
     let log = belfryd.log();
     let dropped = log.lines().find(|line| line.contains("time: ") && line.ends_with("dropped by the kernel"));
     assert!(dropped.is_some(), "{log}");
+}
+
+#[test]
+fn hosts_that_have_left_the_network_hold_up_nobody() {
+    if !netns::enter() {
+        return;
+    }
+    let host = Host::new();
+    cable("lan", 1, &host);
+    let limits_off = "[time]\nrate-limit = \"off\"\n[chat]\nrate-limit = \"off\"\n[announce]\nenabled = false\n";
+    let _belfryd = Belfryd::start(limits_off);
+    // Members whose hosts vanish: their addresses go, and with them whoever would answer for them on the cable.
+    let vanishing: Vec<_> = (100..120).map(|last| Ipv4Addr::new(10, 77, 1, last)).collect();
+    host.run(|| vanishing.iter().for_each(|addr| ip(&format!("addr add {addr}/24 dev lan1"))));
+    for &addr in &vanishing {
+        let client = host.run(|| Client(UdpSocket::bind((addr, 0)).unwrap()));
+        client.0.connect("10.77.1.1:9999").unwrap();
+        client.0.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.ask("hello");
+    }
+    host.run(|| vanishing.iter().for_each(|addr| ip(&format!("addr del {addr}/24 dev lan1"))));
+    ip("neigh flush dev lan0");
+
+    let person = Client::to("127.0.0.1:9999".parse().unwrap());
+    let mut slowest = Duration::ZERO;
+    for number in 0..300 {
+        let asked = Instant::now();
+        let text = format!("{number} {}", "x".repeat(200));
+        let line = person.ask(&text);
+        assert!(line.ends_with(&text), "{line}");
+        slowest = slowest.max(asked.elapsed());
+        std::thread::sleep(Duration::from_millis(15));
+    }
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    // The kernel reports a thousand such errors a second at most, so not all who are gone are known to be yet.
+    assert!(person.ask("/who").contains("(out of reach)"));
 }

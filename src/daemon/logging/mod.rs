@@ -113,7 +113,8 @@ impl Logger {
 
 impl log::Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= log::max_level()
+        // What the crates below us have to say of their insides is nobody's affair here.
+        metadata.level() <= log::max_level() && metadata.target().starts_with("belfry")
     }
 
     fn log(&self, record: &Record<'_>) {

@@ -174,6 +174,7 @@ impl Hub {
             .map(|id| self.members.get(id))
             .map(|member| match &member.away {
                 Some(text) => format!("{} (away: {text})", member.name),
+                None if !member.in_reach => format!("{} (out of reach)", member.name),
                 None => member.name.clone(),
             })
             .collect();
@@ -200,6 +201,9 @@ impl Hub {
     }
 
     fn keep_history(&mut self, id: MemberId, keep: bool, out: &mut Outbox) {
+        if self.config.history == 0 {
+            return self.tell(id, "-- No history is kept in this hub.", out);
+        }
         let member = self.members.get(id);
         let room = self.rooms.get_mut(member.room);
         room.keeps_history = keep;

@@ -35,6 +35,8 @@ pub(super) struct Member {
     pub(super) room: RoomId,
     /// Where it stands in its room's audiences.
     pub(super) seat: Seat,
+    /// Whether its host is on the network, as far as we know.
+    pub(super) in_reach: bool,
     /// Times its host has answered "port unreachable" since it was last heard.
     pub(super) strikes: u8,
     /// What it has just said.
@@ -125,6 +127,7 @@ impl Members {
             away: None,
             room,
             seat: Seat::default(),
+            in_reach: true,
             strikes: 0,
             reflex: Reflex::default(),
             heartbeats: false,

@@ -118,6 +118,22 @@ impl Hub {
         }
     }
 
+    /// Nobody answers at a member's address any more (ICMP type 3 code 1, ICMPv6 type 1 code 3, from ourselves): it gets
+    /// nothing until it is heard again, for what is sent to it holds up what is sent to others.
+    pub fn handle_out_of_reach(&mut self, now: &Now, remote: SocketAddr) {
+        if let Some(id) = self.members.at(remote) {
+            self.set_in_reach(now, id, false);
+        }
+    }
+
+    fn set_in_reach(&mut self, now: &Now, id: MemberId, in_reach: bool) {
+        if self.members.get(id).in_reach != in_reach {
+            self.rooms.unseat(id, &mut self.members, now.mono);
+            self.members.get_mut(id).in_reach = in_reach;
+            self.rooms.seat(id, &mut self.members);
+        }
+    }
+
     /// A socket is about to close: those who came by it cannot be reached any more.
     pub fn remove_listener(&mut self, now: &Now, listener: ListenerId, out: &mut Outbox) {
         let mut ids = self.members.ids();
@@ -288,6 +304,7 @@ impl Hub {
                 return Ok(Verdict::Dropped(why));
             }
             self.members.heard(id, now.mono, false);
+            self.set_in_reach(now, id, true);
         }
         let Utterance { said, newline } = utterance?;
         match said {

@@ -10,10 +10,24 @@ pub(super) fn fault(name: &str) -> Option<&'static str> {
     match name.chars().next() {
         None => Some("a name has at least one letter"),
         Some(first) if !first.is_alphanumeric() => Some("a name begins with a letter or digit"),
+        _ if name.contains(char::is_whitespace) => Some("a name has no spaces"),
         _ if !name.chars().all(inner) => Some("letters, digits, - _ . only"),
+        _ if name.chars().any(deceives) || mixes_alphabets(name) => Some("it looks like another name"),
         _ if name.len() > NAME_MAX => Some("that is longer than 32 bytes"),
         _ => None,
     }
+}
+
+/// Letters that show nothing, and forms of letters that look like the letters themselves: the Hangul fillers, a combining
+/// iota, full-width and mathematical letters.
+fn deceives(c: char) -> bool {
+    matches!(c, '\u{345}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ff00}'..='\u{ffef}' | '\u{1d400}'..='\u{1d7ff}')
+}
+
+/// Whether Latin letters stand beside Greek or Cyrillic ones, many of which look the same.
+fn mixes_alphabets(name: &str) -> bool {
+    let has = |of: fn(char) -> bool| name.chars().any(of);
+    has(|c| c.is_ascii_alphabetic()) && has(|c| matches!(c, '\u{370}'..='\u{52f}'))
 }
 
 /// The form in which names are compared: `Anna` and `anna` are one name.
@@ -62,10 +76,24 @@ mod tests {
 
     #[test]
     fn a_name_begins_with_a_letter_and_is_at_most_32_bytes() {
-        for good in ["anna", "Änne", "7", "a-b_c.d", &"x".repeat(NAME_MAX)] {
+        for good in ["anna", "Änne", "анна", "Άννα", "अमर", "アンナ", "7", "a-b_c.d", &"x".repeat(NAME_MAX)]
+        {
             assert_eq!(fault(good), None, "{good}");
         }
-        for bad in ["", "-x", "a b", "a:b", "a\u{1b}", "^hb^", "#lab", &"x".repeat(NAME_MAX + 1)] {
+        for bad in [
+            "victim\u{3164}",
+            "ｖｉｃｔｉｍ",
+            "victіm",
+            "𝐯ictim",
+            "",
+            "-x",
+            "a b",
+            "a:b",
+            "a\u{1b}",
+            "^hb^",
+            "#lab",
+            &"x".repeat(NAME_MAX + 1),
+        ] {
             assert!(fault(bad).is_some(), "{bad:?}");
         }
     }

@@ -28,6 +28,8 @@ pub(super) struct Audience(u16);
 struct Hearers {
     listener: ListenerId,
     way: Way,
+    /// Those who are out of reach are in the room, and get nothing.
+    in_reach: bool,
     members: Vec<MemberId>,
     paths: Rc<Vec<Path>>,
 }
@@ -79,11 +81,12 @@ impl Room {
     }
 
     fn send(&self, line: &str, except: Option<SocketAddr>, out: &mut Outbox, hears: impl Fn(Way) -> bool) {
-        if !self.audiences.iter().any(|audience| hears(audience.way)) {
+        let hears = |audience: &&Hearers| audience.in_reach && hears(audience.way);
+        if !self.audiences.iter().any(|audience| hears(&audience)) {
             return;
         }
         let terminated = out.store_parts(&[line, "\n"]);
-        for audience in self.audiences.iter().filter(|audience| hears(audience.way)) {
+        for audience in self.audiences.iter().filter(hears) {
             let payload = match audience.way {
                 Way::Program => terminated.without_last(),
                 Way::Line => terminated,
@@ -93,15 +96,16 @@ impl Room {
     }
 
     fn seat(&mut self, id: MemberId, member: &mut Member) {
-        let (listener, way) = (member.path.listener, member.way);
-        let same = self.audiences.iter().position(|a| a.listener == listener && a.way == way);
+        let (listener, way, in_reach) = (member.path.listener, member.way, member.in_reach);
+        let of_member = |a: &Hearers| (a.listener, a.way, a.in_reach) == (listener, way, in_reach);
+        let same = self.audiences.iter().position(of_member);
         // An empty one may be of a socket that is long closed.
         let at = same.or_else(|| self.audiences.iter().position(|a| a.members.is_empty())).unwrap_or_else(|| {
-            self.audiences.push(Hearers { listener, way, members: Vec::new(), paths: Rc::default() });
+            self.audiences.push(Hearers { listener, way, in_reach, members: Vec::new(), paths: Rc::default() });
             self.audiences.len() - 1
         });
         let audience = &mut self.audiences[at];
-        (audience.listener, audience.way) = (listener, way);
+        (audience.listener, audience.way, audience.in_reach) = (listener, way, in_reach);
         let index = u32::try_from(audience.members.len()).expect("max-members fits in 32 bits");
         audience.members.push(id);
         Rc::make_mut(&mut audience.paths).push(member.path);

@@ -69,7 +69,7 @@ fn a_bad_name_is_refused_with_what_is_wrong_with_it() {
         anna > /nick -x => Refused(BadName)
         anna < ? not a name: a name begins with a letter or digit
         anna > /nick two words => Refused(BadName)
-        anna < ? not a name: letters, digits, - _ . only
+        anna < ? not a name: a name has no spaces
         anna > /nick a:b => Refused(BadName)
         anna < ? not a name: letters, digits, - _ . only
         anna > /nick ^hb^ => Refused(BadName)
@@ -137,7 +137,7 @@ fn a_room_is_made_by_going_there_and_what_is_said_stays_in_it() {
         bob > quit\n
         bob < -- You have left. Say anything to return.\n
         anna > /join two rooms\n => Refused(BadName)
-        anna < ? not a room name: letters, digits, - _ . only\n
+        anna < ? not a room name: a name has no spaces\n
         anna > /join\n => Refused(BadCommand)
         anna < ? /join needs a room: /join ROOM\n
         anna > /join -\n => Refused(BadName)

@@ -212,3 +212,32 @@ fn a_datagram_between_two_such_answers_shows_that_the_port_is_open() {
         ",
     );
 }
+
+#[test]
+fn a_member_whose_host_has_left_the_network_gets_nothing_until_it_is_heard_again() {
+    play(
+        r"
+        anna > ^hb^
+        anna > /nick anna
+        anna < -- You are anna now.
+        bob > \n
+        bob < -- Welcome to belfry.lan. You are localhost-40002 in lobby with one other. /help lists what you can type.\n-- The last 256 messages of this room are kept; /history shows them.\n
+        anna ! out-of-reach
+        anna ! out-of-reach
+        # and whoever is no member is nobody's business
+        carl ! out-of-reach
+        bob > one\n
+        bob < localhost-40002: one\n
+        bob > /who\n
+        bob < -- 2 in lobby: anna (out of reach), localhost-40002\n
+        @9
+        anna > ^hb^
+        bob > two\n
+        anna < localhost-40002: two
+        bob < localhost-40002: two\n
+        anna ! out-of-reach
+        @19
+        bob < -- anna has gone silent\n
+        ",
+    );
+}

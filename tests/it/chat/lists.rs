@@ -120,9 +120,7 @@ fn a_hub_that_keeps_no_history_says_so() {
         anna > /history\n => Answered
         anna < -- No history is kept in this room.\n
         anna > /history on\n => Answered
-        anna < -- What is said in this room is kept from now on.\n
-        anna > /history\n => Answered
-        anna < -- No history is kept in this room.\n
+        anna < -- No history is kept in this hub.\n
         ",
     );
 }
