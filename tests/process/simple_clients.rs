@@ -60,17 +60,23 @@ impl Person {
     }
 
     fn types(&mut self, line: &str) {
-        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+        // At once, as a terminal hands it over: in two pieces it would be two datagrams.
+        self.child.stdin.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 
     /// Reads until a line that ends like this.
     fn reads(&mut self, end: &str) {
         let mut seen = String::new();
         while self.has_more() {
-            let mut line = String::new();
-            self.screen.read_line(&mut line).unwrap();
-            seen.push_str(&line);
-            if line.trim_end().ends_with(end) {
+            // What is there, up to the end of a line: one that does not end must not be waited for.
+            let there = self.screen.fill_buf().unwrap();
+            let len = there.iter().position(|&byte| byte == b'\n').map_or(there.len(), |at| at + 1);
+            if len == 0 {
+                break;
+            }
+            seen.push_str(&String::from_utf8_lossy(&there[..len]));
+            self.screen.consume(len);
+            if seen.ends_with('\n') && seen.trim_end().ends_with(end) {
                 return;
             }
         }
@@ -218,6 +224,7 @@ fn at_a_terminal_it_says_what_listens_where_and_a_line_to_try() {
     if is_installed("nc.openbsd") {
         assert!(!shell(&line_to_try.replace("nc -u", "nc.openbsd -u")).is_empty(), "{line_to_try}");
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    // Ctrl-C: a terminal that only goes away is a SIGHUP, after which the daemon lives on.
+    child.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
+    assert!(eventually(|| child.try_wait().unwrap().is_some()));
 }
