@@ -82,7 +82,7 @@ reasons! {
         Access = "access",
         /// The source has used up its tokens.
         RateLimit = "rate-limit",
-        /// It is an error line of a service like ours.
+        /// It is an error line or a notice of a service like ours.
         ErrorLine = "error-line",
         /// It is our own line, come back.
         Echo = "echo",

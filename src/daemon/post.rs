@@ -66,7 +66,10 @@ impl Post {
         let mut tried = 0;
         while tried < BUDGET {
             tried += 1;
-            let Some((path, _)) = self.outbox.pending().next() else { return };
+            let Some((path, _)) = self.outbox.pending().next() else {
+                debug_assert!(self.outbox.is_empty(), "what is for nobody is never sent, and waits for ever");
+                return;
+            };
             let Some(listener) = listeners.iter_mut().find(|listener| listener.id == path.listener) else {
                 self.give_up_one();
                 continue;

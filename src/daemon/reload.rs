@@ -77,7 +77,7 @@ impl Daemon {
             // While there is a socket to say it with.
             self.end_announcements();
         }
-        self.close_unwanted(now, &config);
+        self.close_unwanted(now, &config, &new);
         self.open(new);
         self.config = config;
         self.serve(now, zones);
@@ -130,15 +130,19 @@ impl Daemon {
         self.listeners.extend(new);
     }
 
-    /// Closes the sockets that the configuration no longer names.
-    fn close_unwanted(&mut self, now: &Now, config: &Config) {
+    /// Closes the sockets that the configuration no longer names. Members of the room who can be reached by a new one
+    /// stay.
+    fn close_unwanted(&mut self, now: &Now, config: &Config, new: &[Listener]) {
         let (kept, unwanted): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.listeners).into_iter().partition(|open| is_wanted(config, open));
         self.listeners = kept;
         for listener in unwanted {
             info!("{} no longer listens on {}", listener.service, listener.addr);
             if let (Some(hub), ServiceName::Chat) = (&mut self.services.chat, listener.service) {
-                hub.remove_listener(now, listener.id, &mut self.posts[ServiceName::Chat as usize].outbox);
+                match new.iter().find(|new| takes_the_place_of(new, &listener)) {
+                    Some(new) => hub.replace_listener(now, listener.id, new.id),
+                    None => hub.remove_listener(now, listener.id, &mut self.posts[ServiceName::Chat as usize].outbox),
+                }
             }
             // It is closed in a moment, and the poller forgets it then at the latest.
             let _ = listener.deregister(self.poll.registry());
@@ -209,6 +213,13 @@ fn read_hosts(path: &Path) -> String {
     }
     // A comment in some old encoding is no reason to do without the names.
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Whether a new socket answers wherever an old one did: at the same port, of the same address or of all.
+fn takes_the_place_of(new: &Listener, old: &Listener) -> bool {
+    let same_port = (new.service, new.addr.port()) == (old.service, old.addr.port());
+    let covers = new.addr.ip() == old.addr.ip() || new.addr.ip().is_unspecified();
+    same_port && covers && new.addr.is_ipv4() == old.addr.is_ipv4()
 }
 
 /// The addresses that a service is to be reached at.

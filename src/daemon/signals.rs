@@ -9,6 +9,9 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+/// The code of a signal that no process sent (sigaction(2)). Process 0 may also be one of another PID namespace.
+const SI_KERNEL: i32 = 0x80;
+
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -58,8 +61,8 @@ impl Signals {
     pub fn read(&self) -> io::Result<Option<Signal>> {
         let Some(info) = self.0.read_signal()? else { return Ok(None) };
         let number = Number::try_from(info.ssi_signo as i32)?;
-        // From nobody: the terminal that it ran at is gone.
-        let hung_up = info.ssi_pid == 0;
+        // From the kernel: the terminal that it ran at is gone.
+        let hung_up = info.ssi_code == SI_KERNEL;
         let which = if number == Number::SIGHUP && !hung_up { Request::Reload } else { Request::Terminate };
         Ok(Some(Signal { which, number, pid: info.ssi_pid, uid: info.ssi_uid }))
     }

@@ -84,3 +84,22 @@ fn sockets_that_the_reload_closes_are_not_in_the_way_of_those_that_it_opens() {
         );
     }
 }
+
+#[test]
+fn a_socket_that_widens_takes_its_members_along() {
+    let belfryd = Belfryd::start(QUIET);
+    let addr = belfryd.addr("chat");
+    let anna = belfryd.client("chat");
+    anna.ask("/nick anna");
+    let at = |ip: &str| {
+        QUIET.replace("[chat]\nlisten = [\"127.0.0.1:0\"]", &format!("[chat]\nlisten = [\"{ip}:{}\"]", addr.port()))
+    };
+    belfryd.reload(&at("127.0.0.1"));
+    assert_eq!(anna.ask("/nick"), "-- You are anna in lobby.", "it stays the same address");
+    belfryd.reload(&at("0.0.0.0"));
+    let bob = belfryd.client("chat");
+    bob.ask("/nick bob");
+    bob.send("hello");
+    assert_eq!(anna.receive(), "bob: hello");
+    assert_eq!(anna.ask("/nick"), "-- You are anna in lobby.");
+}

@@ -134,6 +134,17 @@ impl Hub {
         }
     }
 
+    /// A socket takes the place of another that is about to close: those who came by the one are reached by the other.
+    pub fn replace_listener(&mut self, now: &Now, old: ListenerId, new: ListenerId) {
+        for id in self.members.ids() {
+            if self.members.get(id).path.listener == old {
+                self.rooms.unseat(id, &mut self.members, now.mono);
+                self.members.get_mut(id).path.listener = new;
+                self.rooms.seat(id, &mut self.members);
+            }
+        }
+    }
+
     /// A socket is about to close: those who came by it cannot be reached any more.
     pub fn remove_listener(&mut self, now: &Now, listener: ListenerId, out: &mut Outbox) {
         let mut ids = self.members.ids();

@@ -49,11 +49,13 @@ impl Wrong<'_> {
     }
 }
 
-/// Whether this is an error line of a service like ours, as it was sent or with something put around it: another service
-/// sends it back, and the formats that it recommends are no requests.
-pub(super) fn is_error_line(payload: &[u8]) -> bool {
+/// Whether this is a notice of a hub (`-- …`), or an error line of a service like ours, as it was sent or with something
+/// put around it: another service sends it back, and the formats that it recommends are no requests.
+pub(super) fn is_of_a_service(payload: &[u8]) -> bool {
     let find = |text: &[u8], part: &[u8]| text.windows(part.len()).position(|window| window == part);
-    payload.starts_with(b"? ") || find(payload, b"? ").is_some_and(|at| find(&payload[at..], b"; try ").is_some())
+    payload.starts_with(b"? ")
+        || payload.starts_with(b"-- ")
+        || find(payload, b"? ").is_some_and(|at| find(&payload[at..], b"; try ").is_some())
 }
 
 fn unknown_conversion(error: &FormatError<'_>, out: &mut Text) -> Result<(), Full> {
@@ -141,11 +143,12 @@ mod tests {
             assert_eq!(line(wrong), expected);
             assert!(expected.len() < ERROR_LINE_MAX, "{expected}");
             for around in ["", "You said: ", "bob: "] {
-                assert!(is_error_line(format!("{around}{expected}\n").as_bytes()), "{around}{expected}");
+                assert!(is_of_a_service(format!("{around}{expected}\n").as_bytes()), "{around}{expected}");
             }
         }
-        for request in ["?", "%H? %M", "try %H; try %M", "is it %H? yes"] {
-            assert!(!is_error_line(request.as_bytes()), "{request}");
+        assert!(is_of_a_service(b"-- Welcome to belfry.lan."));
+        for request in ["?", "--%H", "%H? %M", "try %H; try %M", "is it %H? yes"] {
+            assert!(!is_of_a_service(request.as_bytes()), "{request}");
         }
         assert!(line(Wrong::TooLong).contains(&TIME_REQUEST_MAX.to_string()));
     }

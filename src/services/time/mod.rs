@@ -152,7 +152,7 @@ impl Service for TimeService {
             out.send(datagram.path, answer);
             return Verdict::Answered;
         }
-        if lines::is_error_line(datagram.payload) {
+        if lines::is_of_a_service(datagram.payload) {
             return Verdict::Dropped(DropReason::ErrorLine);
         }
         let verdict = self.answer(now.wall, datagram);

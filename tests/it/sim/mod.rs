@@ -292,6 +292,7 @@ fn rules(config: &config::Chat) -> Rules {
         heartbeat_timeout: config.heartbeat_timeout,
         silent_timeout: config.silent_timeout,
         echo: config.echo_to_sender,
+        keeps_history: config.history > 0,
     }
 }
 

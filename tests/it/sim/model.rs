@@ -46,6 +46,7 @@ pub(crate) struct Rules {
     pub(crate) heartbeat_timeout: Duration,
     pub(crate) silent_timeout: Duration,
     pub(crate) echo: bool,
+    pub(crate) keeps_history: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -279,6 +280,7 @@ impl Model {
                     self.members.get_mut(&addr).expect("a member").room = room.clone();
                 }
             }
+            Intent::KeepHistory(_) if !self.rules.keeps_history => answer(expected, 1),
             Intent::Topic(_) | Intent::Away | Intent::KeepHistory(_) => {
                 answer(expected, 1);
                 self.notify(&me.room, Some(addr), expected);
