@@ -35,6 +35,7 @@ use run::{Daemon, Parts};
 use signals::Signals;
 use std::io::{IsTerminal, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use supervisor::Supervisor;
 
@@ -122,8 +123,18 @@ fn invitation(service: ServiceName, addr: SocketAddr) -> String {
     match service {
         ServiceName::Time => format!("  the time:   echo '%A %d %B %Y %T %Z' | nc -u -w1 {ip} {port}\n"),
         ServiceName::Chat => format!("  the room:   nc -u {ip} {port}    then type, and press Enter\n"),
-        ServiceName::Announce => "  who is on:  belfry discover\n".to_owned(),
+        ServiceName::Announce => format!("  who is on:  {} discover\n", client().display()),
     }
+}
+
+/// How to call `belfry`: by its place beside this program, where a shell would not find it.
+fn client() -> PathBuf {
+    let name = PathBuf::from("belfry");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join(&name)));
+    let is_hidden =
+        |beside: &PathBuf| beside.exists() && !std::env::split_paths(&path).any(|folder| folder.join(&name) == *beside);
+    beside.filter(is_hidden).unwrap_or(name)
 }
 
 #[cfg(test)]

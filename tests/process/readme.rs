@@ -2,8 +2,9 @@
 
 use crate::belfryd::Belfryd;
 use crate::netns;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const README: &str = include_str!("../../README.md");
 
@@ -63,4 +64,19 @@ fn the_tour_prints_what_the_page_shows() {
         let expected: Vec<_> = expected.into_iter().map(shape).collect();
         assert_eq!(shapes, expected, "{command} prints {printed:?}; {told}");
     }
+}
+
+#[test]
+fn the_program_on_the_page_talks() {
+    if !netns::enter() {
+        return;
+    }
+    let _belfryd = Belfryd::start("");
+    let program = README.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    let mut child = Command::new("python3").args(["-u", "-c", program]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(line.trim_end().ends_with(": hello from a program"), "{line}");
 }

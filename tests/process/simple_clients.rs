@@ -6,6 +6,7 @@ use crate::belfryd::{Belfryd, PATIENCE, eventually};
 use crate::netns;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{BufRead, BufReader, Write};
+use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 
@@ -215,7 +216,7 @@ fn at_a_terminal_it_says_what_listens_where_and_a_line_to_try() {
     let mut seen = String::new();
     assert!(eventually(|| {
         let _ = screen.read_line(&mut seen);
-        seen.contains("belfry discover")
+        seen.contains(" discover")
     }));
     for line in ["time listens on 0.0.0.0:8080", "chat listens on 0.0.0.0:9999", "announce listens on 0.0.0.0:8001"] {
         assert!(seen.contains(line), "{seen}");
@@ -224,7 +225,27 @@ fn at_a_terminal_it_says_what_listens_where_and_a_line_to_try() {
     if is_installed("nc.openbsd") {
         assert!(!shell(&line_to_try.replace("nc -u", "nc.openbsd -u")).is_empty(), "{line_to_try}");
     }
-    // Ctrl-C: a terminal that only goes away is a SIGHUP, after which the daemon lives on.
+    let discover = seen.lines().find_map(|line| line.trim().strip_prefix("who is on:")).expect("a line to try");
+    assert!(shell(discover).contains("time 8080, chat 9999"), "{discover}");
+    // Ctrl-C ends it.
     child.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
     assert!(eventually(|| child.try_wait().unwrap().is_some()));
+    assert!(UdpSocket::bind("0.0.0.0:8080").is_ok(), "it has ended");
+}
+
+#[test]
+fn a_terminal_that_is_closed_takes_its_daemon_along() {
+    if !netns::enter() || !is_installed("script") {
+        return;
+    }
+    let mut terminal = Command::new("script")
+        .args(["-qfec", env!("CARGO_BIN_EXE_belfryd"), "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    assert!(eventually(|| UdpSocket::bind("0.0.0.0:8080").is_err()), "it has started");
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    assert!(eventually(|| UdpSocket::bind("0.0.0.0:8080").is_ok()), "it has ended");
 }
