@@ -1,6 +1,6 @@
 //! Token buckets, one for each source, in a table that never grows.
 //!
-//! The bucket of a [`Source`] holds `burst` tokens at first, gets `per_second` back, and each datagram takes one.
+//! The bucket of a source holds `burst` tokens at first, gets `per_second` back, and each datagram takes one.
 //!
 //! The table is set-associative: the keyed hash of a source names a set of four buckets, and a source that is in
 //! none of them takes the place of the fullest. A full bucket says no more than an absent one, so its loss changes

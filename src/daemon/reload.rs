@@ -51,6 +51,7 @@ impl Daemon {
     /// Binds the sockets and starts the services that the configuration names.
     pub(super) fn start(&mut self, zones: Zones) -> Result<(), Fatal> {
         let now = self.clock.now();
+        self.begin_turn(&now);
         let config = self.config.clone();
         let new = self.bind_new(&config)?;
         self.open(new);

@@ -155,7 +155,7 @@ impl Daemon {
         }
         let now = self.read_clocks(polled, due.map(|due| due.max(polled)));
         self.turned = now.mono;
-        self.posts.iter_mut().for_each(|post| post.outbox.begin_turn(now.mono));
+        self.begin_turn(&now);
         self.read_clock_state(now.mono);
         let (signalled, interfaces_changed) = self.mark(events);
         if signalled && !self.handle_signals(&now)? {
@@ -171,6 +171,11 @@ impl Daemon {
         self.flush();
         self.tell(&now);
         Ok(true)
+    }
+
+    /// From now on what is sent is as old as this turn.
+    pub(super) fn begin_turn(&mut self, now: &Now) {
+        self.posts.iter_mut().for_each(|post| post.outbox.begin_turn(now.mono));
     }
 
     /// Reads the clocks, which were last read at `since` and should be read again at `until`.

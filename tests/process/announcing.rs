@@ -70,6 +70,7 @@ fn it_announces_itself_on_each_chosen_interface_and_says_goodbye() {
     let heard: Vec<_> =
         std::iter::from_fn(|| Some(hear(&lan).1)).take_while(|told| !told.starts_with("Goodbye ")).collect();
     assert!(heard.iter().all(|told| told.starts_with("Announce ")), "{heard:?}");
+    assert!(!belfryd.log().contains("turned away"), "nothing is lost on the way: {}", belfryd.log());
     excluded.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     assert!(excluded.recv(&mut [0; 64]).is_err(), "`!veth*` is among the defaults");
 }
