@@ -25,7 +25,7 @@ fn config(addr: Ipv4Addr, ports: [u16; 3]) -> String {
 }
 
 /// Sends a UDP datagram that says it comes from `source`; with `IPPROTO_RAW` the sender writes the IP header (raw(7)).
-fn forge(source: SocketAddrV4, destination: SocketAddrV4, payload: &[u8]) {
+pub(crate) fn forge(source: SocketAddrV4, destination: SocketAddrV4, payload: &[u8]) {
     let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(nix::libc::IPPROTO_RAW))).unwrap();
     let udp_len = u16::try_from(8 + payload.len()).unwrap();
     let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0];

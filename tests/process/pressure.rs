@@ -1,9 +1,10 @@
 //! Too much: one service is flooded, and the others go on; memory stays bounded; what the kernel drops is counted.
 
 use crate::belfryd::{Belfryd, Client, PATIENCE, QUIET, eventually};
+use crate::loops::forge;
 use crate::netns::{self, Host, cable, ip};
 use nix::sys::signal::{SIGCONT, SIGSTOP};
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -122,4 +123,40 @@ fn hosts_that_have_left_the_network_hold_up_nobody() {
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
     // The kernel reports a thousand such errors a second at most, so not all who are gone are known to be yet.
     assert!(person.ask("/who").contains("(out of reach)"));
+}
+
+#[test]
+fn requests_in_the_name_of_hosts_that_are_not_there_hold_up_nobody_and_make_no_answer_old() {
+    if !netns::enter() {
+        return;
+    }
+    let host = Host::new();
+    cable("lan", 1, &host);
+    let limits_off = "[time]\ntimezone = \"UTC\"\nrate-limit = \"off\"\n[announce]\nenabled = false\n";
+    let _belfryd = Belfryd::start(limits_off);
+    let server = SocketAddrV4::new(Ipv4Addr::new(10, 77, 1, 1), 8080);
+    let there = Client(host.run(|| UdpSocket::bind("10.77.1.2:0").unwrap()));
+    there.0.connect(server).unwrap();
+    there.0.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let mut unanswered = 0;
+    for number in 0..30_u16 {
+        host.run(|| {
+            for forged in 0..100_u16 {
+                let absent = Ipv4Addr::new(10, 77, 1, 10 + ((number * 100 + forged) % 240) as u8);
+                forge(SocketAddrV4::new(absent, 40_000 + forged), server, b"%T\n");
+            }
+        });
+        there.send("%s");
+        let mut buffer = [0; 64];
+        match there.0.recv(&mut buffer) {
+            Ok(len) => {
+                let told: i64 = String::from_utf8_lossy(&buffer[..len]).parse().unwrap();
+                let age = jiff::Timestamp::now().as_second() - told;
+                assert!(age <= 1, "it is {age} s old");
+            }
+            Err(_) => unanswered += 1,
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(unanswered <= 3, "{unanswered} of 30 were not answered");
 }
