@@ -49,6 +49,8 @@ struct Entry {
     stored: Instant,
     payload: Payload,
     recipients: Recipients,
+    /// The place of the next recipient.
+    next: usize,
 }
 
 impl Entry {
@@ -78,8 +80,6 @@ pub struct Outbox {
     /// The place of `arena[0]` among all bytes ever stored.
     base: u64,
     entries: VecDeque<Entry>,
-    /// How far the first entry has got.
-    cursor: usize,
     /// Deliveries of all entries.
     deliveries: usize,
     /// The moment of the turn.
@@ -101,7 +101,6 @@ impl Outbox {
             arena: Vec::new(),
             base: 0,
             entries: VecDeque::new(),
-            cursor: 0,
             deliveries: 0,
             now: Instant::default(),
             bytes_max,
@@ -119,13 +118,22 @@ impl Outbox {
         self.now
     }
 
-    /// Forgets the messages that have waited since before `moment`.
-    pub fn forget_older_than(&mut self, moment: Instant) {
+    /// Forgets the messages that have waited since before `moment`; how many deliveries that were.
+    pub fn forget_older_than(&mut self, moment: Instant) -> usize {
+        let mut forgotten = 0;
         while self.entries.front().is_some_and(|entry| entry.stored < moment) {
-            let old = self.entries.pop_front().map_or(0, |entry| entry.len());
-            self.deliveries -= old;
-            self.cursor = 0;
-            self.forgotten += 1;
+            forgotten += self.pop().map_or(0, |entry| entry.len() - entry.next);
+        }
+        self.reclaim();
+        forgotten
+    }
+
+    /// Moves the first message behind those in another outbox, where it is as old as it was here.
+    pub fn move_first_to(&mut self, other: &mut Self) {
+        self.skip_finished();
+        if let Some(entry) = self.pop() {
+            let payload = other.store(self.bytes(entry.payload));
+            other.push_entry(Entry { payload, ..entry });
         }
         self.reclaim();
     }
@@ -182,7 +190,10 @@ impl Outbox {
     }
 
     fn push(&mut self, payload: Payload, recipients: Recipients) {
-        let entry = Entry { stored: self.now, payload, recipients };
+        self.push_entry(Entry { stored: self.now, payload, recipients, next: 0 });
+    }
+
+    fn push_entry(&mut self, entry: Entry) {
         // One that is alone is never too many, however large the room.
         let too_many = self.deliveries > 0 && self.deliveries + entry.len() > OUTBOX_DELIVERIES_MAX;
         if entry.payload.start == u64::MAX || too_many || self.entries.len() >= OUTBOX_ENTRIES_MAX {
@@ -202,16 +213,16 @@ impl Outbox {
         self.entries.is_empty()
     }
 
-    /// Messages that were forgotten because the outbox was full or they had waited too long.
+    /// Messages that were forgotten because the outbox was full.
     pub fn forgotten(&self) -> u64 {
         self.forgotten
     }
 
     /// The deliveries that wait, in order. [`Outbox::advance`] takes them off.
     pub fn pending(&self) -> impl Iterator<Item = (&Path, &[u8])> {
-        self.entries.iter().enumerate().flat_map(move |(index, entry)| {
+        self.entries.iter().flat_map(move |entry| {
             let bytes = self.bytes(entry.payload);
-            let mut at = if index == 0 { self.cursor } else { 0 };
+            let mut at = entry.next;
             std::iter::from_fn(move || {
                 let (place, path) = entry.recipient(at)?;
                 at = place + 1;
@@ -237,17 +248,21 @@ impl Outbox {
 
     fn advance_one(&mut self) {
         self.skip_finished();
-        if let Some((place, _)) = self.entries.front().and_then(|entry| entry.recipient(self.cursor)) {
-            self.cursor = place + 1;
+        if let Some(entry) = self.entries.front_mut() {
+            entry.next = entry.recipient(entry.next).map_or(entry.next, |(place, _)| place + 1);
         }
     }
 
     fn skip_finished(&mut self) {
-        while self.entries.front().is_some_and(|entry| entry.recipient(self.cursor).is_none()) {
-            let finished = self.entries.pop_front().map_or(0, |entry| entry.len());
-            self.deliveries -= finished;
-            self.cursor = 0;
+        while self.entries.front().is_some_and(|entry| entry.recipient(entry.next).is_none()) {
+            self.pop();
         }
+    }
+
+    fn pop(&mut self) -> Option<Entry> {
+        let entry = self.entries.pop_front()?;
+        self.deliveries -= entry.len();
+        Some(entry)
     }
 
     /// Frees the bytes that no waiting entry needs, when they are most of the arena.
@@ -344,10 +359,27 @@ mod tests {
             out.begin_turn(Instant::from_nanos(moment));
             out.send(path(moment as u16), b"x");
         }
-        out.forget_older_than(Instant::from_nanos(2));
-        assert_eq!((sent(&out).len(), out.forgotten()), (2, 1));
-        out.forget_older_than(Instant::from_nanos(4));
-        assert_eq!((sent(&out).len(), out.forgotten(), out.arena.len()), (0, 3, 0));
+        assert_eq!((out.forget_older_than(Instant::from_nanos(2)), sent(&out).len()), (1, 2));
+        assert_eq!((out.forget_older_than(Instant::from_nanos(4)), sent(&out).len()), (2, 0));
+        assert!(out.arena.is_empty());
+    }
+
+    #[test]
+    fn a_message_that_is_half_sent_goes_on_from_there_in_another_outbox() {
+        let (mut out, mut held) = (Outbox::default(), Outbox::default());
+        out.begin_turn(Instant::from_nanos(7));
+        let payload = out.store(b"two");
+        out.fan_out(&Rc::new(vec![path(1), path(2), path(3)]), Some(path(2).remote), payload);
+        out.send(path(4), b"four");
+        out.advance(1);
+        held.send(path(9), b"before");
+        out.move_first_to(&mut held);
+        let two = |port: u16, text: &str| (port, text.to_owned());
+        assert_eq!(sent(&out), [two(4, "four")]);
+        assert_eq!(sent(&held), [two(9, "before"), two(3, "two")]);
+        held.advance(1);
+        assert_eq!(held.forget_older_than(Instant::from_nanos(7)), 0, "it is as old as it was");
+        assert_eq!(held.forget_older_than(Instant::from_nanos(8)), 2, "one of them is left out, which nobody counts");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::listener::Listener;
 use super::sys::{BATCH_MAX, Sender};
-use crate::core::{Counters, Outbox};
+use crate::core::{Counters, ListenerId, Outbox, Path};
 use crate::services::ServiceName;
 use mio::Registry;
 use nix::libc;
@@ -16,8 +16,8 @@ const BUDGET: usize = 4 * BATCH_MAX;
 /// How often one delivery is tried again because an error of an earlier one came up in its place.
 const RETRIES_MAX: u32 = 8;
 
-/// How long a message waits for a socket that takes no more. The talk of a room is worth a moment, and no more: what is
-/// kept longer only delays what is said now.
+/// How long a message waits for a socket that takes no more. A message of a room is worth a short wait, no more: kept
+/// longer, it only delays what is said now.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Whether what a socket does not take is worth a wait.
@@ -42,18 +42,30 @@ impl Patience {
 #[derive(Debug, Default)]
 pub(super) struct Post {
     pub(super) outbox: Outbox,
+    /// What waits for each socket that took no more, in the order in which it is to go.
+    held: Vec<(ListenerId, Outbox)>,
     pub(super) counters: Counters,
     /// Datagrams that the kernel dropped because the service was not fast enough.
     pub(super) kernel_drops: u64,
-    /// Datagrams that could not be sent: no route, a firewall, a socket that is closed by now.
+    /// Datagrams that could not be sent: no route, a firewall, a socket that takes no more or is closed by now.
     pub(super) unsent: u64,
+}
+
+/// What came of one attempt.
+enum Attempt {
+    /// So many deliveries are on their way.
+    Sent(usize),
+    /// The socket takes no more.
+    Blocked,
+    /// The first delivery can never be sent, and was taken off.
+    Vain,
 }
 
 impl Post {
     /// Sends what waits, in order, as far as the budget of a turn and the sockets allow.
     ///
-    /// A socket that takes no more holds up what stands behind it in this outbox, up to [`WAIT_MAX`]; with
-    /// [`Patience::None`] what it does not take is given up, for an answer that comes late is wrong.
+    /// What a socket does not take is held for it, up to [`WAIT_MAX`], and the others go on; with [`Patience::None`] it
+    /// is given up, for an answer that comes late is wrong.
     pub(super) fn flush(
         &mut self,
         patience: Patience,
@@ -61,60 +73,83 @@ impl Post {
         sender: &mut Sender,
         registry: &Registry,
     ) {
-        self.outbox.forget_older_than(self.outbox.now() - WAIT_MAX);
-        let mut retries = 0;
-        let mut tried = 0;
-        while tried < BUDGET {
-            tried += 1;
-            let Some((path, _)) = self.outbox.pending().next() else {
+        let mut budget = BUDGET;
+        self.flush_held(&mut budget, listeners, sender, registry);
+        while budget > 0 {
+            let Some((&Path { listener, .. }, _)) = self.outbox.pending().next() else {
                 debug_assert!(self.outbox.is_empty(), "what is for nobody is never sent, and waits for ever");
                 return;
             };
-            let Some(listener) = listeners.iter_mut().find(|listener| listener.id == path.listener) else {
-                self.give_up_one();
-                continue;
-            };
-            if listener.blocked {
-                match patience {
-                    Patience::Some => return,
-                    Patience::None => self.give_up_one(),
-                }
+            budget -= 1;
+            if let Some((_, held)) = self.held.iter_mut().find(|(of, _)| *of == listener) {
+                self.outbox.move_first_to(held);
                 continue;
             }
-            match sender.send(listener.fd(), listener.id, self.outbox.pending()) {
+            match attempt(&mut self.outbox, listeners, sender, registry) {
+                Attempt::Sent(count) => budget = budget.saturating_sub(count.saturating_sub(1)),
+                Attempt::Vain => self.unsent += 1,
+                Attempt::Blocked if patience == Patience::Some => self.held.push((listener, Outbox::default())),
+                Attempt::Blocked => {
+                    self.outbox.advance(1);
+                    self.unsent += 1;
+                }
+            }
+        }
+    }
+
+    fn flush_held(&mut self, budget: &mut usize, listeners: &mut [Listener], sender: &mut Sender, registry: &Registry) {
+        let too_old = self.outbox.now() - WAIT_MAX;
+        for (_, held) in &mut self.held {
+            self.unsent += held.forget_older_than(too_old) as u64;
+            while *budget > 0 && !held.is_empty() {
+                match attempt(held, listeners, sender, registry) {
+                    Attempt::Sent(count) => *budget = budget.saturating_sub(count),
+                    Attempt::Blocked => break,
+                    Attempt::Vain => {
+                        *budget -= 1;
+                        self.unsent += 1;
+                    }
+                }
+            }
+        }
+        let unsent = &mut self.unsent;
+        self.held.retain(|(_, held)| {
+            *unsent += if held.is_empty() { held.forgotten() } else { 0 };
+            !held.is_empty()
+        });
+    }
+
+    /// Whether something waits with which a turn would get on.
+    pub(super) fn is_sendable(&self, listeners: &[Listener]) -> bool {
+        let is_blocked = |id| listeners.iter().any(|listener| listener.id == id && listener.blocked);
+        !self.outbox.is_empty() || self.held.iter().any(|&(id, ref held)| !held.is_empty() && !is_blocked(id))
+    }
+}
+
+/// Tries to send the first deliveries of an outbox that is not empty.
+fn attempt(outbox: &mut Outbox, listeners: &mut [Listener], sender: &mut Sender, registry: &Registry) -> Attempt {
+    let first = outbox.pending().next().map(|(path, _)| path.listener);
+    if let Some(listener) = listeners.iter_mut().find(|listener| Some(listener.id) == first) {
+        if listener.blocked {
+            return Attempt::Blocked;
+        }
+        for _ in 0..=RETRIES_MAX {
+            match sender.send(listener.fd(), listener.id, outbox.pending()) {
                 Ok(sent) => {
-                    self.outbox.advance(sent);
-                    retries = 0;
-                    tried += sent.saturating_sub(1);
+                    outbox.advance(sent);
+                    return Attempt::Sent(sent);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => listener.set_blocked(registry, true),
-                Err(error) if is_about_another(&error) && retries < RETRIES_MAX => {
-                    listener.errored = true;
-                    retries += 1;
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    listener.set_blocked(registry, true);
+                    return Attempt::Blocked;
                 }
-                Err(_) => {
-                    self.give_up_one();
-                    retries = 0;
-                }
+                Err(error) if is_about_another(&error) => listener.errored = true,
+                Err(_) => break,
             }
         }
     }
-
-    fn give_up_one(&mut self) {
-        self.outbox.advance(1);
-        self.unsent += 1;
-    }
-
-    /// Whether something waits that a socket would take, or that is to be given up.
-    pub(super) fn is_sendable(&self, patience: Patience, listeners: &[Listener]) -> bool {
-        if patience == Patience::None {
-            return !self.outbox.is_empty();
-        }
-        self.outbox
-            .pending()
-            .next()
-            .is_some_and(|(path, _)| listeners.iter().all(|listener| listener.id != path.listener || !listener.blocked))
-    }
+    outbox.advance(1);
+    Attempt::Vain
 }
 
 /// Whether an error tells of a datagram that was sent before: the kernel hands those to whatever is called next, once.
@@ -125,10 +160,10 @@ fn is_about_another(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{ListenerId, Path};
+    use crate::core::Instant;
     use crate::services::ServiceName;
     use mio::Poll;
-    use std::net::SocketAddr;
+    use std::net::{SocketAddr, UdpSocket};
 
     #[test]
     fn deliveries_that_fail_count_against_the_budget_of_a_turn_like_those_that_do_not() {
@@ -144,7 +179,43 @@ mod tests {
             (0..=BUDGET).for_each(|_| post.outbox.send(hopeless, b"x"));
             post.flush(Patience::Some, &mut listeners, &mut sender, poll.registry());
             assert_eq!((post.unsent, post.outbox.pending().count()), (BUDGET as u64, 1), "{hopeless:?}");
-            assert!(post.is_sendable(Patience::Some, &listeners), "the next turn goes on");
+            assert!(post.is_sendable(&listeners), "the next turn goes on");
         }
+    }
+
+    #[test]
+    fn a_socket_that_takes_no_more_holds_up_no_other_and_its_own_stay_in_order() {
+        let poll = Poll::new().unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let bind = |id| Listener::bind(ListenerId(id), ServiceName::Chat, any, std::iter::empty()).unwrap();
+        let (mut listeners, mut sender) = ([bind(0), bind(1)], Sender::new());
+        listeners.iter().for_each(|listener| listener.register(poll.registry()).unwrap());
+        let (slow, quick) = (UdpSocket::bind(any).unwrap(), UdpSocket::bind(any).unwrap());
+        let to = |id, socket: &UdpSocket| Path::to(ListenerId(id), socket.local_addr().unwrap());
+        let received = |socket: &UdpSocket| {
+            socket.set_nonblocking(true).unwrap();
+            let mut buffer = [0; 8];
+            std::iter::from_fn(|| socket.recv(&mut buffer).ok().map(|len| buffer[..len].to_vec())).collect::<Vec<_>>()
+        };
+        let mut post = Post::default();
+        let mut flush = |post: &mut Post, listeners: &mut [Listener; 2], blocked| {
+            listeners[0].set_blocked(poll.registry(), blocked);
+            post.flush(Patience::Some, listeners, &mut sender, poll.registry());
+        };
+        for text in [b"1", b"2"] {
+            post.outbox.send(to(0, &slow), text);
+            post.outbox.send(to(1, &quick), text);
+            flush(&mut post, &mut listeners, true);
+        }
+        assert_eq!((received(&slow).len(), received(&quick)), (0, vec![b"1".to_vec(), b"2".to_vec()]));
+        assert!(!post.is_sendable(&listeners), "there is nothing to do but wait");
+        post.outbox.send(to(0, &slow), b"3");
+        flush(&mut post, &mut listeners, false);
+        assert_eq!(received(&slow), [b"1", b"2", b"3"]);
+        post.outbox.send(to(0, &slow), b"4");
+        flush(&mut post, &mut listeners, true);
+        post.outbox.begin_turn(Instant::default() + WAIT_MAX + Duration::from_nanos(1));
+        flush(&mut post, &mut listeners, false);
+        assert_eq!((received(&slow).len(), post.unsent), (0, 1), "it is too old by now");
     }
 }

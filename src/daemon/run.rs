@@ -208,8 +208,7 @@ impl Daemon {
     }
 
     fn has_sendable(&self) -> bool {
-        let sendable = |service| self.posts[service as usize].is_sendable(Patience::of(service), &self.listeners);
-        ServiceName::ALL.into_iter().any(sendable)
+        self.posts.iter().any(|post| post.is_sendable(&self.listeners))
     }
 
     /// Marks what is ready; whether there are signals, and whether the interfaces have changed.
