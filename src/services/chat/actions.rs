@@ -122,6 +122,9 @@ impl Hub {
         if recipient != id {
             self.tell(id, &line, out);
         }
+        if !to.in_reach {
+            self.tell(id, &format!("-- {} is out of reach, and may not get it", to.name), out);
+        }
         if let Some(away) = &to.away {
             self.tell(id, &format!("-- {} is away: {away}", to.name), out);
         }

@@ -5,7 +5,7 @@
 //! and nothing unasked. Whatever is said reaches the members of one room, in the order in which it was said.
 //!
 //! Lines that begin with `-- ` are the hub's own, `? ` begins an error line. A member's line begins with its name, so
-//! nobody can pass for the hub or for another member; a `line-format` that puts the text first gives that up.
+//! no text passes for a line of the hub or for another member; a `line-format` that puts the text first gives that up.
 //!
 //! Two hubs that are made to talk to each other, or a hub and a time server, fall silent: see `reflex`.
 
@@ -14,6 +14,7 @@ mod command;
 mod history;
 mod members;
 mod name;
+mod reach;
 mod reflex;
 mod rooms;
 mod utterance;
@@ -28,12 +29,10 @@ use crate::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, 
 use command::Problem;
 use members::{Lifetimes, MemberId, Members, Way};
 use rooms::{LOBBY, RoomId, Rooms};
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use utterance::{Said, push_clean};
-
-/// A member whose host has answered "port unreachable" so often in a row is gone. Once may be a stray answer.
-const STRIKES_MAX: u8 = 2;
 
 /// The room to talk in.
 #[derive(Debug)]
@@ -44,6 +43,9 @@ pub struct Hub {
     hosts: Hosts,
     members: Members,
     rooms: Rooms,
+    /// When to try whom anew, in order. Somebody may be heard, and lost again, meanwhile: once in three seconds at most,
+    /// which is how long the kernel looks.
+    out_of_reach: VecDeque<(Instant, SocketAddr)>,
 }
 
 /// A datagram, read.
@@ -88,7 +90,7 @@ impl Hub {
     /// An empty hub on the host called `host`.
     pub fn new(config: &config::Chat, host: &str, hosts: Hosts, seed: Seed) -> Self {
         let (members, rooms) = (Members::new(seed), Rooms::default());
-        Self { config: config.clone(), host: host.to_owned(), hosts, members, rooms }
+        Self { config: config.clone(), host: host.to_owned(), hosts, members, rooms, out_of_reach: VecDeque::new() }
     }
 
     /// Takes a new configuration; everybody stays.
@@ -106,32 +108,6 @@ impl Hub {
     /// Rooms with somebody in them.
     pub fn room_count(&self) -> usize {
         self.rooms.iter().filter(|room| room.len() > 0).count()
-    }
-
-    /// A member's host has answered "port unreachable" (ICMP type 3 code 3, ICMPv6 type 1 code 4).
-    pub fn handle_unreachable(&mut self, now: &Now, remote: SocketAddr, out: &mut Outbox) {
-        let Some(id) = self.members.at(remote) else { return };
-        let member = self.members.get_mut(id);
-        member.strikes += 1;
-        if member.strikes >= STRIKES_MAX {
-            self.remove(now, id, Departure::Unreachable, out);
-        }
-    }
-
-    /// Nobody answers at a member's address any more (ICMP type 3 code 1, ICMPv6 type 1 code 3, from ourselves): it gets
-    /// nothing until it is heard again, for what is sent to it holds up what is sent to others.
-    pub fn handle_out_of_reach(&mut self, now: &Now, remote: SocketAddr) {
-        if let Some(id) = self.members.at(remote) {
-            self.set_in_reach(now, id, false);
-        }
-    }
-
-    fn set_in_reach(&mut self, now: &Now, id: MemberId, in_reach: bool) {
-        if self.members.get(id).in_reach != in_reach {
-            self.rooms.unseat(id, &mut self.members, now.mono);
-            self.members.get_mut(id).in_reach = in_reach;
-            self.rooms.seat(id, &mut self.members);
-        }
     }
 
     /// A socket takes the place of another that is about to close: those who came by the one are reached by the other.
@@ -381,10 +357,12 @@ impl Service for Hub {
             gone.push(self.take_out(now, id));
         }
         self.tell_of(gone, Departure::Expired, out);
+        self.try_out_of_reach(now);
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        self.members.next_expiry(self.lifetimes())
+        let tries = self.out_of_reach.front().map(|&(due, _)| due);
+        self.members.next_expiry(self.lifetimes()).into_iter().chain(tries).min()
     }
 }
 

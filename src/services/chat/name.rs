@@ -19,15 +19,16 @@ pub(super) fn fault(name: &str) -> Option<&'static str> {
 }
 
 /// Letters that show nothing, and forms of letters that look like the letters themselves: the Hangul fillers, a combining
-/// iota, full-width and mathematical letters.
+/// iota, a dotless i, letters as symbols and numerals, full-width (and with them half-width) and mathematical letters.
 fn deceives(c: char) -> bool {
-    matches!(c, '\u{345}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ff00}'..='\u{ffef}' | '\u{1d400}'..='\u{1d7ff}')
+    matches!(c, '\u{131}' | '\u{345}' | '\u{115f}' | '\u{1160}' | '\u{2100}'..='\u{218f}' | '\u{3164}' | '\u{ff00}'..='\u{ffef}' | '\u{1d400}'..='\u{1d7ff}')
 }
 
-/// Whether Latin letters stand beside Greek or Cyrillic ones, many of which look the same.
+/// Whether Latin letters stand beside Greek, Cyrillic, Armenian or Cherokee ones, many of which look the same.
 fn mixes_alphabets(name: &str) -> bool {
     let has = |of: fn(char) -> bool| name.chars().any(of);
-    has(|c| c.is_ascii_alphabetic()) && has(|c| matches!(c, '\u{370}'..='\u{52f}'))
+    has(|c| c.is_ascii_alphabetic())
+        && has(|c| matches!(c, '\u{370}'..='\u{58f}' | '\u{13a0}'..='\u{13ff}' | '\u{ab70}'..='\u{abbf}'))
 }
 
 /// The form in which names are compared: `Anna` and `anna` are one name.
@@ -82,6 +83,9 @@ mod tests {
         }
         for bad in [
             "victim\u{3164}",
+            "v\u{2170}ctim",
+            "օla",
+            "vıctim",
             "ｖｉｃｔｉｍ",
             "victіm",
             "𝐯ictim",

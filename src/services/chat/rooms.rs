@@ -109,7 +109,8 @@ impl Room {
         let index = u32::try_from(audience.members.len()).expect("max-members fits in 32 bits");
         audience.members.push(id);
         Rc::make_mut(&mut audience.paths).push(member.path);
-        member.seat = Seat { audience: Audience(u16::try_from(at).expect("few sockets, two ways")), index };
+        member.seat =
+            Seat { audience: Audience(u16::try_from(at).expect("few sockets, two ways, in reach or not")), index };
     }
 
     /// Frees a seat; the member that takes it over, if any.

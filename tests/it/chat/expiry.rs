@@ -236,8 +236,40 @@ fn a_member_whose_host_has_left_the_network_gets_nothing_until_it_is_heard_again
         anna < localhost-40002: two
         bob < localhost-40002: two\n
         anna ! out-of-reach
+        bob > /msg anna psst\n
+        anna < localhost-40002 -> anna: psst
+        bob < localhost-40002 -> anna: psst\n
+        bob < -- anna is out of reach, and may not get it\n
         @19
         bob < -- anna has gone silent\n
+        ",
+    );
+}
+
+#[test]
+fn a_member_that_only_listens_is_tried_anew_half_a_minute_after_its_host_was_lost() {
+    play(
+        r"
+        anna > register
+        anna < localhost-40001: register
+        bob > ^hb^
+        bob > /nick bob
+        bob < -- You are bob now.
+        anna ! out-of-reach
+        @9
+        bob > one
+        bob < bob: one
+        @18
+        bob > ^hb^
+        @27
+        bob > ^hb^
+        @29.999999999
+        bob > two
+        bob < bob: two
+        @30
+        bob > three
+        bob < bob: three
+        anna < bob: three
         ",
     );
 }
