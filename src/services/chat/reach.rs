@@ -27,7 +27,7 @@ impl Hub {
     }
 
     /// Nobody answers at a member's address any more (ICMP type 3 code 1, ICMPv6 type 1 code 3, from ourselves): what is
-    /// said in its room is not sent to it until it is heard again, or [`OUT_OF_REACH`] is over and it is tried anew.
+    /// said in its room is not sent to it until it is heard again, or `OUT_OF_REACH` is over and it is tried anew.
     pub fn handle_out_of_reach(&mut self, now: &Now, remote: SocketAddr) {
         if let Some(id) = self.members.at(remote)
             && self.set_in_reach(now, id, false)
