@@ -1,6 +1,8 @@
 //! What a running daemon answers, and from where.
 
-use crate::belfryd::{Belfryd, Client, QUIET, eventually};
+use crate::belfryd::{Belfryd, Client, PATIENCE, QUIET, eventually};
+use crate::netns::{self, Host, cable};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -143,4 +145,41 @@ fn a_daemon_that_was_stopped_hears_what_waited_before_it_holds_anybody_for_silen
     assert_eq!(client.ask("/nick"), "-- You are anna in lobby.");
     std::thread::sleep(Duration::from_millis(1_500));
     assert_ne!(client.ask("/nick"), "-- You are anna in lobby.", "silence is still noticed");
+}
+
+#[test]
+fn nobody_can_close_the_port_of_another() {
+    if !netns::enter() {
+        return;
+    }
+    let host = Host::new();
+    cable("lan", 1, &host);
+    let _belfryd = Belfryd::start("");
+    host.run(|| netns::ip("addr add 10.77.1.3/24 dev lan1"));
+    let client = |addr: &str| {
+        let client = Client(host.run(|| UdpSocket::bind(addr).unwrap()));
+        client.0.connect("10.77.1.1:9999").unwrap();
+        client.0.set_read_timeout(Some(PATIENCE)).unwrap();
+        client
+    };
+    let anna = client("10.77.1.3:0");
+    anna.ask("/nick anna");
+    // What 10.77.1.2 says of a datagram from the hub to anna: destination unreachable, port (RFC 792).
+    let mut message = vec![3, 3, 0, 0, 0, 0, 0, 0, 0x45, 0, 0, 33, 0, 0, 0, 0, 64, 17, 0, 0];
+    message.extend([10, 77, 1, 1, 10, 77, 1, 3]);
+    message.extend(9_999_u16.to_be_bytes());
+    message.extend(anna.port().to_be_bytes());
+    message.extend([0, 13, 0, 0]);
+    let sum: u32 = message.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+    let checksum = !(((sum & 0xffff) + (sum >> 16)) as u16);
+    message[2..4].copy_from_slice(&checksum.to_be_bytes());
+    let liar = host.run(|| Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4)).unwrap());
+    liar.bind(&SocketAddr::from(([10, 77, 1, 2], 0)).into()).unwrap();
+    for _ in 0..4 {
+        liar.send_to(&message, &SocketAddr::from(([10, 77, 1, 1], 0)).into()).unwrap();
+    }
+    let bob = client("10.77.1.2:0");
+    assert!(bob.ask("/who").contains("anna"), "she is still there");
+    bob.send("hello");
+    assert!(anna.receive().ends_with(": hello"));
 }
