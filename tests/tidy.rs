@@ -135,6 +135,23 @@ fn nothing_is_left_open() {
 }
 
 #[test]
+fn every_reason_to_turn_a_datagram_away_is_given_somewhere() {
+    let home = "src/core/verdict.rs";
+    let elsewhere: String = sources("src").into_iter().filter(|(path, _)| path != home).map(|(_, text)| text).collect();
+    let mut reasons = 0;
+    for line in text(home).lines() {
+        // `Variant = "name",`
+        let Some((variant, _)) = line.trim().split_once(" = \"").filter(|_| line.trim().ends_with("\",")) else {
+            continue;
+        };
+        let given = ["Refusal", "DropReason"].iter().any(|kind| elsewhere.contains(&format!("{kind}::{variant}")));
+        assert!(given, "{variant} is a counter that never counts");
+        reasons += 1;
+    }
+    assert!(reasons > 15, "{reasons} reasons were looked at");
+}
+
+#[test]
 fn every_dependency_says_why_it_is_there() {
     let manifest = text("Cargo.toml");
     let section = manifest.split("[dependencies]").nth(1).unwrap().split("[profile").next().unwrap();

@@ -36,7 +36,8 @@ pub const HISTORY_BYTES_MAX: usize = 256 * 1024;
 /// Datagrams in one answer to `/history`; the oldest lines are left out.
 pub const HISTORY_ANSWER_DATAGRAMS_MAX: usize = 16;
 
-/// Bytes that wait in one service's outbox; what comes on top is forgotten and counted.
+/// Bytes that wait in one service's outbox, and again for each socket that takes no more; what comes on top is forgotten
+/// and counted.
 pub const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Messages that wait in one service's outbox, however short they are.

@@ -50,7 +50,10 @@ impl Hub {
             Command::Nick(name) => self.nick(id, name, out)?,
             Command::Join(room) => self.join_room(now, id, room, out)?,
             Command::Rooms => self.tell(id, &self.list_rooms(), out),
-            Command::Who => self.tell(id, &self.list_members(String::new(), self.members.get(id).room), out),
+            Command::Who(room) => {
+                let room = self.room_or_own(id, room)?;
+                self.tell(id, &self.list_members(String::new(), room), out);
+            }
             Command::Message { to, text } => self.message(id, to, text, out)?,
             Command::Me(text) => {
                 let mut line = format!("* {} ", self.members.get(id).name);
@@ -84,7 +87,7 @@ impl Hub {
     }
 
     fn join_room(&mut self, now: &Now, id: MemberId, name: &str, out: &mut Outbox) -> Result<(), Problem> {
-        let name = name.strip_prefix('#').unwrap_or(name);
+        let name = without_hash(name);
         if let Some(fault) = name::fault(name) {
             return Err(Problem::new(Refusal::BadName, format!("? not a room name: {fault}")));
         }
@@ -166,6 +169,14 @@ impl Hub {
         let rooms: Vec<_> = self.rooms.iter().filter(|room| room.len() > 0 || room.history.len() > 0).collect();
         let items = rooms.iter().map(|room| format!("{} ({})", room.name, room.len()));
         fit_list("-- Rooms: ".to_owned(), rooms.len(), items)
+    }
+
+    /// The room of that name, or without one the room that the member is in.
+    fn room_or_own(&self, id: MemberId, name: Option<&str>) -> Result<RoomId, Problem> {
+        let Some(name) = name else { return Ok(self.members.get(id).room) };
+        self.rooms
+            .named(without_hash(name))
+            .ok_or_else(|| Problem::new(Refusal::NoSuchRoom, "? there is no such room; /rooms lists them"))
     }
 
     /// The members of a room, behind `head`, in one datagram.
@@ -261,4 +272,9 @@ fn pack(lines: Vec<String>) -> Vec<String> {
     }
     let excess = datagrams.len().saturating_sub(HISTORY_ANSWER_DATAGRAMS_MAX);
     datagrams.split_off(excess)
+}
+
+/// A room's name as IRC writes it, without the `#`.
+fn without_hash(name: &str) -> &str {
+    name.strip_prefix('#').unwrap_or(name)
 }

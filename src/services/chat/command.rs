@@ -22,7 +22,8 @@ pub(super) enum Command<'a> {
     Nick(&'a str),
     Join(&'a str),
     Rooms,
-    Who,
+    /// Who is in the sender's room, or in this one.
+    Who(Option<&'a str>),
     Message {
         to: &'a str,
         text: &'a str,
@@ -44,7 +45,7 @@ const COMMANDS: [(&str, &str, &str); 11] = [
     ("nick", "[NAME]", "your name"),
     ("join", "ROOM", "another room; it is made if need be"),
     ("rooms", "", "which rooms there are"),
-    ("who", "", "who is in this room"),
+    ("who", "[ROOM]", "who is in this room, or in another"),
     ("msg", "NAME TEXT", "a message to one person"),
     ("me", "TEXT", "what you are doing"),
     ("topic", "[TEXT]", "what this room is about"),
@@ -79,7 +80,7 @@ pub(super) fn parse(command: &str) -> Result<Command<'_>, Problem> {
         "nick" => Ok(given.map_or(Command::WhoAmI, Command::Nick)),
         "join" => given.map(Command::Join).ok_or_else(|| need("a room: /join ROOM")),
         "rooms" => Ok(Command::Rooms),
-        "who" => Ok(Command::Who),
+        "who" => Ok(Command::Who(given)),
         "msg" => match rest.split_once(char::is_whitespace) {
             Some((to, text)) => Ok(Command::Message { to, text: text.trim() }),
             None => Err(need("a name and a text: /msg NAME TEXT")),

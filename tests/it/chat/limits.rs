@@ -22,7 +22,7 @@ fn a_full_hub_refuses_the_new_and_keeps_the_present() {
         carl > /nick carl\n => Refused(Full)
         carl < ? the hub is full; try again later\n
         carl > /help => Answered
-        carl < -- Type to talk: everybody in your room reads it. // begins a text with a slash.\n-- /nick [NAME]         your name\n-- /join ROOM           another room; it is made if need be\n-- /rooms               which rooms there are\n-- /who                 who is in this room\n-- /msg NAME TEXT       a message to one person\n-- /me TEXT             what you are doing\n-- /topic [TEXT]        what this room is about\n-- /history [N|on|off]  the last lines of this room\n-- /away [TEXT]         say that you are away; without a text: back\n-- /help                this list\n-- /quit                leave
+        carl < -- Type to talk: everybody in your room reads it. // begins a text with a slash.\n-- /nick [NAME]         your name\n-- /join ROOM           another room; it is made if need be\n-- /rooms               which rooms there are\n-- /who [ROOM]          who is in this room, or in another\n-- /msg NAME TEXT       a message to one person\n-- /me TEXT             what you are doing\n-- /topic [TEXT]        what this room is about\n-- /history [N|on|off]  the last lines of this room\n-- /away [TEXT]         say that you are away; without a text: back\n-- /help                this list\n-- /quit                leave
         anna > /who\n
         anna < -- 2 in lobby: localhost-40001, localhost-40002\n
         bob > quit

@@ -265,3 +265,27 @@ fn rooms_are_listed_while_somebody_or_something_is_in_them() {
         ",
     );
 }
+
+#[test]
+fn who_is_in_another_room_can_be_asked_and_a_room_that_is_not_there_is_said_not_to_be() {
+    play(
+        r"
+        anna > ^hb^
+        anna > /nick anna
+        anna < -- You are anna now.
+        bob > ^hb^
+        bob > /nick bob
+        bob < -- You are bob now.
+        bob > /join lab
+        bob < -- You are in lab now.\n-- 1 in lab: bob
+        anna > /who lab => Answered
+        anna < -- 1 in lab: bob
+        anna > /who #LAB
+        anna < -- 1 in lab: bob
+        anna > /who
+        anna < -- 1 in lobby: anna
+        anna > /who atttic => Refused(NoSuchRoom)
+        anna < ? there is no such room; /rooms lists them
+        ",
+    );
+}
