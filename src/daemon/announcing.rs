@@ -7,14 +7,15 @@ use crate::services::ServiceName;
 use crate::services::announce::{Facts, Memberships};
 use log::{debug, warn};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// How long the kernel may take to tell its interfaces at start. It takes less than a millisecond.
 const INTERFACES_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// Opens the watch on the interfaces, and reads them.
-pub(super) fn watch_interfaces() -> io::Result<(Netlink, Vec<Interface>)> {
-    let mut netlink = Netlink::open()?;
+/// Begins to watch the interfaces, by a socket that was passed or one of our own, and reads them.
+pub(super) fn watch_interfaces(passed: Option<OwnedFd>) -> io::Result<(Netlink, Vec<Interface>)> {
+    let mut netlink = passed.map_or_else(Netlink::open, Netlink::from_fd)?;
     let interfaces = netlink.wait_for_table(INTERFACES_WAIT_MAX)?;
     Ok((netlink, interfaces))
 }
@@ -41,6 +42,8 @@ impl Daemon {
             let Some(listener) = listener(joined.listener) else { continue };
             match listener.join(joined.group, joined.interface) {
                 Ok(()) => debug!("announce joins {} on {name}", joined.group),
+                // The socket outlives us, and whoever served it before had joined already.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(error) => warn!("announce cannot join {} on {name}: {error}", joined.group),
             }
         }

@@ -1,6 +1,7 @@
 //! What ends the daemon: what it was doing, to what, and why not.
 
 use super::config_file::LoadError;
+use super::passed::unit;
 use crate::services::ServiceName;
 use nix::errno::Errno;
 use std::fmt;
@@ -24,6 +25,22 @@ pub enum Fatal {
         /// Why, in the words of strerror(3).
         reason: String,
     },
+    /// The service manager makes the sockets, and this one is not among them.
+    NotPassed {
+        /// For which service.
+        service: ServiceName,
+        /// At which address.
+        addr: SocketAddr,
+        /// What it passes for that service, and nobody has asked for.
+        passed: Vec<SocketAddr>,
+    },
+    /// What the service manager passes is not what its name says.
+    Passed {
+        /// The unit that it comes from.
+        unit: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Something that the daemon cannot do without.
     System {
         /// What it was doing, as in "cannot …".
@@ -42,7 +59,8 @@ impl Fatal {
     /// The exit status that belongs to it.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Config(_) => EXIT_CONFIG,
+            // Units are configuration too.
+            Self::Config(_) | Self::NotPassed { .. } | Self::Passed { .. } => EXIT_CONFIG,
             Self::Bind { .. } | Self::System { .. } => 1,
         }
     }
@@ -53,6 +71,19 @@ impl fmt::Display for Fatal {
         match self {
             Self::Config(error) => write!(f, "{error}"),
             Self::Bind { service, addr, reason } => write!(f, "cannot bind {service} {addr}: {reason}"),
+            Self::NotPassed { service, addr, passed } => {
+                let unit = unit(service);
+                write!(f, "{service} {addr} is not among the sockets that systemd passes (")?;
+                match passed.as_slice() {
+                    [] => write!(f, "{unit} has no such address, is not there or has failed")?,
+                    [first, others @ ..] => {
+                        write!(f, "{unit} has {first}")?;
+                        others.iter().try_for_each(|other| write!(f, ", {other}"))?;
+                    }
+                }
+                f.write_str("). A changed port: systemctl daemon-reload && systemctl restart belfry.target")
+            }
+            Self::Passed { unit, reason } => write!(f, "cannot use what systemd passes from {unit}: {reason}"),
             Self::System { doing, reason } => write!(f, "cannot {doing}: {reason}"),
         }
     }

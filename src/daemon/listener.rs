@@ -5,7 +5,7 @@
 //! unreachable ports and dropped datagrams, and hears only those groups that it has joined itself.
 
 use super::error::{Fatal, errno_text};
-use super::sys::Receiver;
+use super::sys::{self, Receiver};
 use crate::core::ListenerId;
 use crate::services::ServiceName;
 use mio::unix::SourceFd;
@@ -18,12 +18,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// Receive buffer that is asked for, in bytes: a burst of some thousand requests. Without privilege the kernel grants
 /// at most `net.core.rmem_max`.
-const RECEIVE_BUFFER: usize = 1 << 20;
+pub(crate) const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// Send buffer that is asked for, in bytes. While the kernel looks for a host that has left the network (3 s) it keeps up
 /// to 208 KiB for it, at the expense of this buffer: it has room for some forty such hosts. Without privilege the kernel
 /// grants at most `net.core.wmem_max`.
-const SEND_BUFFER: usize = 8 << 20;
+pub(crate) const SEND_BUFFER: usize = 8 << 20;
 
 /// A bound socket and what the loop knows of it.
 #[derive(Debug)]
@@ -40,7 +40,8 @@ pub(super) struct Listener {
     pub(super) errored: bool,
     /// The socket took no more, and has not said since that it would.
     pub(super) blocked: bool,
-    /// What the kernel last said of datagrams that it dropped here.
+    /// What the kernel last said of datagrams that it dropped here. It counts from the making of the socket, which may have
+    /// served another process before.
     pub(super) kernel_drops: u32,
     socket: Socket,
 }
@@ -74,13 +75,22 @@ impl Listener {
     }
 
     /// Takes over a socket that is bound already.
-    fn adopt(id: ListenerId, service: ServiceName, configured: SocketAddr, socket: Socket) -> io::Result<Self> {
+    pub(super) fn adopt(
+        id: ListenerId,
+        service: ServiceName,
+        configured: SocketAddr,
+        socket: Socket,
+    ) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let addr = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
-        if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
+        // Who made it may have been granted more than we would be.
+        if socket.recv_buffer_size()? < RECEIVE_BUFFER
+            && setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err()
+        {
             socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         }
-        if setsockopt(&socket, sockopt::SndBufForce, &SEND_BUFFER).is_err() {
+        if socket.send_buffer_size()? < SEND_BUFFER && setsockopt(&socket, sockopt::SndBufForce, &SEND_BUFFER).is_err()
+        {
             socket.set_send_buffer_size(SEND_BUFFER)?;
         }
         setsockopt(&socket, sockopt::RxqOvfl, &1)?;
@@ -106,7 +116,7 @@ impl Listener {
             readable: true,
             errored: true,
             blocked: false,
-            kernel_drops: 0,
+            kernel_drops: sys::kernel_drops(socket.as_fd())?,
             socket,
         })
     }
@@ -169,7 +179,7 @@ impl Listener {
         for _ in 0..2 {
             match receiver.receive(self.fd()) {
                 Ok(count) => {
-                    self.readable = count == super::sys::BATCH_MAX;
+                    self.readable = count == sys::BATCH_MAX;
                     return count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

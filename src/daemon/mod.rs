@@ -7,9 +7,10 @@ mod announcing;
 pub mod args;
 pub mod config_file;
 mod error;
-mod listener;
+pub(crate) mod listener;
 pub mod logging;
 pub mod netlink;
+pub(crate) mod passed;
 mod post;
 mod reload;
 mod report;
@@ -30,6 +31,7 @@ use args::Args;
 use clap::Parser;
 use clap::error::ErrorKind;
 use log::{LevelFilter, info};
+use passed::Passed;
 use reload::Found;
 use run::{Daemon, Parts};
 use signals::Signals;
@@ -76,10 +78,11 @@ fn obey(args: Args) -> Result<(), Fatal> {
     }
     logging::reconfigure(config.log.target, config.log.level).map_err(Fatal::system("open the log"))?;
     info!("version {}, configuration: {origin}", env!("CARGO_PKG_VERSION"));
+    let passed = Passed::from_env()?;
     let seed = seed().map_err(Fatal::system("read /dev/urandom"))?;
     let (clock, host, config_path) = (Clock::new(), host_name(), args.config);
     let supervisor = Supervisor::from_env();
-    let mut daemon = Daemon::new(Parts { clock, seed, host, config_path, config, signals, supervisor })?;
+    let mut daemon = Daemon::new(Parts { clock, seed, host, config_path, config, passed, signals, supervisor })?;
     daemon.start(zones)?;
     if std::io::stderr().is_terminal() {
         print_invitation(&daemon);

@@ -8,7 +8,7 @@ use super::config_file::{self, LoadError, Origin};
 use super::error::{Fatal, errno_text};
 use super::listener::Listener;
 use super::run::Daemon;
-use super::{logging, zoneinfo};
+use super::{logging, passed, zoneinfo};
 use crate::config::{Config, Known};
 use crate::core::limits::TIME_ANSWER_BASE;
 use crate::core::{ListenerId, Now};
@@ -54,6 +54,7 @@ impl Daemon {
         self.begin_turn(&now);
         let config = self.config.clone();
         let new = self.bind_new(&config)?;
+        self.passed.close_rest();
         self.open(new);
         self.serve(&now, zones);
         Ok(())
@@ -86,7 +87,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// Binds what the configuration names and is not bound yet, and has the poller watch it.
+    /// Binds what the configuration names and is not bound yet, or takes what was passed for it, and has the poller watch it.
     fn bind_new(&mut self, config: &Config) -> Result<Vec<Listener>, Fatal> {
         let mut new = Vec::new();
         for service in ServiceName::ALL {
@@ -95,10 +96,15 @@ impl Daemon {
                 if self.listeners.iter().any(|open| (open.service, open.configured) == (service, addr)) {
                     continue;
                 }
-                match self.bind(config, service, addr) {
+                let had = if self.passed.is_activated() {
+                    self.adopt(service, addr)
+                } else {
+                    self.bind(config, service, addr)
+                };
+                match had {
                     Ok(listener) => new.push(listener),
-                    Err(Fatal::Bind { reason, .. }) if is_ipv6_missing(addr, &reason) && wanted.len() > 1 => {
-                        warn!("{service} is not served at {addr}: this host has no IPv6");
+                    Err(fatal) if is_ipv6_missing(addr, &fatal) && wanted.len() > 1 => {
+                        warn!("{service} is not served at {addr}: no IPv6 here, as it seems");
                     }
                     Err(fatal) => return Err(fatal),
                 }
@@ -110,7 +116,17 @@ impl Daemon {
     fn bind(&mut self, config: &Config, service: ServiceName, addr: SocketAddr) -> Result<Listener, Fatal> {
         let id = self.next_listener_id();
         let closing = self.listeners.iter().filter(|open| !is_wanted(config, open));
-        let listener = Listener::bind(id, service, addr, closing)?;
+        self.watched(Listener::bind(id, service, addr, closing)?)
+    }
+
+    fn adopt(&mut self, service: ServiceName, addr: SocketAddr) -> Result<Listener, Fatal> {
+        let socket = self.passed.take(service, addr)?;
+        let unfit = |error| Fatal::Passed { unit: passed::unit(service), reason: errno_text(&error) };
+        let id = self.next_listener_id();
+        self.watched(Listener::adopt(id, service, addr, socket).map_err(unfit)?)
+    }
+
+    fn watched(&self, listener: Listener) -> Result<Listener, Fatal> {
         listener.register(self.poll.registry()).map_err(Fatal::system("watch a socket"))?;
         Ok(listener)
     }
@@ -237,11 +253,17 @@ fn is_wanted(config: &Config, open: &Listener) -> bool {
     wanted(config, open.service).contains(&open.configured)
 }
 
-/// Whether the reason is that there is no IPv6 here at all, which the defaults must not mind.
-fn is_ipv6_missing(addr: SocketAddr, reason: &str) -> bool {
-    let missing = [libc::EAFNOSUPPORT, libc::EADDRNOTAVAIL];
-    let told = |&code: &i32| errno_text(&std::io::Error::from_raw_os_error(code)) == reason;
-    addr.is_ipv6() && addr.ip().is_unspecified() && missing.iter().any(told)
+/// Whether the reason is that there is no IPv6 here at all, which the defaults must not mind. systemd then leaves the
+/// address out.
+fn is_ipv6_missing(addr: SocketAddr, fatal: &Fatal) -> bool {
+    let missing = match fatal {
+        Fatal::Bind { reason, .. } => [libc::EAFNOSUPPORT, libc::EADDRNOTAVAIL]
+            .iter()
+            .any(|&code| errno_text(&std::io::Error::from_raw_os_error(code)) == *reason),
+        Fatal::NotPassed { passed, .. } => !passed.iter().any(SocketAddr::is_ipv6),
+        _ => false,
+    };
+    addr.is_ipv6() && addr.ip().is_unspecified() && missing
 }
 
 #[cfg(test)]

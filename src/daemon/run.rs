@@ -10,6 +10,7 @@ use super::announcing;
 use super::error::Fatal;
 use super::listener::Listener;
 use super::netlink::Netlink;
+use super::passed::Passed;
 use super::post::Patience;
 use super::report::{Report, status_line};
 use super::services::{Posts, Services};
@@ -49,6 +50,8 @@ pub(super) struct Daemon {
     /// The file that was named on the command line.
     pub(super) config_path: Option<PathBuf>,
     pub(super) config: Config,
+    /// What the service manager made for us, and has no place yet.
+    pub(super) passed: Passed,
     pub(super) poll: Poll,
     pub(super) listeners: Vec<Listener>,
     /// The number of the next socket, if none has it.
@@ -79,6 +82,7 @@ pub(super) struct Parts {
     pub(super) host: String,
     pub(super) config_path: Option<PathBuf>,
     pub(super) config: Config,
+    pub(super) passed: Passed,
     pub(super) signals: Signals,
     pub(super) supervisor: Supervisor,
 }
@@ -87,10 +91,10 @@ impl Daemon {
     /// A daemon that has its poller and knows its interfaces, and has no sockets yet.
     pub(super) fn new(parts: Parts) -> Result<Self, Fatal> {
         let poll = Poll::new().map_err(Fatal::system("make an epoll instance"))?;
-        let Parts { clock, seed, host, config_path, config, signals, supervisor } = parts;
+        let Parts { clock, seed, host, config_path, config, mut passed, signals, supervisor } = parts;
         let watch = |fd: i32, token| poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE);
         watch(signals.as_fd().as_raw_fd(), SIGNALS).map_err(Fatal::system("watch for signals"))?;
-        let (netlink, interfaces) = match announcing::watch_interfaces() {
+        let (netlink, interfaces) = match announcing::watch_interfaces(passed.netlink.take()) {
             Ok((netlink, interfaces)) => {
                 watch(netlink.as_fd().as_raw_fd(), NETLINK).map_err(Fatal::system("watch the interfaces"))?;
                 (Some(netlink), interfaces)
@@ -110,6 +114,7 @@ impl Daemon {
             host,
             config_path,
             config,
+            passed,
             poll,
             listeners: Vec::new(),
             next_listener: 0,

@@ -4,6 +4,8 @@
 //!   the address and interface of each datagram on both ways (`IP_PKTINFO`, ip(7); `IPV6_PKTINFO`, RFC 3542 §6), the
 //!   kernel's drop counter (`SO_RXQ_OVFL`, socket(7)) and the error queue (`IP_RECVERR`, ip(7)).
 //! * [`clock_state`]: `adjtimex(2)`, reading only.
+//! * [`kernel_drops`]: `SO_MEMINFO`, for sockets that have a past.
+//! * [`passed_fds`]: what the service manager left open for us becomes ours.
 //!
 //! Every header is set up anew before each call: the kernel writes lengths and flags back into it, and a header that is
 //! used again as it was left loses its control messages.
@@ -16,7 +18,8 @@ use nix::libc;
 use std::io;
 use std::mem::{self, MaybeUninit};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Datagrams in one call, at most. The gain from batches is spent well before this.
@@ -375,6 +378,32 @@ pub(super) fn clock_state() -> io::Result<ClockState> {
     })
 }
 
+/// Datagrams that the kernel has dropped on a socket since it was opened, modulo 2³² (`SO_MEMINFO`, Linux 4.12).
+pub(super) fn kernel_drops(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    // `sk_meminfo` in linux/sock_diag.h: nine numbers, of which the last counts the drops.
+    const DROPS: usize = 8;
+    let mut info = [0_u32; DROPS + 1];
+    let mut len = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: `info` is as long as `len` says, and any bits are a value of it.
+    let status = unsafe {
+        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, info.as_mut_ptr().cast(), &raw mut len)
+    };
+    if status == 0 { Ok(info[DROPS]) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Takes over the file descriptors that the service manager passes (sd_listen_fds(3)), with their names. The second call
+/// finds none.
+pub(super) fn passed_fds() -> io::Result<Vec<(String, OwnedFd)>> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        return Ok(Vec::new());
+    }
+    let fds = sd_notify::listen_fds_with_names()?;
+    // SAFETY: they are open, as setting FD_CLOEXEC on them has shown; they were made for this process, by its number, and
+    // nobody else in it takes them over, as this is done once.
+    Ok(fds.map(|(fd, name)| (name, unsafe { OwnedFd::from_raw_fd(fd) })).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -467,6 +496,15 @@ mod tests {
         let port_unreachable = Trouble { kind: TroubleKind::PortUnreachable, offender: Some(closed.ip()) };
         assert_eq!((error.remote, error.trouble), (Some(closed), Some(port_unreachable)));
         assert_eq!(receiver.receive_errors(server.as_fd()).expect_err("drained").kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn the_kernel_tells_how_much_it_has_dropped_on_a_socket() {
+        let (server, client) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
+        assert_eq!(kernel_drops(client.as_fd()).expect("known"), 0);
+        nix::sys::socket::setsockopt(&client, nix::sys::socket::sockopt::RcvBuf, &0).expect("the least there is");
+        (0..100).for_each(|_| drop(server.send_to(&[0; 1_000], client.local_addr().expect("bound"))));
+        assert!((50..100).contains(&kernel_drops(client.as_fd()).expect("known")));
     }
 
     #[test]

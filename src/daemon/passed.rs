@@ -1,0 +1,185 @@
+//! What the service manager passes: sockets that it made, and what it keeps for us, each known by its name.
+//!
+//! The order of the file descriptors means nothing (it differs from boot to boot), and a unit file may be edited by hand:
+//! each socket is looked at, and one that is not what its name says ends the start with the name of the unit. From there
+//! on a passed socket is like one of our own: see [`Listener::adopt`](super::listener::Listener::adopt).
+
+use super::error::{Fatal, errno_text};
+use super::sys;
+use crate::services::ServiceName;
+use log::warn;
+use nix::libc;
+use socket2::{Protocol, Socket, Type};
+use std::fmt;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+/// What was passed, and has not been taken yet.
+#[derive(Debug, Default)]
+pub(super) struct Passed {
+    sockets: Vec<(ServiceName, SocketAddr, Socket)>,
+    /// The watch on the interfaces, in the network namespace of the host.
+    pub(super) netlink: Option<OwnedFd>,
+    /// The control socket.
+    pub(super) control: Option<OwnedFd>,
+    /// What an earlier process wants us to know.
+    pub(super) state: Option<OwnedFd>,
+    is_activated: bool,
+}
+
+impl Passed {
+    /// Takes what `$LISTEN_FDS` and `$LISTEN_FDNAMES` speak of (sd_listen_fds(3)).
+    pub(super) fn from_env() -> Result<Self, Fatal> {
+        let fds = sys::passed_fds().map_err(Fatal::system("take over what the service manager passes"))?;
+        Self::sort(fds)
+    }
+
+    fn sort(fds: Vec<(String, OwnedFd)>) -> Result<Self, Fatal> {
+        let mut passed = Self::default();
+        for (name, fd) in fds {
+            match name.as_str() {
+                "state" => passed.state = Some(fd),
+                "netlink" => passed.netlink = Some(check_netlink(fd)?),
+                "control" => passed.control = Some(fd),
+                name => match ServiceName::ALL.into_iter().find(|service| service.name() == name) {
+                    Some(service) => {
+                        let (addr, socket) = check_udp(service, fd)?;
+                        passed.sockets.push((service, addr, socket));
+                        passed.is_activated = true;
+                    }
+                    // Another version may have kept it.
+                    None => warn!("what is passed as {name:?} has no use here (FileDescriptorName=)"),
+                },
+            }
+        }
+        Ok(passed)
+    }
+
+    /// Whether the service manager makes the sockets, so that none is bound here.
+    pub(super) fn is_activated(&self) -> bool {
+        self.is_activated
+    }
+
+    /// The socket of a service at a configured address, whose port may be 0.
+    pub(super) fn take(&mut self, service: ServiceName, configured: SocketAddr) -> Result<Socket, Fatal> {
+        let is_it = |addr: SocketAddr| addr.ip() == configured.ip() && [addr.port(), 0].contains(&configured.port());
+        let at = self.sockets.iter().position(|&(of, addr, _)| of == service && is_it(addr));
+        let Some(at) = at else {
+            let passed = self.sockets.iter().filter(|&&(of, ..)| of == service).map(|&(_, addr, _)| addr).collect();
+            return Err(Fatal::NotPassed { service, addr: configured, passed });
+        };
+        Ok(self.sockets.swap_remove(at).2)
+    }
+
+    /// Closes the sockets that nothing asked for, and says so: the units and the configuration are not of one mind.
+    pub(super) fn close_rest(&mut self) {
+        for (service, addr, _) in self.sockets.drain(..) {
+            warn!("{} passes {addr}, which the configuration does not name", unit(service));
+        }
+    }
+}
+
+/// The unit that makes the socket of this name.
+pub(super) fn unit(name: impl fmt::Display) -> String {
+    format!("belfry-{name}.socket")
+}
+
+fn check_udp(service: ServiceName, fd: OwnedFd) -> Result<(SocketAddr, Socket), Fatal> {
+    let wrong = |what: &str| Fatal::Passed { unit: unit(service), reason: what.to_owned() };
+    let unfit = |error: std::io::Error| Fatal::Passed { unit: unit(service), reason: errno_text(&error) };
+    let socket = Socket::from(fd);
+    if socket.r#type().map_err(unfit)? != Type::DGRAM || socket.protocol().map_err(unfit)? != Some(Protocol::UDP) {
+        return Err(wrong("it is not a UDP socket (ListenDatagram=)"));
+    }
+    let addr = socket.local_addr().map_err(unfit)?.as_socket().ok_or_else(|| wrong("it has no address"))?;
+    if addr.port() == 0 {
+        return Err(wrong("it is not bound"));
+    }
+    if addr.is_ipv6() && !socket.only_v6().map_err(unfit)? {
+        return Err(wrong("it takes IPv4 too (BindIPv6Only=ipv6-only)"));
+    }
+    Ok((addr, socket))
+}
+
+fn check_netlink(fd: OwnedFd) -> Result<OwnedFd, Fatal> {
+    let wrong = || Fatal::Passed {
+        unit: unit("netlink"),
+        reason: "it is not a route netlink socket (ListenNetlink=route)".to_owned(),
+    };
+    let socket = Socket::from(fd);
+    let is_netlink = socket.domain().is_ok_and(|domain| i32::from(domain) == libc::AF_NETLINK);
+    // `NETLINK_ROUTE` is 0, which socket2 calls none.
+    let is_route = socket.protocol().is_ok_and(|protocol| protocol.is_none());
+    if is_netlink && is_route { Ok(socket.into()) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::Domain;
+    use std::net::UdpSocket;
+
+    fn udp(addr: &str) -> (SocketAddr, OwnedFd) {
+        let socket = UdpSocket::bind(addr).unwrap();
+        (socket.local_addr().unwrap(), socket.into())
+    }
+
+    fn sort(fds: Vec<(&str, OwnedFd)>) -> Result<Passed, String> {
+        let named = fds.into_iter().map(|(name, fd)| (name.to_owned(), fd)).collect();
+        Passed::sort(named).map_err(|fatal| fatal.to_string())
+    }
+
+    #[test]
+    fn sockets_are_known_by_their_names_whatever_their_order() {
+        let ((first, one), (second, two)) = (udp("127.0.0.1:0"), udp("127.0.0.1:0"));
+        let mut passed = sort(vec![("chat", one), ("state", udp("127.0.0.1:0").1), ("time", two)]).unwrap();
+        assert!(passed.is_activated() && passed.state.is_some());
+        assert!(passed.take(ServiceName::Time, first).is_err(), "that one is for the chat");
+        let time = passed.take(ServiceName::Time, second).unwrap();
+        assert_eq!(time.local_addr().unwrap().as_socket(), Some(second));
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        assert!(passed.take(ServiceName::Chat, any_port).is_ok(), "port 0 leaves the choice to the other side");
+        let none_left = passed.take(ServiceName::Chat, any_port).unwrap_err();
+        assert_eq!(none_left.exit_status(), 78);
+    }
+
+    #[test]
+    fn a_socket_at_another_address_is_told_with_its_unit_and_what_to_do() {
+        let (addr, fd) = udp("127.0.0.1:0");
+        let mut passed = sort(vec![("time", fd)]).unwrap();
+        let wanted = "127.0.0.1:8080".parse().unwrap();
+        let told = passed.take(ServiceName::Time, wanted).unwrap_err().to_string();
+        assert!(told.starts_with("time 127.0.0.1:8080 is not among the sockets that systemd passes"), "{told}");
+        assert!(told.contains(&format!("belfry-time.socket has {addr}")) && told.contains("daemon-reload"), "{told}");
+    }
+
+    #[test]
+    fn what_is_not_what_its_name_says_is_refused_with_the_unit() {
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let unbound = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        let dual = Socket::new(Domain::IPV6, Type::DGRAM, None).unwrap();
+        dual.set_only_v6(false).unwrap();
+        dual.bind(&SocketAddr::from(([0; 16], 0)).into()).unwrap();
+        let cases: [(&str, OwnedFd, &str); 5] = [
+            ("time", tcp.into(), "belfry-time.socket: it is not a UDP socket"),
+            ("chat", unbound.into(), "belfry-chat.socket: it is not bound"),
+            ("chat", dual.into(), "belfry-chat.socket: it takes IPv4 too"),
+            (
+                "announce",
+                std::fs::File::open("/dev/null").unwrap().into(),
+                "belfry-announce.socket: socket operation on",
+            ),
+            ("netlink", udp("127.0.0.1:0").1, "belfry-netlink.socket: it is not a route netlink socket"),
+        ];
+        for (name, fd, reason) in cases {
+            let told = sort(vec![(name, fd)]).unwrap_err();
+            assert!(told.contains(reason), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_nobody_knows_is_no_reason_to_end() {
+        let passed = sort(vec![("sundial", udp("127.0.0.1:0").1)]).unwrap();
+        assert!(!passed.is_activated());
+    }
+}
