@@ -5,7 +5,7 @@
 //! | half | modules | rule |
 //! |---|---|---|
 //! | pure | [`core`], [`services`], [`config`] | bytes and two clock readings go in, datagrams come out: no socket, no clock, no file, no randomness but a seed |
-//! | impure | [`daemon`], [`client`], [`clock`] | every system call; drives the pure half by turns |
+//! | impure | [`daemon`], [`generator`], [`client`], [`clock`] | every system call; drives the pure half by turns |
 //!
 //! A turn of the daemon: poll, read the clocks once, mark what is ready, signals, timers, each ready socket once
 //! with a budget, flush the outboxes. The contract between the halves is small:
@@ -22,4 +22,5 @@ pub mod clock;
 pub mod config;
 pub mod core;
 pub mod daemon;
+pub mod generator;
 pub mod services;

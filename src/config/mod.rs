@@ -19,6 +19,7 @@ pub use error::{ConfigError, Problem};
 
 use crate::core::access::AccessRule;
 use crate::core::rate_limit::Rate;
+use crate::services::ServiceName;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -62,6 +63,17 @@ pub struct Config {
     pub chat: Chat,
     /// `[announce]`
     pub announce: Announce,
+}
+
+impl Config {
+    /// Whether a service runs, and where it is reached when it does.
+    pub fn listen(&self, service: ServiceName) -> (bool, &[SocketAddr]) {
+        match service {
+            ServiceName::Time => (self.time.enabled, &self.time.listen),
+            ServiceName::Chat => (self.chat.enabled, &self.chat.listen),
+            ServiceName::Announce => (self.announce.enabled, &self.announce.listen),
+        }
+    }
 }
 
 /// Where log lines go.

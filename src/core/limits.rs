@@ -21,6 +21,15 @@ pub const ERROR_LINE_MAX: usize = 64;
 /// behind it. What is longer is cut off by the kernel and refused.
 pub const RECEIVE_MAX: usize = 16_384;
 
+/// The receive buffer of a socket that is asked for, in bytes: what waits while the daemon is restarted, some five thousand
+/// short datagrams. systemd grants it; without privilege the kernel grants at most `net.core.rmem_max`.
+pub const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// The send buffer that is asked for, in bytes. While the kernel looks for a host that has left the network (3 s) it keeps up
+/// to 208 KiB for it, at the expense of this buffer: it has room for some forty such hosts. Without privilege the kernel
+/// grants at most `net.core.wmem_max`.
+pub const SEND_BUFFER: usize = 8 << 20;
+
 /// The longest name of a member or a room, in bytes.
 pub const NAME_MAX: usize = 32;
 

@@ -3,8 +3,10 @@
 //! Only reading happens here. What the files mean, and whether that is valid, is the affair of [`config`].
 
 use super::error::errno_text;
+use super::zoneinfo;
 use crate::config::{self, Config, ConfigError, Known};
-use crate::core::limits::{CONFIG_FILE_MAX, CONFIG_FILES_MAX};
+use crate::core::limits::{CONFIG_FILE_MAX, CONFIG_FILES_MAX, TIME_ANSWER_BASE};
+use crate::services::time::{Format, Zones};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -57,6 +59,27 @@ impl fmt::Display for LoadError {
             Self::Invalid(error) => error.fmt(f),
         }
     }
+}
+
+/// A configuration that is valid on this host, with the zones that it was checked against.
+#[derive(Debug)]
+pub struct Found {
+    /// What it says.
+    pub config: Config,
+    /// Where it was found.
+    pub origin: Origin,
+    /// The time zones of this host.
+    pub zones: Zones,
+}
+
+/// Finds the configuration of this host, the one at `path` if it is given, and checks it.
+pub fn find(path: Option<&Path>) -> Result<Found, LoadError> {
+    let zones = zoneinfo::Source::from_environment().read();
+    // An empty request is answered with it, and pays for no more than the base.
+    let format =
+        |text: &str| Format::parse(text).is_ok_and(|format| format.fills_in() && format.fits(TIME_ANSWER_BASE));
+    let (config, origin) = load(path, &Known { zone: &|name| zones.is_known(name), format: &format })?;
+    Ok(Found { config, origin, zones })
 }
 
 /// Loads the configuration, and says where it came from.

@@ -7,6 +7,7 @@
 use super::error::{Fatal, errno_text};
 use super::sys::{self, Receiver};
 use crate::core::ListenerId;
+use crate::core::limits::{RECEIVE_BUFFER, SEND_BUFFER};
 use crate::services::ServiceName;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -15,15 +16,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-
-/// Receive buffer that is asked for, in bytes: a burst of some thousand requests. Without privilege the kernel grants
-/// at most `net.core.rmem_max`.
-pub(crate) const RECEIVE_BUFFER: usize = 1 << 20;
-
-/// Send buffer that is asked for, in bytes. While the kernel looks for a host that has left the network (3 s) it keeps up
-/// to 208 KiB for it, at the expense of this buffer: it has room for some forty such hosts. Without privilege the kernel
-/// grants at most `net.core.wmem_max`.
-pub(crate) const SEND_BUFFER: usize = 8 << 20;
 
 /// A bound socket and what the loop knows of it.
 #[derive(Debug)]

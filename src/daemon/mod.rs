@@ -5,12 +5,13 @@
 
 mod announcing;
 pub mod args;
+pub mod clock_helper;
 pub mod config_file;
 mod error;
-pub(crate) mod listener;
+mod listener;
 pub mod logging;
 pub mod netlink;
-pub(crate) mod passed;
+mod passed;
 mod post;
 mod reload;
 mod report;
@@ -30,9 +31,9 @@ use crate::services::ServiceName;
 use args::Args;
 use clap::Parser;
 use clap::error::ErrorKind;
+use config_file::Found;
 use log::{LevelFilter, info};
 use passed::Passed;
-use reload::Found;
 use run::{Daemon, Parts};
 use signals::Signals;
 use std::io::{IsTerminal, Read, Write};
@@ -69,7 +70,7 @@ fn obey(args: Args) -> Result<(), Fatal> {
     let signals = Signals::new().map_err(Fatal::system("take over signals"))?;
     // What is found on the way to the configuration has to be told too; where, and how much else, it says itself.
     logging::install(LogTarget::Auto, LevelFilter::Warn).map_err(Fatal::system("open the log"))?;
-    let Found { config, origin, zones } = reload::read(args.config.as_deref())?;
+    let Found { config, origin, zones } = config_file::find(args.config.as_deref())?;
     if args.check {
         return Ok(());
     }

@@ -4,18 +4,17 @@
 //! does anything change, so a reload that fails leaves everything as it was. Sockets at addresses that stay are kept
 //! with what waits in them, and everybody stays in their room.
 
-use super::config_file::{self, LoadError, Origin};
+use super::config_file::{self, Found};
 use super::error::{Fatal, errno_text};
 use super::listener::Listener;
 use super::run::Daemon;
-use super::{logging, passed, zoneinfo};
-use crate::config::{Config, Known};
-use crate::core::limits::TIME_ANSWER_BASE;
+use super::{logging, passed};
+use crate::config::Config;
 use crate::core::{ListenerId, Now};
 use crate::services::ServiceName;
 use crate::services::announce::Announcer;
 use crate::services::chat::{Hosts, Hub};
-use crate::services::time::{Format, TimeService, Zones};
+use crate::services::time::{TimeService, Zones};
 use log::{error, info, warn};
 use nix::libc;
 use std::fs::File;
@@ -29,23 +28,6 @@ const HOSTS_FILE: &str = "/etc/hosts";
 /// How much of it is read: some ten thousand hosts. Lists of advertisers are longer, but the names that count come
 /// first.
 const HOSTS_FILE_MAX: u64 = 1024 * 1024;
-
-/// A configuration that is valid on this host, with the zones that it was checked against.
-pub(super) struct Found {
-    pub(super) config: Config,
-    pub(super) origin: Origin,
-    pub(super) zones: Zones,
-}
-
-/// Reads the configuration.
-pub(super) fn read(path: Option<&Path>) -> Result<Found, LoadError> {
-    let zones = zoneinfo::Source::from_environment().read();
-    // An empty request is answered with it, and pays for no more than the base.
-    let format =
-        |text: &str| Format::parse(text).is_ok_and(|format| format.fills_in() && format.fits(TIME_ANSWER_BASE));
-    let (config, origin) = config_file::load(path, &Known { zone: &|name| zones.is_known(name), format: &format })?;
-    Ok(Found { config, origin, zones })
-}
 
 impl Daemon {
     /// Binds the sockets and starts the services that the configuration names.
@@ -72,7 +54,7 @@ impl Daemon {
     }
 
     fn try_reload(&mut self, now: &Now) -> Result<(), Fatal> {
-        let Found { config, origin, zones } = read(self.config_path.as_deref())?;
+        let Found { config, origin, zones } = config_file::find(self.config_path.as_deref())?;
         let new = self.bind_new(&config)?;
         logging::reconfigure(config.log.target, config.log.level).map_err(Fatal::system("open the log"))?;
         if !config.announce.enabled {
@@ -241,11 +223,7 @@ fn takes_the_place_of(new: &Listener, old: &Listener) -> bool {
 
 /// The addresses that a service is to be reached at.
 fn wanted(config: &Config, service: ServiceName) -> &[SocketAddr] {
-    let (enabled, listen) = match service {
-        ServiceName::Time => (config.time.enabled, &config.time.listen),
-        ServiceName::Chat => (config.chat.enabled, &config.chat.listen),
-        ServiceName::Announce => (config.announce.enabled, &config.announce.listen),
-    };
+    let (enabled, listen) = config.listen(service);
     if enabled { listen } else { &[] }
 }
 

@@ -7,6 +7,7 @@
 //! Only the poller and the signals are worth ending for; everything else that fails while running is counted.
 
 use super::announcing;
+use super::clock_helper::ClockHelper;
 use super::error::Fatal;
 use super::listener::Listener;
 use super::netlink::Netlink;
@@ -16,7 +17,7 @@ use super::report::{Report, status_line};
 use super::services::{Posts, Services};
 use super::signals::{Request, Signals};
 use super::supervisor::Supervisor;
-use super::sys::{self, Receiver, Sender};
+use super::sys::{Receiver, Sender};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::core::admission::Admission;
@@ -66,6 +67,7 @@ pub(super) struct Daemon {
     pub(super) receiver: Receiver,
     pub(super) sender: Sender,
     report: Report,
+    clock_helper: ClockHelper,
     pub(super) clock_state: ClockState,
     clock_state_read: Option<Instant>,
     watchdog_due: Option<Instant>,
@@ -128,6 +130,7 @@ impl Daemon {
             receiver: Receiver::new(),
             sender: Sender::new(),
             report: Report::default(),
+            clock_helper: ClockHelper::default(),
             clock_state: ClockState::default(),
             clock_state_read: None,
             watchdog_due,
@@ -140,6 +143,7 @@ impl Daemon {
     pub(super) fn run(&mut self) -> Result<(), Fatal> {
         let mut events = Events::with_capacity(64);
         self.turned = self.clock.now().mono;
+        self.read_clock_state(self.turned);
         let status = self.status();
         self.supervisor.ready(&status);
         while self.turn(&mut events)? {}
@@ -276,7 +280,7 @@ impl Daemon {
             return;
         }
         self.clock_state_read = Some(now);
-        self.clock_state = sys::clock_state().unwrap_or_default();
+        self.clock_state = self.clock_helper.read(now);
         if let Some(time) = &mut self.services.time {
             time.set_clock(self.clock_state);
         }

@@ -1,0 +1,232 @@
+//! The state of the clock, told by another process.
+//!
+//! `adjtimex(2)` reads the kernel's clock state and sets clocks, so the sandbox of a daemon that strangers talk to leaves it
+//! out as a whole. `belfry-clock` ([`main`]) is a process that makes this one call and hears nobody but the daemon, which
+//! asks it at a unix socket ([`ClockHelper`]), waits a moment at most, and then goes by what it was last told.
+//!
+//! A question is one byte, an answer one line: `synchronised 12000`, with the greatest error in microseconds.
+
+use super::sys;
+use crate::core::{ClockState, Instant};
+use nix::errno::Errno;
+use std::io::{self, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Where the helper is asked.
+const SOCKET: &str = "/run/belfry/clock";
+
+/// How long an answer may take. It takes some fifty microseconds; the loop stands still meanwhile.
+const ANSWER_WAIT_MAX: Duration = Duration::from_millis(50);
+
+/// How long one that did not answer is left alone, so that one that hangs does not slow the loop down.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// How long the last answer is good. Nobody knows what has become of the clock since.
+const ANSWER_AGE_MAX: Duration = Duration::from_secs(60);
+
+/// The longest answer.
+const ANSWER_LEN_MAX: usize = 64;
+
+/// The one who asks.
+#[derive(Debug, Default)]
+pub(super) struct ClockHelper {
+    stream: Option<UnixStream>,
+    /// What was told last, and when.
+    told: Option<(Instant, ClockState)>,
+    /// Not to be asked before.
+    retry: Option<Instant>,
+    /// Somebody has been told that it does not answer.
+    complained: bool,
+}
+
+impl ClockHelper {
+    /// The state of the clock: from the kernel, or where that may not be asked from the helper.
+    pub(super) fn read(&mut self, now: Instant) -> ClockState {
+        match sys::clock_state() {
+            Ok(state) => state,
+            Err(error) if error.raw_os_error() == Some(Errno::EPERM as i32) => self.ask_at(Path::new(SOCKET), now),
+            Err(_) => ClockState::default(),
+        }
+    }
+
+    fn ask_at(&mut self, path: &Path, now: Instant) -> ClockState {
+        if self.retry.is_none_or(|retry| retry <= now) {
+            match self.ask(path) {
+                Ok(state) => {
+                    self.told = Some((now, state));
+                    (self.retry, self.complained) = (None, false);
+                }
+                Err(error) => {
+                    (self.stream, self.retry) = (None, Some(now + RETRY_AFTER));
+                    if !std::mem::replace(&mut self.complained, true) {
+                        log::warn!("cannot learn the state of the clock at {}: {error}", path.display());
+                    }
+                }
+            }
+        }
+        let good = self.told.filter(|&(then, _)| now.since(then) < ANSWER_AGE_MAX);
+        good.map(|(_, state)| state).unwrap_or_default()
+    }
+
+    fn ask(&mut self, path: &Path) -> io::Result<ClockState> {
+        if let Some(stream) = &mut self.stream
+            && let Ok(state) = ask(stream)
+        {
+            return Ok(state);
+        }
+        // It may have been started anew.
+        let mut stream = UnixStream::connect(path)?;
+        stream.set_read_timeout(Some(ANSWER_WAIT_MAX))?;
+        stream.set_write_timeout(Some(ANSWER_WAIT_MAX))?;
+        let state = ask(&mut stream)?;
+        self.stream = Some(stream);
+        Ok(state)
+    }
+}
+
+fn ask(stream: &mut UnixStream) -> io::Result<ClockState> {
+    stream.write_all(b"?")?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\n") {
+        let mut bytes = [0; ANSWER_LEN_MAX];
+        match stream.read(&mut bytes)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            len => answer.extend_from_slice(&bytes[..len]),
+        }
+        if answer.len() > ANSWER_LEN_MAX {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+    }
+    parse(&answer).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+fn render(state: ClockState) -> String {
+    let word = if state.synchronised { "synchronised" } else { "unsynchronised" };
+    format!("{word} {}\n", state.max_error.as_micros())
+}
+
+fn parse(answer: &[u8]) -> Option<ClockState> {
+    let (word, micros) = std::str::from_utf8(answer).ok()?.trim_end().split_once(' ')?;
+    let synchronised = match word {
+        "synchronised" => true,
+        "unsynchronised" => false,
+        _ => return None,
+    };
+    Some(ClockState { synchronised, max_error: Duration::from_micros(micros.parse().ok()?) })
+}
+
+/// Everything that `belfry-clock` does: answers at the socket that systemd passes.
+pub fn main() -> ExitCode {
+    let passed = sys::passed_fds().unwrap_or_default();
+    let Some((_, fd)) = passed.into_iter().next() else {
+        let _ = writeln!(io::stderr(), "belfry-clock: it is started by systemd, at belfry-clock.socket");
+        return ExitCode::FAILURE;
+    };
+    let failed = answer_all(&UnixListener::from(fd));
+    let _ = writeln!(io::stderr(), "belfry-clock: {failed}");
+    ExitCode::FAILURE
+}
+
+/// Answers one asker after the other, until the listener fails.
+fn answer_all(listener: &UnixListener) -> io::Error {
+    loop {
+        match listener.accept() {
+            // Who goes away in the middle is no trouble of ours.
+            Ok((stream, _)) => drop(answer(stream)),
+            Err(error) => return error,
+        }
+    }
+}
+
+fn answer(mut stream: UnixStream) -> io::Result<()> {
+    let mut question = [0];
+    while stream.read(&mut question)? > 0 {
+        stream.write_all(render(sys::clock_state().unwrap_or_default()).as_bytes())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_nanos(seconds * 1_000_000_000)
+    }
+
+    /// A helper with a script: each connection gets the answers, one for each question, and is closed.
+    #[expect(clippy::disallowed_methods, reason = "the other process, in the same one")]
+    fn helper(name: &str, connections: Vec<Vec<&'static str>>) -> std::path::PathBuf {
+        let path = std::env::temp_dir().join(format!("belfry-clock-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).unwrap();
+        std::thread::spawn(move || {
+            for answers in connections {
+                let (mut stream, _) = listener.accept().unwrap();
+                for answer in answers {
+                    stream.read_exact(&mut [0]).unwrap();
+                    stream.write_all(answer.as_bytes()).unwrap();
+                }
+            }
+        });
+        path
+    }
+
+    const GOOD: ClockState = ClockState { synchronised: true, max_error: Duration::from_micros(12_000) };
+
+    #[test]
+    fn what_is_told_is_what_was_read() {
+        for state in [GOOD, ClockState { synchronised: false, max_error: Duration::from_secs(16) }] {
+            assert_eq!(parse(render(state).as_bytes()), Some(state));
+        }
+        for nonsense in ["", "\n", "synchronised\n", "synchronised x\n", "perhaps 1\n", "synchronised -1\n"] {
+            assert_eq!(parse(nonsense.as_bytes()), None, "{nonsense:?}");
+        }
+    }
+
+    #[test]
+    fn a_helper_that_was_started_anew_is_asked_anew() {
+        let path =
+            helper("anew", vec![vec!["synchronised 12000\n", "synchronised 12000\n"], vec!["unsynchronised 1\n"]]);
+        let mut clock = ClockHelper::default();
+        assert_eq!((clock.ask_at(&path, at(1)), clock.ask_at(&path, at(2))), (GOOD, GOOD));
+        assert!(!clock.ask_at(&path, at(3)).synchronised);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn without_an_answer_the_last_one_is_good_for_a_minute_and_then_nothing_is_claimed() {
+        let path = helper("silent", vec![vec!["synchronised 12000\n"], vec!["nonsense\n"]]);
+        let mut clock = ClockHelper::default();
+        assert_eq!(clock.ask_at(&path, at(1)), GOOD);
+        assert_eq!(clock.ask_at(&path, at(2)), GOOD, "nonsense was told");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(clock.ask_at(&path, at(60)), GOOD);
+        assert_eq!(clock.ask_at(&path, at(61)), ClockState::default());
+    }
+
+    #[test]
+    fn a_helper_that_hangs_costs_a_moment_and_not_at_each_turn() {
+        let path = helper("hangs", Vec::new());
+        let mut clock = ClockHelper::default();
+        for second in 0..9 {
+            assert_eq!(clock.ask_at(&path, at(second)), ClockState::default());
+        }
+        assert_eq!(clock.retry, Some(at(10)), "it was asked once");
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn the_program_tells_each_asker_the_state_of_the_kernels_clock() {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        ours.write_all(b"??").unwrap();
+        ours.shutdown(std::net::Shutdown::Write).unwrap();
+        answer(theirs).unwrap();
+        let mut told = String::new();
+        ours.read_to_string(&mut told).unwrap();
+        assert_eq!(told.lines().filter(|line| parse(line.as_bytes()).is_some()).count(), 2, "{told}");
+    }
+}

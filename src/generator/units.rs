@@ -1,0 +1,179 @@
+//! The units that a configuration asks for: one socket unit for each service, one for the watch on the interfaces, one for
+//! the control socket, and a drop-in that hands them to the daemon.
+//!
+//! A service that is switched off has a unit too, which is never started: so it is stopped with the others once it has been
+//! switched off.
+
+use crate::config::Config;
+use crate::core::limits::{RECEIVE_BUFFER, SEND_BUFFER};
+use crate::services::ServiceName;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// The multicast groups of rtnetlink(7) that tell of links and addresses: 1, 16 and 256.
+const NETLINK_GROUPS: u32 = 273;
+
+/// A file to be written.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unit {
+    /// Where, below the folder of generated units.
+    pub(super) path: String,
+    pub(super) text: String,
+}
+
+/// What `config` asks for. `origin` is the file that it came from, if there is one.
+pub(super) fn units(config: &Config, origin: Option<&Path>) -> Vec<Unit> {
+    let mut units: Vec<_> = ServiceName::ALL
+        .into_iter()
+        .map(|service| {
+            let (enabled, listen) = config.listen(service);
+            let about = if enabled { String::new() } else { never(service) };
+            socket(service.name(), origin, &about, &datagrams(listen))
+        })
+        .collect();
+    units.push(socket("netlink", origin, "", &format!("ListenNetlink=route {NETLINK_GROUPS}\n")));
+    units.push(socket("control", origin, "", CONTROL));
+    let passed = ServiceName::ALL.into_iter().filter(|&service| config.listen(service).0).map(ServiceName::name);
+    let names: Vec<_> = passed.chain(["netlink", "control"]).map(|name| format!("belfry-{name}.socket")).collect();
+    let text = format!("# Written by belfry-generator.\n\n[Service]\nSockets={}\n", names.join(" "));
+    units.push(Unit { path: "belfryd.service.d/50-belfry-sockets.conf".to_owned(), text });
+    units
+}
+
+/// Who may give orders: root, and the group.
+const CONTROL: &str = "\
+ListenStream=/run/belfry/control
+SocketGroup=belfry
+SocketMode=0660
+DirectoryMode=0755
+RemoveOnStop=yes
+";
+
+fn never(service: ServiceName) -> String {
+    format!("# [{service}] is not enabled, and this never true.\nConditionPathExists=!/\n")
+}
+
+fn socket(name: &str, origin: Option<&Path>, about: &str, listen: &str) -> Unit {
+    // systemd says when the file has changed since.
+    let source = origin.map_or_else(String::new, |path| format!("SourcePath={}\n", escape(path)));
+    let text = format!(
+        "# Written by belfry-generator.\n\
+         \n\
+         [Unit]\n\
+         Description=Belfry, the {name} socket\n\
+         Documentation=man:belfryd(8) man:belfry.toml(5)\n\
+         {source}\
+         PartOf=belfry.target\n\
+         Before=belfryd.service\n\
+         Wants=belfry-hold@{name}.service\n\
+         {about}\
+         \n\
+         [Socket]\n\
+         FileDescriptorName={name}\n\
+         Service=belfry-hold@{name}.service\n\
+         {listen}"
+    );
+    Unit { path: format!("belfry-{name}.socket"), text }
+}
+
+fn datagrams(listen: &[SocketAddr]) -> String {
+    let mut text = String::new();
+    for addr in listen {
+        let _ = writeln!(text, "ListenDatagram={}", told(addr));
+    }
+    // An address that the host is yet to get is no reason to fail.
+    if listen.iter().any(|addr| !addr.ip().is_unspecified()) {
+        text.push_str("FreeBind=yes\n");
+    }
+    let _ = write!(
+        text,
+        "BindIPv6Only=ipv6-only\n\
+         PassPacketInfo=yes\n\
+         Timestamping=ns\n\
+         ReceiveBuffer={RECEIVE_BUFFER}\n\
+         SendBuffer={SEND_BUFFER}\n"
+    );
+    text
+}
+
+/// An address as systemd.socket(5) reads it.
+fn told(addr: &SocketAddr) -> String {
+    match addr {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("[{}]:{}%{}", v6.ip(), v6.port(), v6.scope_id()),
+        addr => addr.to_string(),
+    }
+}
+
+/// A path in which nothing is a specifier or a second line (systemd.unit(5)).
+fn escape(path: &Path) -> String {
+    path.display().to_string().replace('%', "%%").replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Known, Source, parse};
+
+    fn made(toml: &str, path: &str) -> String {
+        let known = Known { zone: &|_| true, format: &|_| true };
+        let config = parse(&[Source { file: "belfry.toml", text: toml }], &known).unwrap();
+        let units = units(&config, Some(Path::new("/etc/belfry/belfry.toml")));
+        units.into_iter().find(|unit| unit.path == path).unwrap().text
+    }
+
+    #[test]
+    fn a_service_has_a_socket_unit_of_its_name_with_every_address() {
+        assert_eq!(
+            made("", "belfry-time.socket"),
+            "# Written by belfry-generator.\n\
+             \n\
+             [Unit]\n\
+             Description=Belfry, the time socket\n\
+             Documentation=man:belfryd(8) man:belfry.toml(5)\n\
+             SourcePath=/etc/belfry/belfry.toml\n\
+             PartOf=belfry.target\n\
+             Before=belfryd.service\n\
+             Wants=belfry-hold@time.service\n\
+             \n\
+             [Socket]\n\
+             FileDescriptorName=time\n\
+             Service=belfry-hold@time.service\n\
+             ListenDatagram=0.0.0.0:8080\n\
+             ListenDatagram=[::]:8080\n\
+             BindIPv6Only=ipv6-only\n\
+             PassPacketInfo=yes\n\
+             Timestamping=ns\n\
+             ReceiveBuffer=4194304\n\
+             SendBuffer=8388608\n"
+        );
+    }
+
+    #[test]
+    fn an_address_of_one_interface_may_come_later_and_keeps_its_scope() {
+        let unit = made("[chat]\nlisten = ['192.0.2.1:9999', '[fe80::1%3]:9999']", "belfry-chat.socket");
+        assert!(
+            unit.contains("ListenDatagram=192.0.2.1:9999\nListenDatagram=[fe80::1]:9999%3\nFreeBind=yes\n"),
+            "{unit}"
+        );
+    }
+
+    #[test]
+    fn a_service_that_is_switched_off_is_never_started_and_not_passed() {
+        let off = "[announce]\nenabled = false";
+        assert!(made(off, "belfry-announce.socket").contains("\nConditionPathExists=!/\n"));
+        let sockets = |toml| made(toml, "belfryd.service.d/50-belfry-sockets.conf");
+        assert_eq!(
+            sockets(off),
+            "# Written by belfry-generator.\n\n[Service]\n\
+             Sockets=belfry-time.socket belfry-chat.socket belfry-netlink.socket belfry-control.socket\n"
+        );
+        assert!(sockets("").contains(" belfry-announce.socket "));
+    }
+
+    #[test]
+    fn a_path_cannot_add_a_line_to_a_unit() {
+        let unit = &units(&Config::default(), Some(Path::new("/etc/100%\nExecStart=x")))[0];
+        assert!(unit.text.contains("SourcePath=/etc/100%% ExecStart=x\n"), "{}", unit.text);
+    }
+}
