@@ -2,12 +2,16 @@
 //! (systemd.generator(7)).
 //!
 //! It runs at boot and at each `systemctl daemon-reload`, when there may be no network, no log and no writable disk, so it
-//! reads the configuration, writes a handful of small files where it is told, and ends. A configuration that cannot be
-//! used makes no units at all: the daemon is started without them, and says what is wrong where people look for it.
+//! reads the configuration, writes a handful of small files where it is told, and ends.
+//!
+//! A daemon that has started has it write the same units to [`LAST_GOOD`] once more. When the configuration cannot be
+//! used, those stay in force: systemd closes the sockets of units that are no longer there. At boot there are none, and
+//! the daemon is started without sockets and says what is wrong with the configuration where people look for it.
 
 mod units;
 
-use crate::daemon::config_file;
+use crate::config::LogTarget;
+use crate::daemon::{config_file, logging};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write as _};
@@ -19,6 +23,9 @@ use units::Unit;
 const EXIT_USAGE: u8 = 64;
 const EXIT_CONFIG: u8 = 78;
 
+/// The units of the last configuration that a daemon was started with, until the next boot.
+const LAST_GOOD: &str = "/run/belfry/units";
+
 /// Where the kernel takes lines for its log, before there is a journal.
 const KERNEL_LOG: &str = "/dev/kmsg";
 
@@ -26,18 +33,28 @@ const KERNEL_LOG: &str = "/dev/kmsg";
 ///
 /// `$BELFRY_CONFIG` names another configuration, for trying it out.
 pub fn main() -> ExitCode {
+    // Where there is neither journal nor standard error nobody can be told.
+    let _ = logging::install(LogTarget::Journal, log::LevelFilter::Warn);
     let Some(folder) = std::env::args_os().nth(1).map(PathBuf::from) else {
         complain("usage: belfry-generator DIRECTORY [DIRECTORY DIRECTORY]");
         return ExitCode::from(EXIT_USAGE);
     };
     let named = std::env::var_os("BELFRY_CONFIG");
-    let (status, trouble) = match generate(named, &folder) {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(Trouble::Config(error)) => (EXIT_CONFIG, error.to_string()),
-        Err(Trouble::Write(path, error)) => (1, format!("cannot write {}: {error}", path.display())),
-    };
-    complain(&format!("Belfry gets no sockets: {trouble}"));
-    ExitCode::from(status)
+    match generate(named, &folder) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Trouble::Config(error)) => {
+            complain(&error.to_string());
+            complain(match keep(Path::new(LAST_GOOD), &folder) {
+                true => "the sockets of the last good configuration stay",
+                false => "there are no sockets",
+            });
+            ExitCode::from(EXIT_CONFIG)
+        }
+        Err(Trouble::Write(path, error)) => {
+            complain(&format!("cannot write {}: {error}", path.display()));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Why there are no units.
@@ -52,19 +69,56 @@ fn generate(named: Option<OsString>, folder: &Path) -> Result<(), Trouble> {
     units.iter().try_for_each(|unit| write(folder, unit))
 }
 
+/// Writes the units that are kept in one folder to another; whether there were any.
+fn keep(kept: &Path, folder: &Path) -> bool {
+    let paths = units::paths();
+    let found =
+        paths.into_iter().filter_map(|path| Some(Unit { text: fs::read_to_string(kept.join(&path)).ok()?, path }));
+    let found: Vec<_> = found.collect();
+    !found.is_empty() && kept != folder && found.iter().all(|unit| write(folder, unit).is_ok())
+}
+
 fn write(folder: &Path, unit: &Unit) -> Result<(), Trouble> {
     let path = folder.join(&unit.path);
     let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, &unit.text));
     written.map_err(|error| Trouble::Write(path, error))
 }
 
-/// Says it where it can be read: on standard error, which leads to the journal while systemd runs, and in the kernel's log,
-/// which the journal takes in at boot.
+/// Says it in the journal; before there is one, on standard error and in the kernel's log, which the journal takes in later.
 fn complain(text: &str) {
-    let mut kernel_log = fs::OpenOptions::new().write(true).open(KERNEL_LOG).ok();
+    let mut kernel_log = None;
+    if !Path::new(logging::JOURNAL).exists() {
+        kernel_log = fs::OpenOptions::new().write(true).open(KERNEL_LOG).ok();
+    }
     for line in text.lines() {
-        let _ = writeln!(io::stderr(), "belfry-generator: {line}");
+        log::error!("belfry-generator: {line}");
         // One write is one record; 3 is "error" (RFC 5424 §6.2.1).
         let _ = kernel_log.as_mut().map(|log| log.write_all(format!("<3>belfry-generator: {line}").as_bytes()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn units_that_were_kept_are_written_again_and_no_others() {
+        let [kept, folder] = ["kept", "folder"].map(|name| {
+            let path = std::env::temp_dir().join(format!("belfry-generator-{}-{name}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            path
+        });
+        assert!(!keep(&kept, &folder), "there is nothing yet");
+        let units = units::units(&Config::default(), None);
+        units.iter().for_each(|unit| assert!(write(&kept, unit).is_ok()));
+        fs::write(kept.join("other.service"), "").unwrap();
+        assert!(keep(&kept, &folder));
+        for unit in &units {
+            assert_eq!(fs::read_to_string(folder.join(&unit.path)).unwrap(), unit.text);
+        }
+        assert!(!folder.join("other.service").exists());
+        assert!(!keep(&kept, &kept), "keeping the kept would hide that there is nothing new");
+        [kept, folder].iter().for_each(|path| fs::remove_dir_all(path).unwrap());
     }
 }

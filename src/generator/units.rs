@@ -37,9 +37,17 @@ pub(super) fn units(config: &Config, origin: Option<&Path>) -> Vec<Unit> {
     let passed = ServiceName::ALL.into_iter().filter(|&service| config.listen(service).0).map(ServiceName::name);
     let names: Vec<_> = passed.chain(["netlink", "control"]).map(|name| format!("belfry-{name}.socket")).collect();
     let text = format!("# Written by belfry-generator.\n\n[Service]\nSockets={}\n", names.join(" "));
-    units.push(Unit { path: "belfryd.service.d/50-belfry-sockets.conf".to_owned(), text });
+    units.push(Unit { path: DROP_IN.to_owned(), text });
     units
 }
+
+/// The paths of all units, whatever the configuration.
+pub(super) fn paths() -> Vec<String> {
+    units(&Config::default(), None).into_iter().map(|unit| unit.path).collect()
+}
+
+/// What hands the sockets to the daemon.
+const DROP_IN: &str = "belfryd.service.d/50-belfry-sockets.conf";
 
 /// Who may give orders: root, and the group.
 const CONTROL: &str = "\
@@ -162,7 +170,7 @@ mod tests {
     fn a_service_that_is_switched_off_is_never_started_and_not_passed() {
         let off = "[announce]\nenabled = false";
         assert!(made(off, "belfry-announce.socket").contains("\nConditionPathExists=!/\n"));
-        let sockets = |toml| made(toml, "belfryd.service.d/50-belfry-sockets.conf");
+        let sockets = |toml| made(toml, DROP_IN);
         assert_eq!(
             sockets(off),
             "# Written by belfry-generator.\n\n[Service]\n\

@@ -18,6 +18,8 @@ mod socket;
 mod stderr;
 
 use crate::config::LogTarget;
+pub(crate) use socket::JOURNAL;
+
 use line::Line;
 use log::{LevelFilter, Metadata, Record};
 use socket::{Journal, Syslog};
@@ -41,8 +43,8 @@ pub fn reconfigure(target: LogTarget, level: LevelFilter) -> io::Result<()> {
     let stderr = Stderr::of_process(journal_stream.as_deref())?;
     let in_journal = stderr::leads_to_journal(io::stderr().as_fd(), journal_stream.as_deref());
     let sink = match target {
-        LogTarget::Journal => Some(Box::new(Journal::at(Path::new(socket::JOURNAL))?) as Box<dyn Deliver>),
-        LogTarget::Auto if in_journal => Some(Box::new(Journal::at(Path::new(socket::JOURNAL))?) as Box<dyn Deliver>),
+        LogTarget::Journal => Some(Box::new(Journal::at(Path::new(JOURNAL))?) as Box<dyn Deliver>),
+        LogTarget::Auto if in_journal => Some(Box::new(Journal::at(Path::new(JOURNAL))?) as Box<dyn Deliver>),
         LogTarget::Syslog => Some(Box::new(Syslog::at(Path::new(socket::SYSLOG))?) as Box<dyn Deliver>),
         LogTarget::Auto | LogTarget::Stderr => None,
     };

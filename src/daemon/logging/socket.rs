@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use syslog::{Facility, Formatter3164, LogFormat, Severity};
 
 /// Where the journal listens (systemd's native protocol, <https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>).
-pub(super) const JOURNAL: &str = "/run/systemd/journal/socket";
+pub(crate) const JOURNAL: &str = "/run/systemd/journal/socket";
 
 /// Where a syslog daemon listens.
 pub(super) const SYSLOG: &str = "/dev/log";
