@@ -9,8 +9,8 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// The folders of the pure half.
 const PURE: [&str; 3] = ["src/core/", "src/services/", "src/config/"];
 
-/// The only file with `unsafe` in it.
-const HOME_OF_UNSAFE: &str = "src/daemon/sys.rs";
+/// The only folder with `unsafe` in it.
+const HOME_OF_UNSAFE: &str = "src/daemon/sys/";
 
 /// The longest a file may be, tests beside the code left out.
 const LINES_MAX: usize = 400;
@@ -104,7 +104,7 @@ fn unsafe_has_one_home() {
     for (path, text) in sources("src") {
         let found = code_lines(&text)
             .find(|(_, line)| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe"));
-        assert!(found.is_none() || path == HOME_OF_UNSAFE, "{path}: {found:?}");
+        assert!(found.is_none() || path.starts_with(HOME_OF_UNSAFE), "{path}: {found:?}");
     }
 }
 

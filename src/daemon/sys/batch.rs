@@ -1,29 +1,20 @@
-//! The system calls that no crate offers as they are needed; the only file with `unsafe` in it.
-//!
-//! * [`Receiver`] and [`Sender`]: `recvmmsg(2)` and `sendmmsg(2)` with buffers that are made once and used for ever,
-//!   the address and interface of each datagram on both ways (`IP_PKTINFO`, ip(7); `IPV6_PKTINFO`, RFC 3542 §6), the
-//!   kernel's drop counter (`SO_RXQ_OVFL`, socket(7)) and the error queue (`IP_RECVERR`, ip(7)).
-//! * [`clock_state`]: `adjtimex(2)`, reading only.
-//! * [`kernel_drops`]: `SO_MEMINFO`, for sockets that have a past.
-//! * [`passed_fds`]: what the service manager left open for us becomes ours.
+//! Batches of datagrams, in and out: `recvmmsg(2)` and `sendmmsg(2)` with buffers that are made once and used for ever, the
+//! address and interface of each datagram on both ways (`IP_PKTINFO`, ip(7); `IPV6_PKTINFO`, RFC 3542 §6), the kernel's
+//! drop counter (`SO_RXQ_OVFL`, socket(7)) and the error queue (`IP_RECVERR`, ip(7)).
 //!
 //! Every header is set up anew before each call: the kernel writes lengths and flags back into it, and a header that is
 //! used again as it was left loses its control messages.
 
-#![expect(unsafe_code, reason = "the one home of unsafe")]
-
 use crate::core::limits::RECEIVE_MAX;
-use crate::core::{ClockState, ListenerId, Path};
+use crate::core::{ListenerId, Path};
 use nix::libc;
 use std::io;
-use std::mem::{self, MaybeUninit};
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Datagrams in one call, at most. The gain from batches is spent well before this.
-pub(super) const BATCH_MAX: usize = 64;
+pub(in crate::daemon) const BATCH_MAX: usize = 64;
 
 /// Room for the control messages of one datagram: packet information (at most 40 bytes with its header), the drop
 /// counter (24) and an extended error with the address of who sent it (64).
@@ -67,32 +58,32 @@ fn set_header(header: &mut libc::mmsghdr, slot: &mut Slot, name_len: usize, cont
 
 /// A datagram, or an entry of the error queue, as the kernel handed it over.
 #[derive(Debug)]
-pub(super) struct Received<'a> {
+pub(in crate::daemon) struct Received<'a> {
     /// Who sent it; in the error queue, to whom it was sent.
-    pub(super) remote: Option<SocketAddr>,
-    pub(super) payload: &'a [u8],
-    pub(super) truncated: bool,
+    pub(in crate::daemon) remote: Option<SocketAddr>,
+    pub(in crate::daemon) payload: &'a [u8],
+    pub(in crate::daemon) truncated: bool,
     /// Our address: the one that it was sent to or, if that is a group or a broadcast address, one to answer from.
-    pub(super) local: Option<IpAddr>,
+    pub(in crate::daemon) local: Option<IpAddr>,
     /// Whether it was sent to a group or to everybody.
-    pub(super) multicast: bool,
-    pub(super) interface: u32,
+    pub(in crate::daemon) multicast: bool,
+    pub(in crate::daemon) interface: u32,
     /// Datagrams that the kernel has dropped on this socket since it was opened, modulo 2³².
-    pub(super) kernel_drops: Option<u32>,
-    pub(super) trouble: Option<Trouble>,
+    pub(in crate::daemon) kernel_drops: Option<u32>,
+    pub(in crate::daemon) trouble: Option<Trouble>,
 }
 
 /// What the error queue says of a datagram that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Trouble {
-    pub(super) kind: TroubleKind,
+pub(in crate::daemon) struct Trouble {
+    pub(in crate::daemon) kind: TroubleKind,
     /// Who says so.
-    pub(super) offender: Option<IpAddr>,
+    pub(in crate::daemon) offender: Option<IpAddr>,
 }
 
 /// Why a datagram did not arrive (RFC 792; RFC 4443 §3.1). What else there is, networks mend (RFC 8085 §5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TroubleKind {
+pub(in crate::daemon) enum TroubleKind {
     /// Nobody has the port.
     PortUnreachable,
     /// Nobody has the address.
@@ -100,14 +91,14 @@ pub(super) enum TroubleKind {
 }
 
 /// Buffers for receiving.
-pub(super) struct Receiver {
+pub(in crate::daemon) struct Receiver {
     slots: Box<[Slot]>,
     headers: Box<[libc::mmsghdr]>,
     buffers: Box<[u8]>,
 }
 
 impl Receiver {
-    pub(super) fn new() -> Self {
+    pub(in crate::daemon) fn new() -> Self {
         Self {
             slots: (0..BATCH_MAX).map(|_| Slot::new()).collect(),
             headers: new_headers(),
@@ -116,12 +107,12 @@ impl Receiver {
     }
 
     /// Receives up to [`BATCH_MAX`] datagrams that are there; how many there were.
-    pub(super) fn receive(&mut self, fd: BorrowedFd<'_>) -> io::Result<usize> {
+    pub(in crate::daemon) fn receive(&mut self, fd: BorrowedFd<'_>) -> io::Result<usize> {
         self.call(fd, libc::MSG_DONTWAIT)
     }
 
     /// Receives up to [`BATCH_MAX`] entries of the error queue.
-    pub(super) fn receive_errors(&mut self, fd: BorrowedFd<'_>) -> io::Result<usize> {
+    pub(in crate::daemon) fn receive_errors(&mut self, fd: BorrowedFd<'_>) -> io::Result<usize> {
         self.call(fd, libc::MSG_DONTWAIT | libc::MSG_ERRQUEUE)
     }
 
@@ -146,7 +137,7 @@ impl Receiver {
     }
 
     /// The datagram at `index` of the last call, which was below what that returned.
-    pub(super) fn received(&self, index: usize) -> Received<'_> {
+    pub(in crate::daemon) fn received(&self, index: usize) -> Received<'_> {
         let header = &self.headers[index];
         let buffer = &self.buffers[index * RECEIVE_MAX..][..RECEIVE_MAX];
         let mut received = Received {
@@ -230,19 +221,19 @@ fn control_data<T: Copy>(cmsg: *const libc::cmsghdr) -> Option<T> {
 }
 
 /// Buffers for sending.
-pub(super) struct Sender {
+pub(in crate::daemon) struct Sender {
     slots: Box<[Slot]>,
     headers: Box<[libc::mmsghdr]>,
 }
 
 impl Sender {
-    pub(super) fn new() -> Self {
+    pub(in crate::daemon) fn new() -> Self {
         Self { slots: (0..BATCH_MAX).map(|_| Slot::new()).collect(), headers: new_headers() }
     }
 
     /// Sends the first deliveries, up to [`BATCH_MAX`] and as long as they leave by `listener`; how many were taken by
     /// the kernel. An error is about the first of them.
-    pub(super) fn send<'a>(
+    pub(in crate::daemon) fn send<'a>(
         &mut self,
         fd: BorrowedFd<'_>,
         listener: ListenerId,
@@ -362,48 +353,6 @@ fn socket_addr(storage: &libc::sockaddr_storage, len: usize) -> Option<SocketAdd
     }
 }
 
-/// What the kernel says of its clock.
-pub(super) fn clock_state() -> io::Result<ClockState> {
-    // SAFETY: `timex` is a C struct of integers; with `modes` zero, `adjtimex` changes nothing and fills it.
-    let (state, timex) = unsafe {
-        let mut timex: libc::timex = mem::zeroed();
-        (libc::adjtimex(&raw mut timex), timex)
-    };
-    if state < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(ClockState {
-        synchronised: timex.status & libc::STA_UNSYNC == 0 && state != libc::TIME_ERROR,
-        max_error: Duration::from_micros(u64::try_from(timex.maxerror).unwrap_or(0)),
-    })
-}
-
-/// Datagrams that the kernel has dropped on a socket since it was opened, modulo 2³² (`SO_MEMINFO`, Linux 4.12).
-pub(super) fn kernel_drops(fd: BorrowedFd<'_>) -> io::Result<u32> {
-    // `sk_meminfo` in linux/sock_diag.h: nine numbers, of which the last counts the drops.
-    const DROPS: usize = 8;
-    let mut info = [0_u32; DROPS + 1];
-    let mut len = size_of_val(&info) as libc::socklen_t;
-    // SAFETY: `info` is as long as `len` says, and any bits are a value of it.
-    let status = unsafe {
-        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, info.as_mut_ptr().cast(), &raw mut len)
-    };
-    if status == 0 { Ok(info[DROPS]) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Takes over the file descriptors that the service manager passes (sd_listen_fds(3)), with their names. The second call
-/// finds none.
-pub(super) fn passed_fds() -> io::Result<Vec<(String, OwnedFd)>> {
-    static TAKEN: AtomicBool = AtomicBool::new(false);
-    if TAKEN.swap(true, Ordering::Relaxed) {
-        return Ok(Vec::new());
-    }
-    let fds = sd_notify::listen_fds_with_names()?;
-    // SAFETY: they are open, as setting FD_CLOEXEC on them has shown; they were made for this process, by its number, and
-    // nobody else in it takes them over, as this is done once.
-    Ok(fds.map(|(fd, name)| (name, unsafe { OwnedFd::from_raw_fd(fd) })).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -496,20 +445,5 @@ mod tests {
         let port_unreachable = Trouble { kind: TroubleKind::PortUnreachable, offender: Some(closed.ip()) };
         assert_eq!((error.remote, error.trouble), (Some(closed), Some(port_unreachable)));
         assert_eq!(receiver.receive_errors(server.as_fd()).expect_err("drained").kind(), io::ErrorKind::WouldBlock);
-    }
-
-    #[test]
-    fn the_kernel_tells_how_much_it_has_dropped_on_a_socket() {
-        let (server, client) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
-        assert_eq!(kernel_drops(client.as_fd()).expect("known"), 0);
-        nix::sys::socket::setsockopt(&client, nix::sys::socket::sockopt::RcvBuf, &0).expect("the least there is");
-        (0..100).for_each(|_| drop(server.send_to(&[0; 1_000], client.local_addr().expect("bound"))));
-        assert!((50..100).contains(&kernel_drops(client.as_fd()).expect("known")));
-    }
-
-    #[test]
-    fn the_kernel_tells_the_state_of_its_clock() {
-        let state = clock_state().expect("reading needs no privilege");
-        assert!(state.max_error <= Duration::from_secs(17), "the kernel stops counting at 16 s: {state:?}");
     }
 }

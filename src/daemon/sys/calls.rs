@@ -1,0 +1,75 @@
+//! Single calls: the state of the clock (`adjtimex(2)`, reading only), what a socket has lost (`SO_MEMINFO`), and the file
+//! descriptors that the service manager left open for us, which become ours.
+
+use crate::core::ClockState;
+use nix::libc;
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// What the kernel says of its clock.
+pub(in crate::daemon) fn clock_state() -> io::Result<ClockState> {
+    // SAFETY: `timex` is a C struct of integers; with `modes` zero, `adjtimex` changes nothing and fills it.
+    let (state, timex) = unsafe {
+        let mut timex: libc::timex = mem::zeroed();
+        (libc::adjtimex(&raw mut timex), timex)
+    };
+    if state < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(ClockState {
+        synchronised: timex.status & libc::STA_UNSYNC == 0 && state != libc::TIME_ERROR,
+        max_error: Duration::from_micros(u64::try_from(timex.maxerror).unwrap_or(0)),
+    })
+}
+
+/// Datagrams that the kernel has dropped on a socket since it was opened, modulo 2³² (`SO_MEMINFO`, Linux 4.12).
+pub(in crate::daemon) fn kernel_drops(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    // `sk_meminfo` in linux/sock_diag.h: nine numbers, of which the last counts the drops.
+    const DROPS: usize = 8;
+    let mut info = [0_u32; DROPS + 1];
+    let mut len = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: `info` is as long as `len` says, and any bits are a value of it.
+    let status = unsafe {
+        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, info.as_mut_ptr().cast(), &raw mut len)
+    };
+    if status == 0 { Ok(info[DROPS]) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Takes over the file descriptors that the service manager passes (sd_listen_fds(3)), with their names. The second call
+/// finds none.
+pub(in crate::daemon) fn passed_fds() -> io::Result<Vec<(String, OwnedFd)>> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        return Ok(Vec::new());
+    }
+    let fds = sd_notify::listen_fds_with_names()?;
+    // SAFETY: they are open, as setting FD_CLOEXEC on them has shown; they were made for this process, by its number, and
+    // nobody else in it takes them over, as this is done once.
+    Ok(fds.map(|(fd, name)| (name, unsafe { OwnedFd::from_raw_fd(fd) })).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn the_kernel_tells_how_much_it_has_dropped_on_a_socket() {
+        let bound = || UdpSocket::bind("127.0.0.1:0").expect("loopback is there");
+        let (server, client) = (bound(), bound());
+        assert_eq!(kernel_drops(client.as_fd()).expect("known"), 0);
+        nix::sys::socket::setsockopt(&client, nix::sys::socket::sockopt::RcvBuf, &0).expect("the least there is");
+        (0..100).for_each(|_| drop(server.send_to(&[0; 1_000], client.local_addr().expect("bound"))));
+        assert!((50..100).contains(&kernel_drops(client.as_fd()).expect("known")));
+    }
+
+    #[test]
+    fn the_kernel_tells_the_state_of_its_clock() {
+        let state = clock_state().expect("reading needs no privilege");
+        assert!(state.max_error <= Duration::from_secs(17), "the kernel stops counting at 16 s: {state:?}");
+    }
+}

@@ -1,0 +1,11 @@
+//! The system calls that no crate offers as they are needed; the only folder with `unsafe` in it.
+//!
+//! `batch` receives and sends datagrams many at a time; `calls` are those that are made now and then.
+
+#![expect(unsafe_code, reason = "the one home of unsafe")]
+
+mod batch;
+mod calls;
+
+pub(super) use batch::{BATCH_MAX, Received, Receiver, Sender, Trouble, TroubleKind};
+pub(super) use calls::{clock_state, kernel_drops, passed_fds};
