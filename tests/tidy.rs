@@ -200,3 +200,25 @@ fn the_readme_has_every_key_with_its_default() {
     }
     assert_eq!(rows, Vec::<&str>::new());
 }
+
+#[test]
+fn the_catalog_explains_every_event_and_each_is_told_somewhere() {
+    let home = "src/daemon/logging/event.rs";
+    let elsewhere: String = sources("src").into_iter().filter(|(path, _)| path != home).map(|(_, text)| text).collect();
+    let catalog = text("packaging/belfry.catalog");
+    let mut explained: Vec<_> = catalog.lines().filter_map(|line| line.strip_prefix("-- ")).collect();
+    let events = text(home);
+    let mut ids = Vec::new();
+    for line in events.lines() {
+        let Some((name, id)) = line.strip_prefix("pub(crate) const ").and_then(|rest| rest.split_once(": &str = "))
+        else {
+            continue;
+        };
+        assert!(elsewhere.contains(&format!("event::{name}")), "{name} is never told");
+        ids.push(id.trim_matches(['"', ';']));
+    }
+    explained.sort_unstable();
+    ids.sort_unstable();
+    assert_eq!(ids, explained);
+    assert!(ids.len() >= 10 && ids.windows(2).all(|pair| pair[0] != pair[1]) && ids.iter().all(|id| id.len() == 32));
+}

@@ -16,6 +16,17 @@ pub struct ConfigError {
     pub omitted: usize,
 }
 
+impl ConfigError {
+    /// The same in one line, without the pictures.
+    pub fn line(&self) -> String {
+        let mut parts: Vec<_> = self.problems.iter().map(Problem::line).collect();
+        if self.omitted > 0 {
+            parts.push(format!("and {} more", self.omitted));
+        }
+        parts.join(" | ")
+    }
+}
+
 impl std::error::Error for ConfigError {}
 
 impl fmt::Display for ConfigError {
@@ -61,6 +72,13 @@ impl Problem {
         let length = text[start..end].split('\n').next().unwrap_or_default().chars().count();
         let excerpt = Excerpt::new(source, column - 1, length);
         Self { file: file.to_owned(), line, column, message, help, excerpt }
+    }
+
+    /// The same in one line, without the picture.
+    pub fn line(&self) -> String {
+        let Self { file, line, column, message, help, .. } = self;
+        let help = help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
+        format!("{file}:{line}:{column}: {message}{help}")
     }
 }
 

@@ -460,3 +460,12 @@ fn a_file_of_mistakes_or_brackets_is_refused_in_little_time() {
     assert!(shown(&format!("time = {}", "[".repeat(100_000))).contains("not TOML"));
     assert!(shown(&format!("time = {}", "{a=".repeat(100_000))).contains("not TOML"));
 }
+
+#[test]
+fn a_log_gets_every_problem_in_one_line() {
+    let error = read("[chat]\nhistory = true\n[time]\nenabled = 1\n").unwrap_err();
+    let line = error.line();
+    assert!(!line.contains('\n') && !line.contains('^'), "{line}");
+    assert!(line.starts_with("belfry.toml:2:11: history cannot be boolean `true`; expected "), "{line}");
+    assert!(line.contains(" | belfry.toml:4:11: enabled cannot be integer `1`; expected "), "{line}");
+}

@@ -56,6 +56,14 @@ impl Fatal {
         move |error| Self::System { doing, reason: errno_text(&error) }
     }
 
+    /// The whole of it in one line, for a log.
+    pub(super) fn line(&self) -> String {
+        match self {
+            Self::Config(LoadError::Invalid(error)) => error.line(),
+            other => other.to_string(),
+        }
+    }
+
     /// The exit status that belongs to it.
     pub fn exit_status(&self) -> u8 {
         match self {

@@ -32,7 +32,8 @@ use args::Args;
 use clap::Parser;
 use clap::error::ErrorKind;
 use config_file::Found;
-use log::{LevelFilter, info};
+use log::{LevelFilter, error, info};
+use logging::event;
 use passed::Passed;
 use run::{Daemon, Parts};
 use signals::Signals;
@@ -59,7 +60,12 @@ pub fn main() -> ExitCode {
     match obey(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fatal) => {
-            let _ = writeln!(std::io::stderr(), "belfryd: {fatal}");
+            if logging::stderr_leads_to_journal() {
+                // One entry, not one for each line of the picture.
+                error!(message_id = event::FAILED; "{}", fatal.line());
+            } else {
+                let _ = writeln!(std::io::stderr(), "belfryd: {fatal}");
+            }
             ExitCode::from(fatal.exit_status())
         }
     }

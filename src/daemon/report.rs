@@ -1,5 +1,6 @@
 //! What the log and the service manager are told of the traffic: a summary a minute while there is something to tell.
 
+use super::logging::event;
 use super::post::Post;
 use crate::core::{ClockState, Counters, Instant};
 use crate::services::ServiceName;
@@ -81,7 +82,10 @@ impl Report {
         for service in ServiceName::ALL {
             let (told, now) = (&mut self.told[service as usize], Told::of(&posts[service as usize]));
             for (reason, count) in now.troubles_since(told) {
-                info!(service = service.name(), reason = reason, count = count; "{service}: turned away {count}: {reason}");
+                info!(
+                    message_id = event::TURNED_AWAY, service = service.name(), reason = reason, count = count;
+                    "{service}: turned away {count}: {reason}"
+                );
             }
             *told = now;
         }

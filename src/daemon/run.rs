@@ -10,6 +10,7 @@ use super::announcing;
 use super::clock_helper::ClockHelper;
 use super::error::Fatal;
 use super::listener::Listener;
+use super::logging::event;
 use super::netlink::Netlink;
 use super::passed::Passed;
 use super::post::Patience;
@@ -146,6 +147,7 @@ impl Daemon {
         self.read_clock_state(self.turned);
         let status = self.status();
         self.supervisor.ready(&status);
+        info!(message_id = event::STARTED; "ready: {status}");
         while self.turn(&mut events)? {}
         Ok(())
     }
@@ -200,7 +202,7 @@ impl Daemon {
         self.clock.set_back(stalled);
         // The service manager has counted it all the same.
         self.watchdog_due = self.watchdog_due.map(|due| due.min(since));
-        warn!("stopped for up to {} s: that time is not counted", stalled.as_secs());
+        warn!(message_id = event::STALLED; "stopped for up to {} s: that time is not counted", stalled.as_secs());
         self.clock.now()
     }
 
@@ -251,7 +253,7 @@ impl Daemon {
                     self.reload(now);
                 }
                 Request::Terminate => {
-                    info!("{signal}: stopping");
+                    info!(message_id = event::STOPPING; "{signal}: stopping");
                     self.stop();
                     return Ok(false);
                 }

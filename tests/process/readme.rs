@@ -11,7 +11,8 @@ const README: &str = include_str!("../../README.md");
 /// A command of the tour, and what the page says it prints.
 fn commands() -> Vec<(&'static str, Vec<&'static str>)> {
     let mut commands = Vec::new();
-    let blocks = README.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let tour = README.split("## A tour with").nth(1).unwrap().split("\n## ").next().unwrap();
+    let blocks = tour.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     for line in blocks.flat_map(str::lines) {
         match line.strip_prefix("$ ") {
             Some(command) => commands.push((command, Vec::new())),

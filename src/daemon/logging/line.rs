@@ -3,6 +3,7 @@
 //! Everything in a line has been through [`one_line`]: a line stays one line, and a stranger's name in it cannot steer
 //! the terminal that shows it. So the journal's binary framing for values with newlines is never needed.
 
+use super::event;
 use crate::core::escape::one_line;
 use log::{Level, Record, kv};
 use std::fmt::{self, Write};
@@ -58,7 +59,8 @@ impl Line {
     pub(super) fn lost(count: u64) -> Self {
         let (lines, were) = if count == 1 { ("line", "was") } else { ("lines", "were") };
         let text = format!("{count} log {lines} {were} lost");
-        Self { level: Level::Warn, text, fields: Vec::new(), origin: None }
+        let fields = vec![("MESSAGE_ID".to_owned(), event::LINES_LOST.to_owned())];
+        Self { level: Level::Warn, text, fields, origin: None }
     }
 
     /// The importance as syslog counts it (RFC 5424 §6.2.1).

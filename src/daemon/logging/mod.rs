@@ -13,6 +13,7 @@
 //!
 //! It does not ration lines: what strangers can cause is counted by its caller, not logged each time.
 
+pub(crate) mod event;
 mod line;
 mod socket;
 mod stderr;
@@ -39,18 +40,23 @@ pub fn install(target: LogTarget, level: LevelFilter) -> io::Result<()> {
 
 /// Sends lines to another place, or of other levels, from now on. On an error everything stays as it was.
 pub fn reconfigure(target: LogTarget, level: LevelFilter) -> io::Result<()> {
-    let journal_stream = std::env::var("JOURNAL_STREAM").ok();
-    let stderr = Stderr::of_process(journal_stream.as_deref())?;
-    let in_journal = stderr::leads_to_journal(io::stderr().as_fd(), journal_stream.as_deref());
+    let stderr = Stderr::of_process(std::env::var("JOURNAL_STREAM").ok().as_deref())?;
     let sink = match target {
         LogTarget::Journal => Some(Box::new(Journal::at(Path::new(JOURNAL))?) as Box<dyn Deliver>),
-        LogTarget::Auto if in_journal => Some(Box::new(Journal::at(Path::new(JOURNAL))?) as Box<dyn Deliver>),
+        LogTarget::Auto if stderr_leads_to_journal() => {
+            Some(Box::new(Journal::at(Path::new(JOURNAL))?) as Box<dyn Deliver>)
+        }
         LogTarget::Syslog => Some(Box::new(Syslog::at(Path::new(socket::SYSLOG))?) as Box<dyn Deliver>),
         LogTarget::Auto | LogTarget::Stderr => None,
     };
     LOGGER.output().redirect(sink, Box::new(stderr));
     log::set_max_level(level);
     Ok(())
+}
+
+/// Whether standard error is a stream to the journal, as systemd says of what it starts.
+pub(crate) fn stderr_leads_to_journal() -> bool {
+    stderr::leads_to_journal(io::stderr().as_fd(), std::env::var("JOURNAL_STREAM").ok().as_deref())
 }
 
 /// What became of a line that was handed over.

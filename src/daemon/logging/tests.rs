@@ -92,7 +92,10 @@ fn a_journal_that_hangs_costs_lines_but_no_time_and_is_told_how_many() {
     assert_eq!(
         received(&journal),
         [
-            format!("PRIORITY=4\nSYSLOG_IDENTIFIER=belfryd\nMESSAGE={lost} log lines were lost\n"),
+            format!(
+                "PRIORITY=4\nSYSLOG_IDENTIFIER=belfryd\nMESSAGE={lost} log lines were lost\nMESSAGE_ID={}\n",
+                event::LINES_LOST
+            ),
             "PRIORITY=6\nSYSLOG_IDENTIFIER=belfryd\nMESSAGE=after\nROOM=lobby\n".to_owned(),
             "PRIORITY=6\nSYSLOG_IDENTIFIER=belfryd\nMESSAGE=and on\nROOM=lobby\n".to_owned(),
         ]
