@@ -93,3 +93,6 @@ pub const ANNOUNCE_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
 /// The shortest of the heartbeat times: members at ten heartbeats a second are kept busy by nothing else.
 pub const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
+
+/// Names that are looked through for the one that was meant: a distance costs time in their number.
+pub const NEAREST_AMONG_MAX: usize = 4_096;
