@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 /// The configuration is bad (`EX_CONFIG`, sysexits.h).
 const EXIT_CONFIG: u8 = 78;
@@ -24,6 +25,13 @@ pub enum Fatal {
         /// Why, in the words of strerror(3).
         reason: String,
     },
+    /// There is no control socket where one was asked for.
+    Control {
+        /// Where.
+        path: PathBuf,
+        /// Why, in the words of strerror(3) or our own.
+        reason: String,
+    },
     /// Something that the daemon cannot do without.
     System {
         /// What it was doing, as in "cannot …".
@@ -39,11 +47,16 @@ impl Fatal {
         move |error| Self::System { doing, reason: errno_text(&error) }
     }
 
+    /// Wraps an error in where the control socket was to be.
+    pub(super) fn control(path: &Path) -> impl Fn(io::Error) -> Self {
+        move |error| Self::Control { path: path.to_owned(), reason: errno_text(&error) }
+    }
+
     /// The exit status that belongs to it.
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Config(_) => EXIT_CONFIG,
-            Self::Bind { .. } | Self::System { .. } => 1,
+            Self::Bind { .. } | Self::Control { .. } | Self::System { .. } => 1,
         }
     }
 }
@@ -53,6 +66,7 @@ impl fmt::Display for Fatal {
         match self {
             Self::Config(error) => write!(f, "{error}"),
             Self::Bind { service, addr, reason } => write!(f, "cannot bind {service} {addr}: {reason}"),
+            Self::Control { path, reason } => write!(f, "cannot make the control socket {}: {reason}", path.display()),
             Self::System { doing, reason } => write!(f, "cannot {doing}: {reason}"),
         }
     }

@@ -1,11 +1,12 @@
 //! The daemon: every system call, and the loop that drives the services by turns.
 //!
 //! [`main`] is all of `belfryd`. `reload` makes sockets and services from a configuration, `run` turns the loop,
-//! `services` takes a batch from a socket to its service, `post` sends what comes of it.
+//! `services` takes a batch from a socket to its service, `post` sends what comes of it, `control` answers those who run it.
 
 mod announcing;
 pub mod args;
 pub mod config_file;
+mod control;
 mod error;
 mod listener;
 pub mod logging;
@@ -29,6 +30,7 @@ use crate::services::ServiceName;
 use args::Args;
 use clap::Parser;
 use clap::error::ErrorKind;
+use control::Control;
 use log::{LevelFilter, info};
 use reload::Found;
 use run::{Daemon, Parts};
@@ -79,8 +81,11 @@ fn obey(args: Args) -> Result<(), Fatal> {
     let seed = seed().map_err(Fatal::system("read /dev/urandom"))?;
     let (clock, host, config_path) = (Clock::new(), host_name(), args.config);
     let supervisor = Supervisor::from_env();
-    let mut daemon = Daemon::new(Parts { clock, seed, host, config_path, config, signals, supervisor })?;
+    let mut daemon = Daemon::new(Parts { clock, seed, host, config_path, config, origin, signals, supervisor })?;
     daemon.start(zones)?;
+    if let Some(path) = &args.control {
+        daemon.open_control(Control::listen(path).map_err(Fatal::control(path))?)?;
+    }
     if std::io::stderr().is_terminal() {
         print_invitation(&daemon);
     }

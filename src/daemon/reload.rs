@@ -59,15 +59,17 @@ impl Daemon {
         Ok(())
     }
 
-    /// Reads the configuration again and applies it, or says why not and goes on as before.
-    pub(super) fn reload(&mut self, now: &Now) {
+    /// Reads the configuration again and applies it, or tells the log why not and goes on as before.
+    pub(super) fn reload(&mut self, now: &Now) -> Result<(), Fatal> {
         self.supervisor.reloading();
-        if let Err(error) = self.try_reload(now) {
+        let reloaded = self.try_reload(now);
+        if let Err(error) = &reloaded {
             error.to_string().lines().for_each(|line| error!("{line}"));
             error!("the old configuration stays in force");
         }
         let status = self.status();
         self.supervisor.ready(&status);
+        reloaded
     }
 
     fn try_reload(&mut self, now: &Now) -> Result<(), Fatal> {
@@ -83,6 +85,7 @@ impl Daemon {
         self.config = config;
         self.serve(now, zones);
         info!("configuration: {origin}");
+        self.origin = origin;
         Ok(())
     }
 

@@ -47,8 +47,13 @@ pub fn reconfigure(target: LogTarget, level: LevelFilter) -> io::Result<()> {
         LogTarget::Auto | LogTarget::Stderr => None,
     };
     LOGGER.output().redirect(sink, Box::new(stderr));
-    log::set_max_level(level);
+    set_level(level);
     Ok(())
+}
+
+/// Drops records below `level` from now on, wherever lines go.
+pub fn set_level(level: LevelFilter) {
+    log::set_max_level(level);
 }
 
 /// What became of a line that was handed over.
