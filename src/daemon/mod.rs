@@ -85,6 +85,7 @@ fn obey(args: Args) -> Result<(), Fatal> {
     daemon.start(zones)?;
     if let Some(path) = &args.control {
         daemon.open_control(Control::listen(path).map_err(Fatal::control(path))?)?;
+        info!("control listens on {}", path.display());
     }
     if std::io::stderr().is_terminal() {
         print_invitation(&daemon);

@@ -3,8 +3,7 @@
 use super::connection::Peer;
 use crate::control::{self, Answer, Outcome, Request};
 use crate::core::limits::CONTROL_MEMBERS_MAX;
-use crate::core::{Counters, DropReason, Now, Refusal};
-use crate::daemon::Fatal;
+use crate::core::{DropReason, Now, Refusal};
 use crate::daemon::logging;
 use crate::daemon::post::Post;
 use crate::daemon::run::Daemon;
@@ -39,7 +38,7 @@ impl Daemon {
             Request::Stats => Ok(Answer::Stats(self.control_stats())),
             Request::Reload => {
                 info!("control: {peer} has the configuration read again");
-                self.reload(now).map_err(|fatal: Fatal| format!("{fatal}\nthe old configuration stays in force"))?;
+                self.reload(now).map_err(|fatal| format!("{fatal}\nthe old configuration stays in force"))?;
                 Ok(Answer::Reloaded(control::Reloaded { configuration: self.origin.to_string() }))
             }
             Request::LogLevel { level } => Ok(Answer::LogLevel(set_log_level(level, peer))),
@@ -49,10 +48,10 @@ impl Daemon {
 
     fn control_status(&self, now: &Now) -> control::Status {
         let (members, rooms) = self.company();
-        let listener = |open: &crate::daemon::listener::Listener| control::Listener {
-            service: open.service.name().to_owned(),
-            address: open.addr,
-        };
+        let listeners = self
+            .listeners
+            .iter()
+            .map(|open| control::Listener { service: open.service.name().to_owned(), address: open.addr });
         control::Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -64,7 +63,7 @@ impl Daemon {
                 synchronised: self.clock_state.synchronised,
                 max_error: control::seconds(self.clock_state.max_error),
             },
-            listeners: self.listeners.iter().map(listener).collect(),
+            listeners: listeners.collect(),
             log_level: log::max_level(),
             state: None,
         }
@@ -122,7 +121,7 @@ fn member(now: &Now, view: &MemberView<'_>) -> control::Member {
 }
 
 fn service_stats(name: ServiceName, post: &Post) -> control::ServiceStats {
-    let counters: &Counters = &post.counters;
+    let counters = &post.counters;
     let refused = Refusal::ALL.iter().map(|&why| (why.name().to_owned(), counters.refused(why)));
     let dropped = DropReason::ALL.iter().map(|&why| (why.name().to_owned(), counters.dropped(why)));
     control::ServiceStats {
