@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The folders of the pure half.
-const PURE: [&str; 3] = ["src/core/", "src/services/", "src/config/"];
+/// The folders and files of the pure half.
+const PURE: [&str; 4] = ["src/core/", "src/services/", "src/config/", "src/control.rs"];
 
 /// The only folder with `unsafe` in it.
 const HOME_OF_UNSAFE: &str = "src/daemon/sys/";
@@ -87,7 +87,7 @@ fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 fn the_pure_half_names_nothing_impure() {
     let mut seen = 0;
     for (path, text) in sources("src").iter().filter(|(path, _)| !is_tests(path)) {
-        if !PURE.iter().any(|folder| path.starts_with(folder)) {
+        if !PURE.iter().any(|place| path.starts_with(place)) {
             continue;
         }
         seen += 1;

@@ -1,10 +1,12 @@
-//! What `belfry` does: ask for the time, say something, listen, look around.
+//! What `belfry` does: ask for the time, say something, listen, look around, and tell the daemon of this host what to do.
 //!
-//! Each command is a file with one function; they share `Server`, which says who is asked, and `Link`, which asks. The
+//! Each command is a file with one function; they share `Server`, which says who is asked, and `Link`, which asks, but for
+//! `ctl`, which asks by the control socket. The
 //! client keeps nothing between two calls and needs no configuration.
 //!
 //! What servers send is text of strangers: it is shown with its control characters escaped.
 
+mod ctl;
 mod discover;
 mod link;
 mod say;
@@ -13,7 +15,7 @@ mod tail;
 mod time;
 
 use crate::core::escape::one_line;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use server::Server;
 use std::fmt;
 use std::io::{self, Write};
@@ -69,6 +71,14 @@ enum Command {
     Tail,
     /// List the servers of this network
     Discover(discover::Options),
+    /// Ask the daemon of this host how it is, or tell it what to do
+    #[command(after_help = "Who may is the affair of the socket: root, and the group belfry.")]
+    Ctl(ctl::Options),
+}
+
+/// The command line, for man pages and completions.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command line of this process.
@@ -98,6 +108,7 @@ fn run(Cli { who, command }: &Cli) -> Result<(), Failure> {
         Command::Say { text } => say::say(who, &text.join(" ")),
         Command::Tail => tail::tail(who, &mut stdout),
         Command::Discover(options) => discover::discover(who, options, &mut stdout),
+        Command::Ctl(options) => ctl::ctl(who, options, &mut stdout),
     }
 }
 
@@ -119,7 +130,7 @@ enum Failure {
     NobodyListens(SocketAddr),
     /// Silence.
     NoAnswer { addr: SocketAddr, timeout: Duration },
-    /// Silence from everybody, and what may be the reason.
+    /// Silence, and what may be the reason.
     NobodyThere(String),
 }
 
@@ -173,6 +184,11 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        command().debug_assert();
+    }
 
     #[test]
     fn command_lines_are_read_as_people_type_them() {

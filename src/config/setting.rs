@@ -55,7 +55,8 @@ impl Setting for LogTarget {
     }
 }
 
-const LEVELS: [(&str, LevelFilter); 6] = [
+/// Log levels by their names, from nothing to everything.
+pub const LEVELS: [(&str, LevelFilter); 6] = [
     ("off", LevelFilter::Off),
     ("error", LevelFilter::Error),
     ("warn", LevelFilter::Warn),

@@ -102,3 +102,25 @@ pub const ANNOUNCE_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
 /// The shortest of the heartbeat times: members at ten heartbeats a second are kept busy by nothing else.
 pub const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
+
+/// Connections to the control socket at once: a few people and a program that watches. When there is one more, the one
+/// that has been idle for the longest goes.
+pub const CONTROL_CONNECTIONS_MAX: usize = 16;
+
+/// The longest request on the control socket, without its newline: a name fits fifty times.
+pub const CONTROL_REQUEST_MAX: usize = 4 * 1024;
+
+/// The longest answer on the control socket, and so what waits for one connection: the next request is read when the
+/// answer to the last has left.
+pub const CONTROL_ANSWER_MAX: usize = 2 * 1024 * 1024;
+
+/// Members in one answer on the control socket: twice the default of `max-members`, with room in
+/// [`CONTROL_ANSWER_MAX`] for the longest names and texts.
+pub const CONTROL_MEMBERS_MAX: usize = 2_048;
+
+/// How long a request on the control socket may take to come, and its answer to be read. People type by way of a
+/// program, and that is quick.
+pub const CONTROL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Names that are looked through for the one that was meant: a distance costs time in their number.
+pub const NEAREST_AMONG_MAX: usize = 4_096;

@@ -15,6 +15,9 @@ pub struct Args {
     /// Read this configuration, which must be there
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Listen here for those who run the daemon: belfry ctl --socket PATH
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
     /// Check the configuration, say what is wrong with it, and start nothing
     #[arg(long)]
     pub check: bool,

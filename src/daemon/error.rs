@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 /// The configuration is bad (`EX_CONFIG`, sysexits.h).
 const EXIT_CONFIG: u8 = 78;
@@ -41,6 +42,13 @@ pub enum Fatal {
         /// What is wrong with it.
         reason: String,
     },
+    /// There is no control socket where one was asked for.
+    Control {
+        /// Where.
+        path: PathBuf,
+        /// Why, in the words of strerror(3) or our own.
+        reason: String,
+    },
     /// Something that the daemon cannot do without.
     System {
         /// What it was doing, as in "cannot …".
@@ -64,12 +72,22 @@ impl Fatal {
         }
     }
 
+    /// Wraps an error in the unit that passes the socket of this name.
+    pub(super) fn passed(name: impl fmt::Display) -> impl Fn(io::Error) -> Self {
+        move |error| Self::Passed { unit: unit(&name), reason: errno_text(&error) }
+    }
+
+    /// Wraps an error in where the control socket was to be.
+    pub(super) fn control(path: &Path) -> impl Fn(io::Error) -> Self {
+        move |error| Self::Control { path: path.to_owned(), reason: errno_text(&error) }
+    }
+
     /// The exit status that belongs to it.
     pub fn exit_status(&self) -> u8 {
         match self {
             // Units are configuration too.
             Self::Config(_) | Self::NotPassed { .. } | Self::Passed { .. } => EXIT_CONFIG,
-            Self::Bind { .. } | Self::System { .. } => 1,
+            Self::Bind { .. } | Self::Control { .. } | Self::System { .. } => 1,
         }
     }
 }
@@ -92,6 +110,7 @@ impl fmt::Display for Fatal {
                 f.write_str("). A changed port: systemctl daemon-reload && systemctl restart belfry.target")
             }
             Self::Passed { unit, reason } => write!(f, "cannot use what systemd passes from {unit}: {reason}"),
+            Self::Control { path, reason } => write!(f, "cannot make the control socket {}: {reason}", path.display()),
             Self::System { doing, reason } => write!(f, "cannot {doing}: {reason}"),
         }
     }

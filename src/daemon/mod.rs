@@ -1,12 +1,13 @@
 //! The daemon: every system call, and the loop that drives the services by turns.
 //!
 //! [`main`] is all of `belfryd`. `reload` makes sockets and services from a configuration, `run` turns the loop,
-//! `services` takes a batch from a socket to its service, `post` sends what comes of it.
+//! `services` takes a batch from a socket to its service, `post` sends what comes of it, `control` answers those who run it.
 
 mod announcing;
 pub mod args;
 pub mod clock_helper;
 pub mod config_file;
+mod control;
 mod error;
 mod listener;
 pub mod logging;
@@ -32,6 +33,7 @@ use args::Args;
 use clap::Parser;
 use clap::error::ErrorKind;
 use config_file::Found;
+use control::Control;
 use log::{LevelFilter, error, info};
 use logging::event;
 use passed::Passed;
@@ -89,8 +91,15 @@ fn obey(args: Args) -> Result<(), Fatal> {
     let seed = seed().map_err(Fatal::system("read /dev/urandom"))?;
     let (clock, host, config_path) = (Clock::new(), host_name(), args.config);
     let supervisor = Supervisor::from_env();
-    let mut daemon = Daemon::new(Parts { clock, seed, host, config_path, config, passed, signals, supervisor })?;
+    let mut daemon =
+        Daemon::new(Parts { clock, seed, host, config_path, config, origin, passed, signals, supervisor })?;
     daemon.start(zones)?;
+    if let Some(fd) = daemon.passed.control.take() {
+        daemon.open_control(Control::adopt(fd).map_err(Fatal::passed("control"))?)?;
+    } else if let Some(path) = &args.control {
+        daemon.open_control(Control::listen(path).map_err(Fatal::control(path))?)?;
+        info!("control listens on {}", path.display());
+    }
     if std::io::stderr().is_terminal() {
         print_invitation(&daemon);
     }

@@ -4,7 +4,7 @@
 //! each socket is looked at, and one that is not what its name says ends the start with the name of the unit. From there
 //! on a passed socket is like one of our own: see [`Listener::adopt`](super::listener::Listener::adopt).
 
-use super::error::{Fatal, errno_text};
+use super::error::Fatal;
 use super::sys;
 use crate::services::ServiceName;
 use log::warn;
@@ -86,16 +86,16 @@ pub(super) fn unit(name: impl fmt::Display) -> String {
 
 fn check_udp(service: ServiceName, fd: OwnedFd) -> Result<(SocketAddr, Socket), Fatal> {
     let wrong = |what: &str| Fatal::Passed { unit: unit(service), reason: what.to_owned() };
-    let unfit = |error: std::io::Error| Fatal::Passed { unit: unit(service), reason: errno_text(&error) };
+    let unfit = Fatal::passed(service);
     let socket = Socket::from(fd);
-    if socket.r#type().map_err(unfit)? != Type::DGRAM || socket.protocol().map_err(unfit)? != Some(Protocol::UDP) {
+    if socket.r#type().map_err(&unfit)? != Type::DGRAM || socket.protocol().map_err(&unfit)? != Some(Protocol::UDP) {
         return Err(wrong("it is not a UDP socket (ListenDatagram=)"));
     }
-    let addr = socket.local_addr().map_err(unfit)?.as_socket().ok_or_else(|| wrong("it has no address"))?;
+    let addr = socket.local_addr().map_err(&unfit)?.as_socket().ok_or_else(|| wrong("it has no address"))?;
     if addr.port() == 0 {
         return Err(wrong("it is not bound"));
     }
-    if addr.is_ipv6() && !socket.only_v6().map_err(unfit)? {
+    if addr.is_ipv6() && !socket.only_v6().map_err(&unfit)? {
         return Err(wrong("it takes IPv4 too (BindIPv6Only=ipv6-only)"));
     }
     Ok((addr, socket))

@@ -7,8 +7,8 @@
 use super::config_file::{self, Found};
 use super::error::{Fatal, errno_text};
 use super::listener::Listener;
+use super::logging::{self, event};
 use super::run::Daemon;
-use super::{logging, passed};
 use crate::config::Config;
 use crate::core::{ListenerId, Now};
 use crate::services::ServiceName;
@@ -42,15 +42,22 @@ impl Daemon {
         Ok(())
     }
 
-    /// Reads the configuration again and applies it, or says why not and goes on as before.
-    pub(super) fn reload(&mut self, now: &Now) {
+    /// Reads the configuration again and applies it, or tells the log why not and goes on as before.
+    pub(super) fn reload(&mut self, now: &Now) -> Result<(), Fatal> {
         self.supervisor.reloading();
-        if let Err(error) = self.try_reload(now) {
-            error.to_string().lines().for_each(|line| error!("{line}"));
-            error!("the old configuration stays in force");
+        let reloaded = self.try_reload(now);
+        if let Err(error) = &reloaded {
+            if logging::stderr_leads_to_journal() {
+                // One entry, not one for each line of the picture.
+                error!(message_id = event::RELOAD_FAILED; "{}; the old configuration stays in force", error.line());
+            } else {
+                error.to_string().lines().for_each(|line| error!("{line}"));
+                error!("the old configuration stays in force");
+            }
         }
         let status = self.status();
         self.supervisor.ready(&status);
+        reloaded
     }
 
     fn try_reload(&mut self, now: &Now) -> Result<(), Fatal> {
@@ -65,7 +72,8 @@ impl Daemon {
         self.open(new);
         self.config = config;
         self.serve(now, zones);
-        info!("configuration: {origin}");
+        info!(message_id = event::RELOADED; "configuration: {origin}");
+        self.origin = origin;
         Ok(())
     }
 
@@ -103,9 +111,8 @@ impl Daemon {
 
     fn adopt(&mut self, service: ServiceName, addr: SocketAddr) -> Result<Listener, Fatal> {
         let socket = self.passed.take(service, addr)?;
-        let unfit = |error| Fatal::Passed { unit: passed::unit(service), reason: errno_text(&error) };
         let id = self.next_listener_id();
-        self.watched(Listener::adopt(id, service, addr, socket).map_err(unfit)?)
+        self.watched(Listener::adopt(id, service, addr, socket).map_err(Fatal::passed(service))?)
     }
 
     fn watched(&self, listener: Listener) -> Result<Listener, Fatal> {

@@ -1,13 +1,15 @@
 //! The loop: one turn after the other, until a signal ends it.
 //!
 //! A turn: poll; read the clocks once; mark what is ready; signals; interfaces; timers; the error queues and one batch
-//! from each ready socket; the outboxes; the service manager and the log. mio tells of changes only (it is
+//! from each ready socket; the control socket; the outboxes; the service manager and the log. mio tells of changes only (it is
 //! edge-triggered), so what was not emptied stays marked, and while anything is marked the next poll does not wait.
 //!
 //! Only the poller and the signals are worth ending for; everything else that fails while running is counted.
 
 use super::announcing;
 use super::clock_helper::ClockHelper;
+use super::config_file::Origin;
+use super::control::Control;
 use super::error::Fatal;
 use super::listener::Listener;
 use super::logging::event;
@@ -52,6 +54,8 @@ pub(super) struct Daemon {
     /// The file that was named on the command line.
     pub(super) config_path: Option<PathBuf>,
     pub(super) config: Config,
+    /// Where it came from.
+    pub(super) origin: Origin,
     /// What the service manager made for us, and has no place yet.
     pub(super) passed: Passed,
     pub(super) poll: Poll,
@@ -65,6 +69,7 @@ pub(super) struct Daemon {
     pub(super) netlink: Option<Netlink>,
     pub(super) signals: Signals,
     pub(super) supervisor: Supervisor,
+    pub(super) control: Option<Control>,
     pub(super) receiver: Receiver,
     pub(super) sender: Sender,
     report: Report,
@@ -72,6 +77,7 @@ pub(super) struct Daemon {
     pub(super) clock_state: ClockState,
     clock_state_read: Option<Instant>,
     watchdog_due: Option<Instant>,
+    pub(super) started: Instant,
     /// The moment of the last turn.
     turned: Instant,
     /// The watch on the interfaces stopped at its bound, and has more to read.
@@ -85,6 +91,7 @@ pub(super) struct Parts {
     pub(super) host: String,
     pub(super) config_path: Option<PathBuf>,
     pub(super) config: Config,
+    pub(super) origin: Origin,
     pub(super) passed: Passed,
     pub(super) signals: Signals,
     pub(super) supervisor: Supervisor,
@@ -94,7 +101,7 @@ impl Daemon {
     /// A daemon that has its poller and knows its interfaces, and has no sockets yet.
     pub(super) fn new(parts: Parts) -> Result<Self, Fatal> {
         let poll = Poll::new().map_err(Fatal::system("make an epoll instance"))?;
-        let Parts { clock, seed, host, config_path, config, mut passed, signals, supervisor } = parts;
+        let Parts { clock, seed, host, config_path, config, origin, mut passed, signals, supervisor } = parts;
         let watch = |fd: i32, token| poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE);
         watch(signals.as_fd().as_raw_fd(), SIGNALS).map_err(Fatal::system("watch for signals"))?;
         let (netlink, interfaces) = match announcing::watch_interfaces(passed.netlink.take()) {
@@ -118,6 +125,7 @@ impl Daemon {
             config_path,
             config,
             passed,
+            origin,
             poll,
             listeners: Vec::new(),
             next_listener: 0,
@@ -128,6 +136,7 @@ impl Daemon {
             netlink,
             signals,
             supervisor,
+            control: None,
             receiver: Receiver::new(),
             sender: Sender::new(),
             report: Report::default(),
@@ -135,9 +144,17 @@ impl Daemon {
             clock_state: ClockState::default(),
             clock_state_read: None,
             watchdog_due,
+            started: turned,
             turned,
             interfaces_waiting: false,
         })
+    }
+
+    /// Takes in the control socket, and has the poller watch it.
+    pub(super) fn open_control(&mut self, control: Control) -> Result<(), Fatal> {
+        control.register(self.poll.registry()).map_err(Fatal::system("watch the control socket"))?;
+        self.control = Some(control);
+        Ok(())
     }
 
     /// Turns until a signal ends it.
@@ -179,6 +196,7 @@ impl Daemon {
         let Self { services, listeners, receiver, admission, posts, interfaces, .. } = self;
         services.hear_errors(&now, interfaces, listeners, receiver, posts);
         services.hear(&now, listeners, receiver, admission, posts);
+        self.serve_control(&now);
         self.flush();
         self.tell(&now);
         Ok(true)
@@ -207,7 +225,8 @@ impl Daemon {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        let others = [self.report.next_timeout(), self.watchdog_due];
+        let control = self.control.as_ref().and_then(Control::next_timeout);
+        let others = [self.report.next_timeout(), self.watchdog_due, control];
         self.services.next_timeout().into_iter().chain(others.into_iter().flatten()).min()
     }
 
@@ -216,6 +235,7 @@ impl Daemon {
         self.interfaces_waiting
             || self.listeners.iter().any(|listener| listener.readable || listener.errored)
             || self.has_sendable()
+            || self.control.as_ref().is_some_and(Control::is_busy)
     }
 
     fn has_sendable(&self) -> bool {
@@ -231,6 +251,7 @@ impl Daemon {
                 NETLINK => interfaces_changed = true,
                 token => {
                     let Some(listener) = self.listeners.iter_mut().find(|listener| listener.token() == token) else {
+                        self.control.iter_mut().for_each(|control| control.mark(event));
                         continue;
                     };
                     listener.readable |= event.is_readable();
@@ -250,7 +271,8 @@ impl Daemon {
             match signal.which {
                 Request::Reload => {
                     info!("{signal}: reading the configuration again");
-                    self.reload(now);
+                    // What is wrong has been told in the log, and who sent the signal waits for no answer.
+                    let _ = self.reload(now);
                 }
                 Request::Terminate => {
                     info!(message_id = event::STOPPING; "{signal}: stopping");
@@ -297,8 +319,13 @@ impl Daemon {
     }
 
     pub(super) fn status(&self) -> String {
-        let (members, rooms) = self.services.chat.as_ref().map_or((0, 0), |hub| (hub.member_count(), hub.room_count()));
+        let (members, rooms) = self.company();
         status_line(members, rooms, self.clock_state)
+    }
+
+    /// How many members there are, and how many rooms with somebody in them.
+    pub(super) fn company(&self) -> (usize, usize) {
+        self.services.chat.as_ref().map_or((0, 0), |hub| (hub.member_count(), hub.room_count()))
     }
 
     /// Tells the service manager and the log what they are due.

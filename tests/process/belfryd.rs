@@ -40,7 +40,11 @@ impl Belfryd {
 
     /// The same, with a chance to change the command.
     pub(crate) fn start_with(config: &str, change: impl FnOnce(&mut Command)) -> Self {
-        let folder = new_folder();
+        Self::start_in(new_folder(), config, change)
+    }
+
+    /// The same, in a folder that is there.
+    pub(crate) fn start_in(folder: PathBuf, config: &str, change: impl FnOnce(&mut Command)) -> Self {
         std::fs::write(folder.join("belfry.toml"), config).unwrap();
         let notifications = UnixDatagram::bind(folder.join("notify")).unwrap();
         notifications.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -11,6 +11,7 @@ mod belfryd;
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
+mod control;
 mod loops;
 mod netns;
 mod pressure;

@@ -50,13 +50,18 @@ pub fn reconfigure(target: LogTarget, level: LevelFilter) -> io::Result<()> {
         LogTarget::Auto | LogTarget::Stderr => None,
     };
     LOGGER.output().redirect(sink, Box::new(stderr));
-    log::set_max_level(level);
+    set_level(level);
     Ok(())
 }
 
 /// Whether standard error is a stream to the journal, as systemd says of what it starts.
 pub(crate) fn stderr_leads_to_journal() -> bool {
     stderr::leads_to_journal(io::stderr().as_fd(), std::env::var("JOURNAL_STREAM").ok().as_deref())
+}
+
+/// Drops records below `level` from now on, wherever lines go.
+pub fn set_level(level: LevelFilter) {
+    log::set_max_level(level);
 }
 
 /// What became of a line that was handed over.

@@ -41,8 +41,8 @@ pub(super) struct Member {
     pub(super) strikes: u8,
     /// What it has just said.
     pub(super) reflex: Reflex,
-    heartbeats: bool,
-    last_heard: Instant,
+    pub(super) heartbeats: bool,
+    pub(super) last_heard: Instant,
     before: Option<u32>,
     after: Option<u32>,
 }
@@ -115,6 +115,11 @@ impl Members {
     /// Every member, in the order of the table.
     pub(super) fn ids(&self) -> Vec<MemberId> {
         self.slots.iter().map(|(id, _)| id).collect()
+    }
+
+    /// Every member by the form of its name in which names are compared, in that order.
+    pub(super) fn by_name(&self) -> impl Iterator<Item = (&str, &Member)> {
+        self.by_name.iter().map(|(key, &id)| (key.as_str(), &self.slots[id as usize]))
     }
 
     /// Takes a member in under its automatic name; the caller seats it.

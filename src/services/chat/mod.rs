@@ -17,9 +17,11 @@ mod name;
 mod reach;
 mod reflex;
 mod rooms;
+mod roster;
 mod utterance;
 
 pub use name::Hosts;
+pub use roster::{Kicked, MemberView, NoSuchMember};
 
 use super::Service;
 use crate::config;
@@ -63,6 +65,7 @@ enum Departure {
     Expired,
     Unreachable,
     ListenerClosed,
+    Kicked,
 }
 
 impl Departure {
@@ -72,6 +75,7 @@ impl Departure {
             Self::Expired => "has gone silent",
             Self::Unreachable => "has closed its port",
             Self::ListenerClosed => "was cut off by a change of configuration",
+            Self::Kicked => "was removed by the operator",
         }
     }
 
@@ -82,6 +86,7 @@ impl Departure {
             Self::Expired => "Gone silent",
             Self::Unreachable => "Closed their ports",
             Self::ListenerClosed => "Cut off by a change of configuration",
+            Self::Kicked => "Removed by the operator",
         }
     }
 }

@@ -1,0 +1,171 @@
+//! What the daemon does when it is asked by the control socket.
+
+use super::connection::Peer;
+use crate::control::{self, Answer, Outcome, Request};
+use crate::core::limits::CONTROL_MEMBERS_MAX;
+use crate::core::{DropReason, Now, Refusal};
+use crate::daemon::logging::{self, event};
+use crate::daemon::post::Post;
+use crate::daemon::run::Daemon;
+use crate::services::ServiceName;
+use crate::services::chat::{MemberView, NoSuchMember};
+use log::{LevelFilter, info};
+
+/// How long a log level holds that was set by hand.
+const UNTIL: &str = "the next reload";
+
+impl Daemon {
+    /// Answers who is connected to the control socket.
+    pub(in crate::daemon) fn serve_control(&mut self, now: &Now) {
+        // It comes back below; meanwhile the daemon is free to obey.
+        let Some(mut control) = self.control.take() else { return };
+        control.accept(now.mono, self.poll.registry());
+        for connection in control.connections.iter_mut().flatten() {
+            if let Some(request) = connection.next_request(now.mono) {
+                let peer = connection.peer;
+                connection.answer(&request.and_then(|request| self.obey(now, request, peer)));
+            }
+            connection.flush(now.mono);
+        }
+        control.close_finished(now.mono, self.poll.registry());
+        self.control = Some(control);
+    }
+
+    fn obey(&mut self, now: &Now, request: Request, peer: Peer) -> Outcome<Answer> {
+        match request {
+            Request::Status => Ok(Answer::Status(self.control_status(now))),
+            Request::Members => Ok(Answer::Members(self.control_members(now))),
+            Request::Stats => Ok(Answer::Stats(self.control_stats())),
+            Request::Reload => {
+                info!("control: {peer} has the configuration read again");
+                self.reload(now).map_err(|fatal| format!("{fatal}\nthe old configuration stays in force"))?;
+                Ok(Answer::Reloaded(control::Reloaded { configuration: self.origin.to_string() }))
+            }
+            Request::LogLevel { level } => Ok(Answer::LogLevel(set_log_level(level, peer))),
+            Request::Kick { name } => self.kick(now, &name, peer).map(Answer::Kicked),
+        }
+    }
+
+    fn control_status(&self, now: &Now) -> control::Status {
+        let (members, rooms) = self.company();
+        let listeners = self
+            .listeners
+            .iter()
+            .map(|open| control::Listener { service: open.service.name().to_owned(), address: open.addr });
+        control::Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime: now.mono.since(self.started).as_secs(),
+            configuration: self.origin.to_string(),
+            members,
+            rooms,
+            clock: control::Clock {
+                synchronised: self.clock_state.synchronised,
+                max_error: control::seconds(self.clock_state.max_error),
+            },
+            listeners: listeners.collect(),
+            log_level: log::max_level(),
+            state: None,
+        }
+    }
+
+    fn control_members(&self, now: &Now) -> control::Members {
+        let hub = self.services.chat.iter();
+        let members = hub.flat_map(|hub| hub.members()).take(CONTROL_MEMBERS_MAX).map(|view| member(now, &view));
+        control::Members { count: self.company().0, members: members.collect() }
+    }
+
+    fn control_stats(&self) -> control::Stats {
+        let services = ServiceName::ALL.map(|name| service_stats(name, &self.posts[name as usize]));
+        control::Stats { services: services.into() }
+    }
+
+    fn kick(&mut self, now: &Now, name: &str, peer: Peer) -> Outcome<control::Kicked> {
+        let Some(hub) = &mut self.services.chat else { return Err("the chat is switched off".to_owned()) };
+        let outbox = &mut self.posts[ServiceName::Chat as usize].outbox;
+        let kicked = hub.kick(now, name, outbox).map_err(|NoSuchMember { nearest }| match nearest {
+            Some(nearest) => format!("nobody is called {name:?}; did you mean {nearest}?"),
+            None => format!("nobody is called {name:?}"),
+        })?;
+        let (name, room) = (&kicked.name, &kicked.room);
+        info!(
+            message_id = event::KICKED, member = name.as_str(), room = room.as_str();
+            "control: {peer} removes {name} from {room}"
+        );
+        Ok(control::Kicked { name: kicked.name, room: kicked.room, address: kicked.addr })
+    }
+}
+
+fn set_log_level(level: LevelFilter, peer: Peer) -> control::LogLevel {
+    let name = control::level_name(level);
+    // At whichever of the two levels writes more.
+    let tell = || info!("control: {peer} sets the log level to {name} until {UNTIL}");
+    if level < log::max_level() {
+        tell();
+        logging::set_level(level);
+    } else {
+        logging::set_level(level);
+        tell();
+    }
+    control::LogLevel { level, until: UNTIL.to_owned() }
+}
+
+fn member(now: &Now, view: &MemberView<'_>) -> control::Member {
+    control::Member {
+        name: view.name.to_owned(),
+        room: view.room.to_owned(),
+        address: view.addr,
+        way: if view.is_on_a_line { control::Way::Line } else { control::Way::Program },
+        heartbeats: view.heartbeats,
+        silent_for: control::seconds(now.mono.since(view.last_heard)),
+        away: view.away.map(str::to_owned),
+        in_reach: view.in_reach,
+    }
+}
+
+fn service_stats(name: ServiceName, post: &Post) -> control::ServiceStats {
+    let counters = &post.counters;
+    let refused = Refusal::ALL.iter().map(|&why| (why.name().to_owned(), counters.refused(why)));
+    let dropped = DropReason::ALL.iter().map(|&why| (why.name().to_owned(), counters.dropped(why)));
+    control::ServiceStats {
+        service: name.name().to_owned(),
+        answered: counters.answered,
+        accepted: counters.accepted,
+        refused: refused.collect(),
+        dropped: dropped.collect(),
+        kernel_drops: post.kernel_drops,
+        forgotten: post.outbox.forgotten(),
+        unsent: post.unsent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::Verdict;
+
+    #[test]
+    fn each_verdict_is_in_the_stats_by_its_name_and_zeros_are_too() {
+        let mut post = Post::default();
+        (post.kernel_drops, post.unsent) = (3, 4);
+        let empty = service_stats(ServiceName::Time, &post);
+        for (count, &why) in Refusal::ALL.iter().enumerate() {
+            assert_eq!(empty.refused.get(why.name()), Some(&0));
+            (0..=count).for_each(|_| post.counters.count(Verdict::Refused(why)));
+        }
+        for (count, &why) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(empty.dropped.get(why.name()), Some(&0));
+            (0..=count).for_each(|_| post.counters.count(Verdict::Dropped(why)));
+        }
+        post.counters.count(Verdict::Answered);
+        post.counters.count(Verdict::Accepted);
+        let stats = service_stats(ServiceName::Time, &post);
+        assert_eq!((stats.answered, stats.accepted, stats.kernel_drops, stats.unsent), (1, 1, 3, 4));
+        for (count, why) in Refusal::ALL.iter().enumerate() {
+            assert_eq!(stats.refused[why.name()], count as u64 + 1);
+        }
+        for (count, why) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(stats.dropped[why.name()], count as u64 + 1);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What the operator sees of the members, and does to them.
+
+use super::members::Way;
+use super::{Departure, Hub, name};
+use crate::core::limits::{NAME_MAX, NEAREST_AMONG_MAX};
+use crate::core::{Instant, Now, Outbox};
+use std::net::SocketAddr;
+
+/// A member as the operator sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberView<'a> {
+    /// What it is called.
+    pub name: &'a str,
+    /// Where it is.
+    pub room: &'a str,
+    /// Where it is reached.
+    pub addr: SocketAddr,
+    /// Whether it is spoken to in lines, as somebody at a terminal.
+    pub is_on_a_line: bool,
+    /// Whether it has ever sent a heartbeat.
+    pub heartbeats: bool,
+    /// When it was last heard.
+    pub last_heard: Instant,
+    /// What it said when it went away, while it is.
+    pub away: Option<&'a str>,
+    /// Whether its host is on the network, as far as is known.
+    pub in_reach: bool,
+}
+
+/// A member that was removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kicked {
+    /// What it was called.
+    pub name: String,
+    /// Where it was.
+    pub room: String,
+    /// Where it was reached.
+    pub addr: SocketAddr,
+}
+
+/// Nobody has the name that was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoSuchMember {
+    /// The name of somebody that is nearly the same.
+    pub nearest: Option<String>,
+}
+
+/// The farthest that a name may be from another to pass for a mistake in it.
+const DISTANCE_MAX: usize = 2;
+
+impl Hub {
+    /// Everybody who is here, in the order of their names.
+    pub fn members(&self) -> impl Iterator<Item = MemberView<'_>> {
+        self.members.by_name().map(|(_, member)| MemberView {
+            name: &member.name,
+            room: &self.rooms.get(member.room).name,
+            addr: member.path.remote,
+            is_on_a_line: member.way == Way::Line,
+            heartbeats: member.heartbeats,
+            last_heard: member.last_heard,
+            away: member.away.as_deref(),
+            in_reach: member.in_reach,
+        })
+    }
+
+    /// Removes the member of that name, and tells it if it is on a line. Nothing keeps it from coming back: who speaks
+    /// is a member.
+    pub fn kick(&mut self, now: &Now, name: &str, out: &mut Outbox) -> Result<Kicked, NoSuchMember> {
+        let Some(id) = self.members.named(name) else {
+            return Err(NoSuchMember { nearest: self.nearest(name).map(str::to_owned) });
+        };
+        let member = self.members.get(id);
+        let room = self.rooms.get(member.room).name.clone();
+        let kicked = Kicked { name: member.name.clone(), room, addr: member.path.remote };
+        if member.way == Way::Line {
+            out.send_line(member.path, "-- You have been removed by the operator.", true);
+        }
+        self.remove(now, id, Departure::Kicked, out);
+        Ok(kicked)
+    }
+
+    fn nearest(&self, wanted: &str) -> Option<&str> {
+        if wanted.len() > NAME_MAX + DISTANCE_MAX {
+            return None;
+        }
+        let wanted = name::key(wanted);
+        let distances = self
+            .members
+            .by_name()
+            .take(NEAREST_AMONG_MAX)
+            .map(|(key, member)| (strsim::damerau_levenshtein(&wanted, key), key.chars().count(), &member.name));
+        let near = distances.filter(|&(distance, len, _)| distance <= DISTANCE_MAX && distance < len);
+        near.min().map(|(_, _, name)| name.as_str())
+    }
+}
