@@ -10,6 +10,7 @@
     reason = "a test waits by the clock, fails by panics, and says why it skips"
 )]
 
+mod account;
 mod base;
 mod cgroup;
 mod client;
@@ -17,6 +18,8 @@ mod command;
 #[path = "../common/mod.rs"]
 mod common;
 mod installed;
+mod load;
 mod machine;
 mod packages;
 mod root;
+mod under_load;
