@@ -5,8 +5,9 @@
 
 .PHONY: run build test check units packages
 
-# Debian packages that the tests use: the clients that people have, and the tools to make a network.
-TEST_PACKAGES = netcat-openbsd ncat socat iproute2 python3 tzdata
+# Debian packages that the tests use: the clients that people have, and the tools to make a network, packages and whole
+# machines to install them on.
+TEST_PACKAGES = netcat-openbsd ncat socat iproute2 python3 tzdata debhelper mmdebstrap systemd-container
 
 run: build
 	cargo run --release --locked --quiet --bin belfryd -- $(if $(CONFIG),--config $(CONFIG))

@@ -1,0 +1,25 @@
+//! The packages on whole machines: Debian 12 and 13 with the systemd of each, booted in containers that have a network
+//! of their own.
+//!
+//! It takes root and a few tools; without, each test says that it is skipped, and why. The first run builds the two
+//! systems from the package archive that this host uses, and keeps them.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test waits by the clock, fails by panics, and says why it skips"
+)]
+
+mod account;
+mod base;
+mod cgroup;
+mod client;
+mod command;
+#[path = "../common/mod.rs"]
+mod common;
+mod installed;
+mod load;
+mod machine;
+mod packages;
+mod root;
+mod under_load;
