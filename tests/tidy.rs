@@ -110,7 +110,7 @@ fn unsafe_has_one_home() {
 
 #[test]
 fn every_file_begins_by_saying_what_it_is() {
-    for (path, text) in sources("src").into_iter().chain(sources("tests")) {
+    for (path, text) in ["src", "tests", "packaging"].into_iter().flat_map(sources) {
         assert!(text.starts_with("//! "), "{path}");
     }
 }
@@ -125,7 +125,7 @@ fn no_file_grows_into_an_attic() {
 
 #[test]
 fn nothing_is_left_open() {
-    for (path, text) in sources("src").into_iter().chain(sources("tests")) {
+    for (path, text) in ["src", "tests", "packaging"].into_iter().flat_map(sources) {
         for word in
             [concat!("to", "do!("), concat!("unimpl", "emented!("), concat!("FIX", "ME"), concat!("#[ig", "nore")]
         {
@@ -221,4 +221,50 @@ fn the_catalog_explains_every_event_and_each_is_told_somewhere() {
     ids.sort_unstable();
     assert_eq!(ids, explained);
     assert!(ids.len() >= 10 && ids.windows(2).all(|pair| pair[0] != pair[1]) && ids.iter().all(|id| id.len() == 32));
+}
+
+#[test]
+fn the_packages_have_the_version_of_the_crate() {
+    let changelog = text("packaging/debian/changelog");
+    let first = changelog.lines().next().unwrap();
+    assert!(first.starts_with(&format!("belfry ({}) ", env!("CARGO_PKG_VERSION"))), "{first}");
+}
+
+#[test]
+fn the_packages_name_the_holders_and_the_terms_of_the_license() {
+    let (license, copyright) = (text("LICENSE-MIT"), text("packaging/debian/copyright"));
+    let license = license.split_once("Copyright (c) ").unwrap().1;
+    let (holders, terms) = license.split_once('\n').unwrap();
+    assert!(copyright.contains(&format!("\nCopyright: {holders}\n")), "{holders}");
+    let terms: String =
+        terms.trim().lines().map(|line| format!(" {}\n", if line.is_empty() { "." } else { line })).collect();
+    assert!(copyright.contains(&terms), "{terms}");
+}
+
+#[test]
+fn what_the_packages_install_is_there() {
+    let mut seen = 0;
+    for list in ["belfry.install", "belfryd.install", "belfryd.docs"] {
+        for line in text(format!("packaging/debian/{list}")).lines() {
+            let what = line.split(' ').next().unwrap();
+            // What the build makes is not there yet, and debhelper knows patterns.
+            let folder = what.split('*').next().unwrap();
+            assert!(what.starts_with("debian/built/") || Path::new(ROOT).join(folder).exists(), "{list}: {what}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "{seen} lines were looked at");
+}
+
+#[test]
+fn those_who_cannot_read_the_configuration_announce_its_default_ports() {
+    let example = text("etc/belfry.toml");
+    for service in ["chat", "time"] {
+        let table = example.split(&format!("\n[{service}]\n")).nth(1).unwrap();
+        let port = table.split("listen = [\"0.0.0.0:").nth(1).unwrap().split('"').next().unwrap();
+        let avahi = format!("<type>_belfry-{service}._udp</type>\n    <port>{port}</port>");
+        assert!(text("packaging/avahi/belfry.service").contains(&avahi), "{avahi}");
+        let resolved = format!("\nType=_belfry-{service}._udp\nPort={port}\n");
+        assert!(text(format!("packaging/dnssd/belfry-{service}.dnssd")).contains(&resolved), "{resolved}");
+    }
 }
