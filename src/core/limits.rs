@@ -33,6 +33,16 @@ pub const ROOMS_MAX: usize = 256;
 /// The history of one room, in bytes of text.
 pub const HISTORY_BYTES_MAX: usize = 256 * 1024;
 
+/// The longest file of a room's history that is read; of a longer one the end. [`HISTORY_MAX`] of the shortest messages,
+/// each with its room and its time, twice.
+pub const HISTORY_FILE_MAX: u64 = 16 * 1024 * 1024;
+
+/// How much a file of history may have beyond twice what it needs: so much is appended before it is written anew.
+pub const HISTORY_FILE_SLACK: u64 = 64 * 1024;
+
+/// Entries of the folder of histories that are looked at: four times as many as there can be rooms.
+pub const HISTORY_FILES_MAX: usize = 4 * ROOMS_MAX;
+
 /// Datagrams in one answer to `/history`; the oldest lines are left out.
 pub const HISTORY_ANSWER_DATAGRAMS_MAX: usize = 16;
 

@@ -15,6 +15,9 @@ pub struct Args {
     /// Read this configuration, which must be there
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Keep the histories of the rooms in this directory, not the first of $STATE_DIRECTORY. With neither they are in memory
+    #[arg(long, value_name = "DIR")]
+    pub state_directory: Option<PathBuf>,
     /// Check the configuration, say what is wrong with it, and start nothing
     #[arg(long)]
     pub check: bool,

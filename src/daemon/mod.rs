@@ -16,6 +16,7 @@ mod report;
 mod run;
 mod services;
 pub mod signals;
+mod state;
 pub mod supervisor;
 mod sys;
 pub mod zoneinfo;
@@ -33,6 +34,7 @@ use log::{LevelFilter, info};
 use reload::Found;
 use run::{Daemon, Parts};
 use signals::Signals;
+use state::State;
 use std::io::{IsTerminal, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -76,10 +78,11 @@ fn obey(args: Args) -> Result<(), Fatal> {
     }
     logging::reconfigure(config.log.target, config.log.level).map_err(Fatal::system("open the log"))?;
     info!("version {}, configuration: {origin}", env!("CARGO_PKG_VERSION"));
-    let seed = seed().map_err(Fatal::system("read /dev/urandom"))?;
-    let (clock, host, config_path) = (Clock::new(), host_name(), args.config);
     let supervisor = Supervisor::from_env();
-    let mut daemon = Daemon::new(Parts { clock, seed, host, config_path, config, signals, supervisor })?;
+    let state = State::open(state::passed(), &supervisor, state_directory(args.state_directory).as_deref());
+    let seed = state.seed().map_or_else(seed, Ok).map_err(Fatal::system("read /dev/urandom"))?;
+    let (clock, host, config_path) = (Clock::new(), host_name(), args.config);
+    let mut daemon = Daemon::new(Parts { clock, seed, host, config_path, config, signals, supervisor, state })?;
     daemon.start(zones)?;
     if std::io::stderr().is_terminal() {
         print_invitation(&daemon);
@@ -95,6 +98,11 @@ fn seed() -> std::io::Result<Seed> {
     let mut bytes = [0; 8];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(Seed(u64::from_ne_bytes(bytes)))
+}
+
+/// The directory that was named, or the first that the service manager has made for us (systemd.exec(5)).
+fn state_directory(named: Option<PathBuf>) -> Option<PathBuf> {
+    named.or_else(|| std::env::split_paths(&std::env::var_os("STATE_DIRECTORY")?).find(|path| path.is_absolute()))
 }
 
 fn host_name() -> String {

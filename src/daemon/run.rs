@@ -1,7 +1,7 @@
 //! The loop: one turn after the other, until a signal ends it.
 //!
 //! A turn: poll; read the clocks once; mark what is ready; signals; interfaces; timers; the error queues and one batch
-//! from each ready socket; the outboxes; the service manager and the log. mio tells of changes only (it is
+//! from each ready socket; what is to be kept; the outboxes; the service manager and the log. mio tells of changes only (it is
 //! edge-triggered), so what was not emptied stays marked, and while anything is marked the next poll does not wait.
 //!
 //! Only the poller and the signals are worth ending for; everything else that fails while running is counted.
@@ -14,6 +14,7 @@ use super::post::Patience;
 use super::report::{Report, status_line};
 use super::services::{Posts, Services};
 use super::signals::{Request, Signals};
+use super::state::State;
 use super::supervisor::Supervisor;
 use super::sys::{self, Receiver, Sender};
 use crate::clock::Clock;
@@ -60,6 +61,7 @@ pub(super) struct Daemon {
     pub(super) netlink: Option<Netlink>,
     pub(super) signals: Signals,
     pub(super) supervisor: Supervisor,
+    pub(super) state: State,
     pub(super) receiver: Receiver,
     pub(super) sender: Sender,
     report: Report,
@@ -81,13 +83,14 @@ pub(super) struct Parts {
     pub(super) config: Config,
     pub(super) signals: Signals,
     pub(super) supervisor: Supervisor,
+    pub(super) state: State,
 }
 
 impl Daemon {
     /// A daemon that has its poller and knows its interfaces, and has no sockets yet.
     pub(super) fn new(parts: Parts) -> Result<Self, Fatal> {
         let poll = Poll::new().map_err(Fatal::system("make an epoll instance"))?;
-        let Parts { clock, seed, host, config_path, config, signals, supervisor } = parts;
+        let Parts { clock, seed, host, config_path, config, signals, supervisor, state } = parts;
         let watch = |fd: i32, token| poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE);
         watch(signals.as_fd().as_raw_fd(), SIGNALS).map_err(Fatal::system("watch for signals"))?;
         let (netlink, interfaces) = match announcing::watch_interfaces() {
@@ -120,6 +123,7 @@ impl Daemon {
             netlink,
             signals,
             supervisor,
+            state,
             receiver: Receiver::new(),
             sender: Sender::new(),
             report: Report::default(),
@@ -168,6 +172,7 @@ impl Daemon {
         let Self { services, listeners, receiver, admission, posts, interfaces, .. } = self;
         services.hear_errors(&now, interfaces, listeners, receiver, posts);
         services.hear(&now, listeners, receiver, admission, posts);
+        self.keep(&now);
         self.flush();
         self.tell(&now);
         Ok(true)
@@ -196,7 +201,7 @@ impl Daemon {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        let others = [self.report.next_timeout(), self.watchdog_due];
+        let others = [self.report.next_timeout(), self.watchdog_due, self.state.next_timeout()];
         self.services.next_timeout().into_iter().chain(others.into_iter().flatten()).min()
     }
 
@@ -277,6 +282,12 @@ impl Daemon {
         }
     }
 
+    /// Writes down what the turn has brought, so that nothing leaves that a kill could cost.
+    fn keep(&mut self, now: &Now) {
+        let log_messages = self.config.chat.log_messages;
+        self.state.keep(now, self.services.chat.as_mut(), &self.listeners, log_messages);
+    }
+
     /// Sends what waits.
     pub(super) fn flush(&mut self) {
         for service in ServiceName::ALL {
@@ -321,6 +332,7 @@ impl Daemon {
     /// Says goodbye, leaves the groups, and sends what still waits.
     fn stop(&mut self) {
         self.supervisor.stopping();
+        self.state.keep_last(self.turned, self.services.chat.as_mut(), &self.listeners);
         self.end_announcements();
         self.flush_all();
         self.report.summarise_now(&self.posts);

@@ -4,6 +4,7 @@
 //!   the address and interface of each datagram on both ways (`IP_PKTINFO`, ip(7); `IPV6_PKTINFO`, RFC 3542 §6), the
 //!   kernel's drop counter (`SO_RXQ_OVFL`, socket(7)) and the error queue (`IP_RECVERR`, ip(7)).
 //! * [`clock_state`]: `adjtimex(2)`, reading only.
+//! * [`take_over`]: an open file of which only the number is known (sd_listen_fds(3)).
 //!
 //! Every header is set up anew before each call: the kernel writes lengths and flags back into it, and a header that is
 //! used again as it was left loses its control messages.
@@ -16,7 +17,7 @@ use nix::libc;
 use std::io;
 use std::mem::{self, MaybeUninit};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// Datagrams in one call, at most. The gain from batches is spent well before this.
@@ -357,6 +358,15 @@ fn socket_addr(storage: &libc::sockaddr_storage, len: usize) -> Option<SocketAdd
             _ => None,
         }
     }
+}
+
+/// Takes over an open file that was passed to the process under this number, if there is one. To be called once for each
+/// number, before anything else has been opened.
+pub(super) fn take_over(number: RawFd) -> Option<OwnedFd> {
+    // SAFETY: it only asks whether there is such a number.
+    let is_open = unsafe { libc::fcntl(number, libc::F_GETFD) } >= 0;
+    // SAFETY: it is open, and whoever started us has left it to us alone.
+    is_open.then(|| unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// What the kernel says of its clock.

@@ -18,3 +18,4 @@ mod readme;
 mod reloading;
 mod serving;
 mod simple_clients;
+mod state;

@@ -29,7 +29,8 @@ pub enum News {
         /// Whether it is in the room's history.
         kept: bool,
     },
-    /// Nothing of what was said in a room so far is kept any more.
+    /// Of what was said in a room something is forgotten for good, mostly all of it: it is not to be found anywhere, and
+    /// what is left is what [`Hub::history_of`] tells.
     Forgotten {
         /// The room's name.
         room: String,
@@ -83,7 +84,7 @@ pub fn file_name(room: &str) -> String {
 impl Hub {
     /// What is new since the last call, in the order in which it happened. To be taken once a turn: it is bounded, and
     /// the oldest goes first.
-    pub fn take_news(&mut self) -> impl Iterator<Item = News> {
+    pub fn take_news(&mut self) -> impl Iterator<Item = News> + use<> {
         std::mem::take(&mut self.keeping.news).into_iter()
     }
 

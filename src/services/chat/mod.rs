@@ -105,7 +105,9 @@ impl Hub {
     pub fn reconfigure(&mut self, config: &config::Chat, hosts: Hosts) {
         self.config = config.clone();
         self.hosts = hosts;
-        self.rooms.trim_histories(config.history);
+        for room in self.rooms.trim_histories(config.history) {
+            self.keeping.note(News::Forgotten { room });
+        }
     }
 
     /// Members at present.

@@ -162,9 +162,15 @@ impl Rooms {
         std::iter::once(&self.slots[LOBBY]).chain(others)
     }
 
-    /// Applies a new bound to every history.
-    pub(super) fn trim_histories(&mut self, count_max: usize) {
-        self.slots.iter_mut().for_each(|room| room.history.trim(count_max));
+    /// Applies a new bound to every history; the names of the rooms that have forgotten something.
+    pub(super) fn trim_histories(&mut self, count_max: usize) -> Vec<String> {
+        let too_long = self.slots.iter_mut().filter(|room| room.history.len() > count_max);
+        too_long
+            .map(|room| {
+                room.history.trim(count_max);
+                room.name.clone()
+            })
+            .collect()
     }
 
     /// The room of that name, made if need be, and the one that had its place; `None` when there are [`ROOMS_MAX`] rooms
