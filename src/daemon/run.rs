@@ -172,7 +172,6 @@ impl Daemon {
         let Self { services, listeners, receiver, admission, posts, interfaces, .. } = self;
         services.hear_errors(&now, interfaces, listeners, receiver, posts);
         services.hear(&now, listeners, receiver, admission, posts);
-        self.keep(&now);
         self.flush();
         self.tell(&now);
         Ok(true)
@@ -282,14 +281,11 @@ impl Daemon {
         }
     }
 
-    /// Writes down what the turn has brought, so that nothing leaves that a kill could cost.
-    fn keep(&mut self, now: &Now) {
-        let log_messages = self.config.chat.log_messages;
-        self.state.keep(now, self.services.chat.as_mut(), &self.listeners, log_messages);
-    }
-
-    /// Sends what waits.
+    /// Writes down what there is to keep and sends what waits: in this order, so that nothing leaves that a kill could
+    /// cost.
     pub(super) fn flush(&mut self) {
+        let log_messages = self.config.chat.log_messages;
+        self.state.keep(self.turned, self.services.chat.as_mut(), &self.listeners, log_messages);
         for service in ServiceName::ALL {
             let post = &mut self.posts[service as usize];
             post.flush(Patience::of(service), &mut self.listeners, &mut self.sender, self.poll.registry());
@@ -332,9 +328,9 @@ impl Daemon {
     /// Says goodbye, leaves the groups, and sends what still waits.
     fn stop(&mut self) {
         self.supervisor.stopping();
-        self.state.keep_last(self.turned, self.services.chat.as_mut(), &self.listeners);
         self.end_announcements();
         self.flush_all();
+        self.state.keep_last(self.turned, self.services.chat.as_ref(), &self.listeners);
         self.report.summarise_now(&self.posts);
     }
 }

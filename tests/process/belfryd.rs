@@ -36,6 +36,7 @@ pub(crate) struct Belfryd {
     folder: PathBuf,
     notifications: UnixDatagram,
     stored: RefCell<Vec<File>>,
+    told: RefCell<String>,
 }
 
 impl Belfryd {
@@ -58,7 +59,7 @@ impl Belfryd {
             .stderr(std::fs::File::create(folder.join("log")).unwrap());
         change(&mut command);
         let child = command.spawn().unwrap();
-        let belfryd = Self { child, folder, notifications, stored: RefCell::default() };
+        let belfryd = Self { child, folder, notifications, stored: RefCell::default(), told: RefCell::default() };
         belfryd.wait_for_notification("READY=1");
         belfryd
     }
@@ -93,7 +94,14 @@ impl Belfryd {
         // By its place in /proc, since nobody vouches for a number.
         let reopen = |fd| OpenOptions::new().read(true).write(true).open(format!("/proc/self/fd/{fd}"));
         self.stored.borrow_mut().extend(fds.into_iter().map(|fd| reopen(fd).unwrap()));
-        Some(String::from_utf8_lossy(&buffer[..len]).into_owned())
+        let text = String::from_utf8_lossy(&buffer[..len]).into_owned();
+        self.told.borrow_mut().push_str(&text);
+        Some(text)
+    }
+
+    /// Everything that it has told the service manager, as far as it was waited for.
+    pub(crate) fn told(&self) -> String {
+        self.told.borrow().clone()
     }
 
     /// The files that it has handed to the service manager.

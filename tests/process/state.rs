@@ -131,6 +131,11 @@ fn a_state_that_cannot_be_used_costs_one_warning_and_another_takes_its_place() {
         let mut belfryd = Belfryd::start_with(CHAT, hand_over(file));
         belfryd.wait_for_log(&format!("nobody is back: the state that was kept cannot be used: {reason}"));
         let memory = belfryd.stored().pop().expect("another is stored");
+        let told = belfryd.told();
+        assert!(
+            told.starts_with("FDSTOREREMOVE=1\nFDNAME=state\nFDSTORE=1\nFDNAME=state\nFDPOLL=0\nREADY=1\n"),
+            "{told}"
+        );
         let anna = belfryd.client("chat");
         anna.ask("/nick anna");
         belfryd.stop();

@@ -350,6 +350,12 @@ mod tests {
         scene.say("three");
         assert_eq!(scene.file("lab").lines().nth(1), Some("?"));
         assert!(Scene::new(&directory, 100).is_written("lab"));
+        // All but the last newline.
+        let file = File::options().write(true).open(scene.histories.folder.join("lab.jsonl")).unwrap();
+        file.set_len(regular_len(&file).unwrap() - 1).unwrap();
+        let mut scene = Scene::new(&directory, 100);
+        assert!(scene.file("lab").ends_with('\n') && scene.lines("lab") == ["anna: two", "anna: three"]);
+        ["/nick anna", "/join lab"].iter().for_each(|said| scene.say(said));
         scene.say("/history off");
         assert!(!scene.histories.folder.join("lab.jsonl").exists());
         scene.say("four");
@@ -404,7 +410,7 @@ mod tests {
         let private = own
             .and_then(|()| mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>));
         let mounted =
-            private.and_then(|()| mount(Some("none"), directory, Some("tmpfs"), MsFlags::empty(), Some("size=64k")));
+            private.and_then(|()| mount(Some("none"), directory, Some("tmpfs"), MsFlags::empty(), Some("size=32k")));
         if let Err(error) = mounted {
             println!("skipped: a small disk cannot be made: {error}");
         }

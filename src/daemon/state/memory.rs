@@ -187,6 +187,22 @@ mod tests {
     }
 
     #[test]
+    fn a_snapshot_that_cannot_be_written_leaves_the_last_one() {
+        let file = File::from(memfd_create("test", MFdFlags::MFD_ALLOW_SEALING).unwrap());
+        let mut memory = Memory { file, offset: PAGE, len: 0 };
+        memory.save(b"anna").unwrap();
+        memory.save(b"bob").unwrap();
+        let full = memory.file.metadata().unwrap().len();
+        fcntl(&memory.file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_GROW)).unwrap();
+        memory.save(&vec![b'x'; full as usize]).unwrap_err();
+        let mut left = [0; 3];
+        memory.file.read_exact_at(&mut left, memory.offset).unwrap();
+        let mut read = [0; HEAD_LEN];
+        memory.file.read_exact_at(&mut read, 0).unwrap();
+        assert_eq!((&left, read), (b"bob", head(memory.offset, 3, checksum(b"bob"))));
+    }
+
+    #[test]
     fn what_is_no_state_of_ours_is_told_apart() {
         let refusal = |fd: OwnedFd| Memory::adopt(fd).expect_err("not ours");
         assert_eq!(refusal(File::open("/dev/null").unwrap().into()), "it is no file in memory");

@@ -97,28 +97,26 @@ impl State {
     }
 
     /// Writes down what a turn has brought, before any of it leaves.
-    pub(super) fn keep(&mut self, now: &Now, hub: Option<&mut Hub>, listeners: &[Listener], log_messages: bool) {
+    pub(super) fn keep(&mut self, now: Instant, hub: Option<&mut Hub>, listeners: &[Listener], log_messages: bool) {
         let Some(hub) = hub else { return self.forget_hub() };
         let news: Vec<News> = hub.take_news().collect();
         if log_messages {
             news.iter().for_each(log);
         }
         if let Some(histories) = &mut self.histories {
-            histories.write(now.mono, hub, &news);
+            histories.write(now, hub, &news);
         }
         if self.memory.is_some() && hub.take_changed() {
             self.due.get_or_insert(self.not_before);
         }
-        if self.due.is_some_and(|due| due <= now.mono) {
-            self.save(now.mono, hub, listeners);
+        if self.due.is_some_and(|due| due <= now) {
+            self.save(now, hub, listeners);
         }
     }
 
-    /// Writes the hub down if it has changed, however short ago it was written.
-    pub(super) fn keep_last(&mut self, now: Instant, hub: Option<&mut Hub>, listeners: &[Listener]) {
-        if let Some(hub) = hub
-            && (hub.take_changed() || self.due.is_some())
-        {
+    /// Writes down what [`State::keep`] has put off.
+    pub(super) fn keep_last(&mut self, now: Instant, hub: Option<&Hub>, listeners: &[Listener]) {
+        if let Some(hub) = hub.filter(|_| self.due.is_some()) {
             self.save(now, hub, listeners);
         }
     }
@@ -175,4 +173,64 @@ fn log(news: &News) {
 pub(super) fn passed() -> Option<OwnedFd> {
     let mut fds = sd_notify::listen_fds_with_names().ok()?;
     fds.find(|(_, name)| name == NAME).and_then(|(fd, _)| super::sys::take_over(fd))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Chat;
+    use crate::core::{Datagram, Outbox, Path as Way};
+    use crate::services::Service as _;
+    use crate::services::chat::Hosts;
+
+    fn at(millis: u64) -> Now {
+        Now { mono: Instant::from_nanos(millis * 1_000_000), wall: jiff::Timestamp::UNIX_EPOCH }
+    }
+
+    fn say(hub: &mut Hub, millis: u64, port: u16, said: &str) {
+        let path = Way::to(ListenerId(0), SocketAddr::from(([127, 0, 0, 1], port)));
+        hub.handle_datagram(&at(millis), &Datagram::unicast(path, said.as_bytes()), &mut Outbox::default());
+    }
+
+    #[test]
+    fn a_change_is_written_at_once_or_half_a_second_after_the_last_and_nothing_is_due_while_people_talk() {
+        let mut hub = Hub::new(&Chat::default(), "belfry.lan", Hosts::default(), Seed(7));
+        let mut state = State { memory: Some(Memory::new().unwrap()), ..State::default() };
+        let mut keep = |hub: &mut Hub, millis| {
+            state.snapshot.clear();
+            state.keep(at(millis).mono, Some(hub), &[], false);
+            (!state.snapshot.is_empty(), state.next_timeout())
+        };
+        let due = |millis| Some(at(millis).mono);
+        assert_eq!(keep(&mut hub, 1_000), (true, None), "there was nothing before");
+        say(&mut hub, 1_100, 5_001, "hello");
+        assert_eq!(keep(&mut hub, 1_100), (false, due(1_500)));
+        say(&mut hub, 1_499, 5_002, "hello");
+        assert_eq!(keep(&mut hub, 1_499), (false, due(1_500)), "one who comes later does not put it off");
+        assert_eq!(keep(&mut hub, 1_500), (true, None));
+        say(&mut hub, 1_600, 5_001, "hello again");
+        assert_eq!(keep(&mut hub, 1_600), (false, None));
+        say(&mut hub, 9_000, 5_002, "quit");
+        assert_eq!(keep(&mut hub, 9_000), (true, None));
+    }
+
+    #[test]
+    fn members_are_reached_by_the_socket_that_answers_at_the_address_of_theirs() {
+        let listener = |id, service, addr: &str| {
+            let mut listener =
+                Listener::bind(ListenerId(id), service, "127.0.0.1:0".parse().unwrap(), std::iter::empty()).unwrap();
+            listener.addr = addr.parse().unwrap();
+            listener
+        };
+        let listeners = [
+            listener(1, ServiceName::Time, "192.0.2.1:9999"),
+            listener(2, ServiceName::Chat, "0.0.0.0:9999"),
+            listener(3, ServiceName::Chat, "192.0.2.1:9999"),
+        ];
+        let cases =
+            [("192.0.2.1:9999", Some(3)), ("192.0.2.2:9999", Some(2)), ("192.0.2.1:9998", None), ("[::]:9999", None)];
+        for (addr, id) in cases {
+            assert_eq!(listener_at(&listeners, addr.parse().unwrap()), id.map(ListenerId), "{addr}");
+        }
+    }
 }
