@@ -130,6 +130,7 @@ impl Checker {
             max_members: self.within("max-members", members, 1..=MEMBERS_MAX),
             max_members_per_address: self.within("max-members-per-address", per_address, 1..=MEMBERS_MAX),
             history: self.within("history", history, 0..=HISTORY_MAX),
+            log_messages: or(raw.log_messages, default.log_messages).value,
             rate_limit: or(raw.rate_limit, default.rate_limit).value,
         }
     }

@@ -183,6 +183,8 @@ pub struct Chat {
     pub max_members_per_address: usize,
     /// Messages of each room that are kept; 0 keeps none.
     pub history: usize,
+    /// Whether what is said in rooms is written to the log.
+    pub log_messages: bool,
     /// How often one source may speak; `None` for no limit.
     pub rate_limit: Option<Rate>,
 }
@@ -201,6 +203,7 @@ impl Default for Chat {
             max_members: 1_024,
             max_members_per_address: 64,
             history: 256,
+            log_messages: false,
             rate_limit: Some(Rate { per_second: 50, burst: 200 }),
         }
     }

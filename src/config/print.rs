@@ -82,6 +82,7 @@ impl Chat {
             .plain("max-members", self.max_members)
             .plain("max-members-per-address", self.max_members_per_address)
             .plain("history", self.history)
+            .plain("log-messages", self.log_messages)
             .string("rate-limit", &self.rate_limit);
     }
 }

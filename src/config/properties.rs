@@ -38,7 +38,7 @@ fn line_format() -> impl Strategy<Value = LineFormat> {
 prop_compose! {
     fn chat()(
         heartbeats in (duration(100..1_000), duration(1_001..100_000), duration(100_001..31_000_000_000)),
-        flags in any::<(bool, bool)>(),
+        flags in any::<(bool, bool, bool)>(),
         line_format in line_format(),
         counts in (1_usize..1_000, 1_usize..=65_536, 1_usize..=65_536, 0_usize..=65_536),
         rate_limit in rate(),
@@ -47,7 +47,8 @@ prop_compose! {
         let (max_message, max_members, max_members_per_address, history) = counts;
         Chat {
             enabled: flags.0, echo_to_sender: flags.1, heartbeat_interval, heartbeat_timeout, silent_timeout,
-            line_format, max_message, max_members, max_members_per_address, history, rate_limit, ..Chat::default()
+            line_format, max_message, max_members, max_members_per_address, history, log_messages: flags.2, rate_limit,
+            ..Chat::default()
         }
     }
 }

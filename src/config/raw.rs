@@ -115,6 +115,7 @@ tables! {
         max_members "max-members": usize = count,
         max_members_per_address "max-members-per-address": usize = count,
         history "history": usize = count,
+        log_messages "log-messages": bool = flag,
         rate_limit "rate-limit": Option<Rate> = text,
     }
     /// `[announce]`

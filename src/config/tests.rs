@@ -83,6 +83,7 @@ fn each_key_is_taken_over() {
         max-members = 1
         max-members-per-address = 2
         history = 0
+        log-messages = true
         rate-limit = '5/s'
         [announce]
         enabled = true
@@ -122,6 +123,7 @@ fn each_key_is_taken_over() {
             max_members: 1,
             max_members_per_address: 2,
             history: 0,
+            log_messages: true,
             rate_limit: Some(Rate { per_second: 5, burst: 5 }),
         },
         announce: Announce {

@@ -42,6 +42,16 @@ pub const ROOMS_MAX: usize = 256;
 /// The history of one room, in bytes of text.
 pub const HISTORY_BYTES_MAX: usize = 256 * 1024;
 
+/// The longest file of a room's history that is read; of a longer one the end. [`HISTORY_MAX`] of the shortest messages,
+/// each with its room and its time, twice.
+pub const HISTORY_FILE_MAX: u64 = 16 * 1024 * 1024;
+
+/// How much a file of history may have beyond twice what it needs: so much is appended before it is written anew.
+pub const HISTORY_FILE_SLACK: u64 = 64 * 1024;
+
+/// Entries of the folder of histories that are looked at: four times as many as there can be rooms.
+pub const HISTORY_FILES_MAX: usize = 4 * ROOMS_MAX;
+
 /// Datagrams in one answer to `/history`; the oldest lines are left out.
 pub const HISTORY_ANSWER_DATAGRAMS_MAX: usize = 16;
 
@@ -83,6 +93,9 @@ pub const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The highest `max-members`: that many heartbeats every 3 s are about what one thread can receive at all.
 pub const MEMBERS_MAX: usize = 1_000_000;
+
+/// What a hub has to tell that waits to be written down: one turn brings no more, by 64 datagrams from each of 64 sockets.
+pub const NEWS_MAX: usize = 4_096;
 
 /// The highest `history`: [`HISTORY_BYTES_MAX`] holds no more messages than this, however short they are.
 pub const HISTORY_MAX: usize = 65_536;

@@ -18,6 +18,9 @@ pub struct Args {
     /// Listen here for those who run the daemon: belfry ctl --socket PATH
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
+    /// Keep the histories of the rooms in this directory, not the first of $STATE_DIRECTORY. With neither they are in memory
+    #[arg(long, value_name = "DIR")]
+    pub state_directory: Option<PathBuf>,
     /// Check the configuration, say what is wrong with it, and start nothing
     #[arg(long)]
     pub check: bool,

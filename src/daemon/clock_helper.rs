@@ -2,7 +2,7 @@
 //!
 //! `adjtimex(2)` reads the kernel's clock state and sets clocks, so the sandbox of a daemon that strangers talk to leaves it
 //! out as a whole. `belfry-clock` ([`main`]) is a process that makes this one call and hears nobody but the daemon, which
-//! asks it at a unix socket ([`ClockHelper`]), waits a moment at most, and then goes by what it was last told.
+//! asks it at a unix socket (`ClockHelper`), waits a moment at most, and then goes by what it was last told.
 //!
 //! A question is one byte, an answer one line: `synchronised 12000`, with the greatest error in microseconds.
 

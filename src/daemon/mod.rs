@@ -19,6 +19,7 @@ mod report;
 mod run;
 mod services;
 pub mod signals;
+mod state;
 pub mod supervisor;
 mod sys;
 pub mod zoneinfo;
@@ -39,6 +40,7 @@ use logging::event;
 use passed::Passed;
 use run::{Daemon, Parts};
 use signals::Signals;
+use state::State;
 use std::io::{IsTerminal, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -87,12 +89,13 @@ fn obey(args: Args) -> Result<(), Fatal> {
     }
     logging::reconfigure(config.log.target, config.log.level).map_err(Fatal::system("open the log"))?;
     info!("version {}, configuration: {origin}", env!("CARGO_PKG_VERSION"));
-    let passed = Passed::from_env()?;
-    let seed = seed().map_err(Fatal::system("read /dev/urandom"))?;
-    let (clock, host, config_path) = (Clock::new(), host_name(), args.config);
+    let mut passed = Passed::from_env()?;
     let supervisor = Supervisor::from_env();
+    let state = State::open(passed.state.take(), &supervisor, state_directory(args.state_directory).as_deref());
+    let seed = state.seed().map_or_else(seed, Ok).map_err(Fatal::system("read /dev/urandom"))?;
+    let (clock, host, config_path) = (Clock::new(), host_name(), args.config);
     let mut daemon =
-        Daemon::new(Parts { clock, seed, host, config_path, config, origin, passed, signals, supervisor })?;
+        Daemon::new(Parts { clock, seed, host, config_path, config, origin, passed, signals, supervisor, state })?;
     daemon.start(zones)?;
     if let Some(fd) = daemon.passed.control.take() {
         daemon.open_control(Control::adopt(fd).map_err(Fatal::passed("control"))?)?;
@@ -114,6 +117,11 @@ fn seed() -> std::io::Result<Seed> {
     let mut bytes = [0; 8];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(Seed(u64::from_ne_bytes(bytes)))
+}
+
+/// The directory that was named, or the first that the service manager has made for us (systemd.exec(5)).
+fn state_directory(named: Option<PathBuf>) -> Option<PathBuf> {
+    named.or_else(|| std::env::split_paths(&std::env::var_os("STATE_DIRECTORY")?).find(|path| path.is_absolute()))
 }
 
 fn host_name() -> String {

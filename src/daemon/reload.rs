@@ -175,7 +175,10 @@ impl Daemon {
         match &mut self.services.chat {
             chat if !config.chat.enabled => *chat = None,
             Some(chat) => chat.reconfigure(&config.chat, hosts),
-            chat => *chat = Some(Hub::new(&config.chat, &self.host, hosts, self.seed)),
+            chat => {
+                let hub = chat.insert(Hub::new(&config.chat, &self.host, hosts, self.seed));
+                self.state.restore(now, hub, &self.listeners);
+            }
         }
         if self.config.announce.enabled {
             self.serve_announcements(now);

@@ -1,7 +1,7 @@
 //! The loop: one turn after the other, until a signal ends it.
 //!
 //! A turn: poll; read the clocks once; mark what is ready; signals; interfaces; timers; the error queues and one batch
-//! from each ready socket; the control socket; the outboxes; the service manager and the log. mio tells of changes only (it is
+//! from each ready socket; the control socket; what is to be kept; the outboxes; the service manager and the log. mio tells of changes only (it is
 //! edge-triggered), so what was not emptied stays marked, and while anything is marked the next poll does not wait.
 //!
 //! Only the poller and the signals are worth ending for; everything else that fails while running is counted.
@@ -19,6 +19,7 @@ use super::post::Patience;
 use super::report::{Report, status_line};
 use super::services::{Posts, Services};
 use super::signals::{Request, Signals};
+use super::state::State;
 use super::supervisor::Supervisor;
 use super::sys::{Receiver, Sender};
 use crate::clock::Clock;
@@ -70,6 +71,7 @@ pub(super) struct Daemon {
     pub(super) signals: Signals,
     pub(super) supervisor: Supervisor,
     pub(super) control: Option<Control>,
+    pub(super) state: State,
     pub(super) receiver: Receiver,
     pub(super) sender: Sender,
     report: Report,
@@ -95,13 +97,14 @@ pub(super) struct Parts {
     pub(super) passed: Passed,
     pub(super) signals: Signals,
     pub(super) supervisor: Supervisor,
+    pub(super) state: State,
 }
 
 impl Daemon {
     /// A daemon that has its poller and knows its interfaces, and has no sockets yet.
     pub(super) fn new(parts: Parts) -> Result<Self, Fatal> {
         let poll = Poll::new().map_err(Fatal::system("make an epoll instance"))?;
-        let Parts { clock, seed, host, config_path, config, origin, mut passed, signals, supervisor } = parts;
+        let Parts { clock, seed, host, config_path, config, origin, mut passed, signals, supervisor, state } = parts;
         let watch = |fd: i32, token| poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE);
         watch(signals.as_fd().as_raw_fd(), SIGNALS).map_err(Fatal::system("watch for signals"))?;
         let (netlink, interfaces) = match announcing::watch_interfaces(passed.netlink.take()) {
@@ -137,6 +140,7 @@ impl Daemon {
             signals,
             supervisor,
             control: None,
+            state,
             receiver: Receiver::new(),
             sender: Sender::new(),
             report: Report::default(),
@@ -226,7 +230,7 @@ impl Daemon {
 
     fn next_timeout(&self) -> Option<Instant> {
         let control = self.control.as_ref().and_then(Control::next_timeout);
-        let others = [self.report.next_timeout(), self.watchdog_due, control];
+        let others = [self.report.next_timeout(), self.watchdog_due, control, self.state.next_timeout()];
         self.services.next_timeout().into_iter().chain(others.into_iter().flatten()).min()
     }
 
@@ -310,8 +314,11 @@ impl Daemon {
         }
     }
 
-    /// Sends what waits.
+    /// Writes down what there is to keep and sends what waits: in this order, so that nothing leaves that a kill could
+    /// cost.
     pub(super) fn flush(&mut self) {
+        let log_messages = self.config.chat.log_messages;
+        self.state.keep(self.turned, self.services.chat.as_mut(), &self.listeners, log_messages);
         for service in ServiceName::ALL {
             let post = &mut self.posts[service as usize];
             post.flush(Patience::of(service), &mut self.listeners, &mut self.sender, self.poll.registry());
@@ -361,6 +368,7 @@ impl Daemon {
         self.supervisor.stopping();
         self.end_announcements();
         self.flush_all();
+        self.state.keep_last(self.turned, self.services.chat.as_ref(), &self.listeners);
         self.report.summarise_now(&self.posts);
     }
 }

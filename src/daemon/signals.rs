@@ -53,6 +53,8 @@ impl Signals {
     pub fn new() -> io::Result<Self> {
         let set: SigSet = [Number::SIGTERM, Number::SIGINT, Number::SIGHUP].into_iter().collect();
         set.thread_block()?;
+        // A write past the limit of a file's size is an error like any other, no reason to die (setrlimit(2)).
+        SigSet::from(Number::SIGXFSZ).thread_block()?;
         let fd = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
         Ok(Self(fd))
     }

@@ -6,12 +6,14 @@
 
 use crate::core::text::is_control;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, sendto, setsockopt, socket, sockopt::SendTimeout,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, setsockopt, socket,
+    sockopt::SendTimeout,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 use sd_notify::NotifyState;
 use std::ffi::OsStr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::IoSlice;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -92,8 +94,26 @@ impl Supervisor {
         self.link.as_ref().and(self.watchdog).map(|period| period / 2)
     }
 
+    /// Has the manager hold an open file for us while we are gone, which it hands back under this name. It is not to watch
+    /// it: a file in memory is always ready.
+    pub fn store(&self, name: &str, fd: BorrowedFd<'_>) {
+        let name = format!("FDNAME={name}");
+        let states = ["FDSTORE=1", &name, "FDPOLL=0"].map(NotifyState::Custom);
+        self.announce_with(&states, &[fd.as_raw_fd()]);
+    }
+
+    /// Has the manager close what it holds under this name.
+    pub fn forget(&self, name: &str) {
+        let name = format!("FDNAME={name}");
+        self.announce(&["FDSTOREREMOVE=1", &name].map(NotifyState::Custom));
+    }
+
     fn announce(&self, states: &[NotifyState<'_>]) {
-        let sent = self.link.as_ref().map_or(Ok(()), |link| link.send(states, MsgFlags::empty()));
+        self.announce_with(states, &[]);
+    }
+
+    fn announce_with(&self, states: &[NotifyState<'_>], fds: &[RawFd]) {
+        let sent = self.link.as_ref().map_or(Ok(()), |link| link.send_with(states, fds, MsgFlags::empty()));
         if let Err(error) = sent {
             log::warn!("cannot tell the service manager: {error}");
         }
@@ -112,8 +132,16 @@ impl Link {
     }
 
     fn send(&self, states: &[NotifyState<'_>], flags: MsgFlags) -> nix::Result<()> {
+        self.send_with(states, &[], flags)
+    }
+
+    /// Sends a message with open files attached (unix(7)).
+    fn send_with(&self, states: &[NotifyState<'_>], fds: &[RawFd], flags: MsgFlags) -> nix::Result<()> {
         let message: String = states.iter().map(|state| format!("{state}\n")).collect();
-        sendto(self.socket.as_raw_fd(), message.as_bytes(), &self.addr, flags | MsgFlags::MSG_NOSIGNAL).map(drop)
+        let (text, rights) = ([IoSlice::new(message.as_bytes())], [ControlMessage::ScmRights(fds)]);
+        let attached = if fds.is_empty() { &[] } else { &rights[..] };
+        let flags = flags | MsgFlags::MSG_NOSIGNAL;
+        sendmsg(self.socket.as_raw_fd(), &text, attached, flags, Some(&self.addr)).map(drop)
     }
 }
 
@@ -125,6 +153,9 @@ fn one_line(status: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::socket::{ControlMessageOwned, recvmsg};
+    use std::io::IoSliceMut;
+    use std::os::fd::AsFd;
     use std::os::linux::net::SocketAddrExt;
     use std::os::unix::net::{SocketAddr, UnixDatagram};
 
@@ -159,6 +190,31 @@ mod tests {
         let since_boot = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap().trim_end();
         assert!(since_boot.parse::<u64>().unwrap() > 0, "{reloading}");
         assert_eq!(supervisor.watchdog_interval(), Some(Duration::from_secs(15)));
+    }
+
+    #[test]
+    fn an_open_file_is_handed_over_under_its_name_and_taken_back() {
+        let (socket, supervisor) = manager("store");
+        let (mine, other) = UnixDatagram::pair().unwrap();
+        supervisor.store("state", mine.as_fd());
+        drop(mine);
+        let mut buffer = [0; 256];
+        let mut io = [IoSliceMut::new(&mut buffer)];
+        let mut control = nix::cmsg_space!([RawFd; 1]);
+        let message =
+            recvmsg::<()>(socket.as_raw_fd(), &mut io, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC).unwrap();
+        let rights = message.cmsgs().unwrap().find_map(|control| match control {
+            ControlMessageOwned::ScmRights(fds) => Some(fds),
+            _ => None,
+        });
+        let (len, fds) = (message.bytes, rights.unwrap());
+        assert_eq!(str::from_utf8(&buffer[..len]).unwrap(), "FDSTORE=1\nFDNAME=state\nFDPOLL=0\n");
+        assert_eq!(fds.len(), 1);
+        other.send(b"hello").unwrap();
+        let kept = std::fs::read_link(format!("/proc/self/fd/{}", fds[0])).unwrap();
+        assert!(kept.to_str().unwrap().starts_with("socket:"), "{kept:?} is open, and the other end is heard");
+        supervisor.forget("state");
+        assert_eq!(messages(&socket), ["FDSTOREREMOVE=1\nFDNAME=state\n"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! It runs at boot and at each `systemctl daemon-reload`, when there may be no network, no log and no writable disk, so it
 //! reads the configuration, writes a handful of small files where it is told, and ends.
 //!
-//! A daemon that has started has it write the same units to [`LAST_GOOD`] once more. When the configuration cannot be
+//! A daemon that has started has it write the same units to `/run/belfry/units` once more. When the configuration cannot be
 //! used, those stay in force: systemd closes the sockets of units that are no longer there. At boot there are none, and
 //! the daemon is started without sockets and says what is wrong with the configuration where people look for it.
 

@@ -22,7 +22,7 @@
 use belfry::config;
 use belfry::core::{Datagram, Instant, ListenerId, Now, Outbox, Path, Seed};
 use belfry::services::Service;
-use belfry::services::chat::{Hosts, Hub};
+use belfry::services::chat::{Hosts, Hub, Restored, kept_seed};
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -31,6 +31,9 @@ use std::time::Duration;
 pub(crate) const V4: ListenerId = ListenerId(0);
 /// The socket of those with IPv6 addresses.
 pub(crate) const V6: ListenerId = ListenerId(1);
+
+/// The addresses of the sockets.
+const SOCKETS: [(ListenerId, &str); 2] = [(V4, "0.0.0.0:9999"), (V6, "[::]:9999")];
 
 const PEOPLE: [&str; 8] = ["anna", "bob", "carl", "dora", "emil", "finn", "gina", "hugo"];
 
@@ -42,6 +45,7 @@ pub(crate) struct Stage {
     pub(crate) hub: Hub,
     pub(crate) out: Outbox,
     mono: Instant,
+    config: config::Chat,
     transcript: String,
 }
 
@@ -62,7 +66,27 @@ pub(crate) fn play_with(configure: impl FnOnce(&mut config::Chat), script: &str)
 impl Stage {
     pub(crate) fn new(config: &config::Chat) -> Self {
         let hub = Hub::new(config, "belfry.lan", hosts(), Seed(7));
-        Self { hub, out: Outbox::default(), mono: START, transcript: String::new() }
+        Self { hub, out: Outbox::default(), mono: START, config: config.clone(), transcript: String::new() }
+    }
+
+    /// Another hub takes over what this one has left, and what is in the files.
+    pub(crate) fn restart(&mut self) -> Restored {
+        let kept = dump(&self.hub);
+        let seed = kept_seed(&kept).expect("it is there");
+        let old = std::mem::replace(&mut self.hub, Hub::new(&self.config, "belfry.lan", hosts(), seed));
+        let restored = self.hub.restore(&self.now(), &kept, listener_at);
+        for room in old.rooms() {
+            if let Some(lines) = old.history_of(room) {
+                self.hub.restore_history(&self.now(), room, lines);
+            }
+        }
+        restored
+    }
+
+    /// A new hub reads what somebody has written in the place of another.
+    pub(crate) fn restart_from(&mut self, kept: &[u8]) -> Restored {
+        self.hub = Hub::new(&self.config, "belfry.lan", hosts(), Seed(7));
+        self.hub.restore(&self.now(), kept, listener_at)
     }
 
     /// The moment that it is.
@@ -128,6 +152,7 @@ impl Stage {
     /// Changes the configuration.
     pub(crate) fn reconfigure(&mut self, config: &config::Chat) {
         self.hub.reconfigure(config, hosts());
+        self.config = config.clone();
     }
 
     /// Does what the hub has to do until `until`, at the moments that it named.
@@ -192,6 +217,20 @@ impl Stage {
             self.note(line.trim_end());
         }
     }
+}
+
+/// Everything that the hub has to keep.
+pub(crate) fn dump(hub: &Hub) -> Vec<u8> {
+    let mut kept = Vec::new();
+    hub.dump(
+        |id| SOCKETS.iter().find(|(of, _)| *of == id).map(|(_, addr)| addr.parse().expect("it is one")),
+        &mut kept,
+    );
+    kept
+}
+
+fn listener_at(addr: SocketAddr) -> Option<ListenerId> {
+    SOCKETS.iter().find(|(_, of)| *of == addr.to_string()).map(|(id, _)| *id)
 }
 
 fn hosts() -> Hosts {

@@ -1,8 +1,13 @@
 //! A real `belfryd`, started for one test and ended with it.
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use nix::unistd::Pid;
+use std::cell::RefCell;
+use std::fs::{File, OpenOptions};
+use std::io::IoSliceMut;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -30,6 +35,8 @@ pub(crate) struct Belfryd {
     child: Child,
     folder: PathBuf,
     notifications: UnixDatagram,
+    stored: RefCell<Vec<File>>,
+    told: RefCell<String>,
 }
 
 impl Belfryd {
@@ -56,7 +63,7 @@ impl Belfryd {
             .stderr(std::fs::File::create(folder.join("log")).unwrap());
         change(&mut command);
         let child = command.spawn().unwrap();
-        let belfryd = Self { child, folder, notifications };
+        let belfryd = Self { child, folder, notifications, stored: RefCell::default(), told: RefCell::default() };
         belfryd.wait_for_notification("READY=1");
         belfryd
     }
@@ -64,15 +71,46 @@ impl Belfryd {
     /// Waits for a message to the service manager that has this line.
     pub(crate) fn wait_for_notification(&self, line: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
-        let mut buffer = [0; 4096];
         while Instant::now() < deadline {
-            let Ok(len) = self.notifications.recv(&mut buffer) else { break };
-            let text = String::from_utf8_lossy(&buffer[..len]).into_owned();
+            let Some(text) = self.read_notification() else { break };
             if text.lines().any(|told| told.starts_with(line)) {
                 return text;
             }
         }
         panic!("no {line} within {PATIENCE:?}; the log:\n{}", self.log());
+    }
+
+    /// The next message to the service manager; what is attached to it is kept, as systemd would.
+    fn read_notification(&self) -> Option<String> {
+        let mut buffer = [0; 4096];
+        let received = uninterrupted(|| {
+            let mut io = [IoSliceMut::new(&mut buffer)];
+            let mut control = nix::cmsg_space!([RawFd; 1]);
+            let (socket, flags) = (self.notifications.as_raw_fd(), MsgFlags::MSG_CMSG_CLOEXEC);
+            let message = recvmsg::<()>(socket, &mut io, Some(&mut control), flags)?;
+            let rights = message.cmsgs()?.find_map(|control| match control {
+                ControlMessageOwned::ScmRights(fds) => Some(fds),
+                _ => None,
+            });
+            Ok((message.bytes, rights.unwrap_or_default()))
+        });
+        let (len, fds) = received.ok()?;
+        // By its place in /proc, since nobody vouches for a number.
+        let reopen = |fd| OpenOptions::new().read(true).write(true).open(format!("/proc/self/fd/{fd}"));
+        self.stored.borrow_mut().extend(fds.into_iter().map(|fd| reopen(fd).unwrap()));
+        let text = String::from_utf8_lossy(&buffer[..len]).into_owned();
+        self.told.borrow_mut().push_str(&text);
+        Some(text)
+    }
+
+    /// Everything that it has told the service manager, as far as it was waited for.
+    pub(crate) fn told(&self) -> String {
+        self.told.borrow().clone()
+    }
+
+    /// The files that it has handed to the service manager.
+    pub(crate) fn stored(&self) -> Vec<File> {
+        self.stored.take()
     }
 
     /// Everything that it has logged.
@@ -151,6 +189,9 @@ impl Drop for Belfryd {
 /// The command, with nothing of the environment that would change how it behaves.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_belfryd"));
+    for variable in ["LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "STATE_DIRECTORY"] {
+        command.env_remove(variable);
+    }
     command.env_remove("JOURNAL_STREAM").env_remove("TZ").env_remove("NOTIFY_SOCKET").stdin(Stdio::null());
     command
 }

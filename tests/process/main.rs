@@ -19,3 +19,4 @@ mod readme;
 mod reloading;
 mod serving;
 mod simple_clients;
+mod state;

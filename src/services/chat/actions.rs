@@ -4,7 +4,7 @@ use super::command::{self, Command, Problem};
 use super::members::{MemberId, Way};
 use super::rooms::RoomId;
 use super::utterance::push_clean;
-use super::{Hub, fits, history, name};
+use super::{Hub, News, fits, history, name};
 use crate::core::limits::{DATAGRAM_MAX, HISTORY_ANSWER_DATAGRAMS_MAX, TOPIC_MAX};
 use crate::core::{Now, Outbox, Path, Refusal, Verdict};
 use std::fmt::Write as _;
@@ -79,6 +79,7 @@ impl Hub {
             return Err(Problem::new(Refusal::NameTaken, format!("? {name} is taken; try another")));
         }
         let old = self.members.rename(id, name);
+        self.keeping.changed = true;
         self.tell(id, &format!("-- You are {name} now."), out);
         if old != name {
             self.notify_others(id, &format!("-- {old} is now {name}"), out);
@@ -91,11 +92,15 @@ impl Hub {
         if let Some(fault) = name::fault(name) {
             return Err(Problem::new(Refusal::BadName, format!("? not a room name: {fault}")));
         }
-        let room = self
+        let (room, closed) = self
             .rooms
             .open(name, now.mono)
             .ok_or_else(|| Problem::new(Refusal::Full, "? there are too many rooms; /rooms lists them"))?;
+        if let Some(closed) = closed {
+            self.keeping.note(News::Forgotten { room: closed.name });
+        }
         if self.members.get(id).room != room {
+            self.keeping.changed = true;
             let member = self.members.get(id).name.clone();
             self.notify_others(id, &format!("-- {member} has gone to {}", self.rooms.get(room).name), out);
             self.rooms.unseat(id, &mut self.members, now.mono);
@@ -140,6 +145,7 @@ impl Hub {
         self.tell(id, &format!("-- The topic is: {topic}"), out);
         self.notify_others(id, &format!("-- {} has set the topic: {topic}", member.name), out);
         self.rooms.get_mut(member.room).topic = topic;
+        self.keeping.changed = true;
         Ok(())
     }
 
@@ -153,6 +159,7 @@ impl Hub {
         self.tell(id, &own, out);
         self.notify_others(id, &notice, out);
         self.members.get_mut(id).away = away.map(String::into_boxed_str);
+        self.keeping.changed = true;
         Ok(())
     }
 
@@ -221,8 +228,10 @@ impl Hub {
         let member = self.members.get(id);
         let room = self.rooms.get_mut(member.room);
         room.keeps_history = keep;
+        self.keeping.changed = true;
         if !keep {
             room.history.trim(0);
+            self.keeping.note(News::Forgotten { room: room.name.clone() });
         }
         let what = if keep { "kept from now on" } else { "no longer kept, and what was kept is gone" };
         self.tell(id, &format!("-- What is said in this room is {what}."), out);
@@ -232,7 +241,7 @@ impl Hub {
 }
 
 /// A topic or an away text: one clean line of at most [`TOPIC_MAX`] bytes.
-fn short_text(text: &str) -> Result<String, Problem> {
+pub(super) fn short_text(text: &str) -> Result<String, Problem> {
     let mut clean = String::new();
     push_clean(&mut clean, text);
     if clean.len() > TOPIC_MAX {

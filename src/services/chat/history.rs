@@ -3,19 +3,20 @@
 use crate::core::limits::HISTORY_BYTES_MAX;
 use jiff::Timestamp;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 /// What was said in a room, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    lines: VecDeque<(Timestamp, String)>,
+    lines: VecDeque<(Timestamp, Rc<str>)>,
     bytes: usize,
 }
 
 impl History {
     /// Adds a line and forgets the oldest past `count_max` lines or [`HISTORY_BYTES_MAX`] bytes.
-    pub(super) fn push(&mut self, wall: Timestamp, line: &str, count_max: usize) {
-        self.lines.push_back((wall, line.to_owned()));
+    pub(super) fn push(&mut self, wall: Timestamp, line: Rc<str>, count_max: usize) {
         self.bytes += line.len();
+        self.lines.push_back((wall, line));
         self.trim(count_max);
     }
 
@@ -30,7 +31,7 @@ impl History {
     /// The last `count` lines, oldest first, with when they were said.
     pub(super) fn last(&self, count: usize) -> impl ExactSizeIterator<Item = (Timestamp, &str)> {
         let skip = self.lines.len().saturating_sub(count);
-        self.lines.iter().skip(skip).map(|(wall, line)| (*wall, line.as_str()))
+        self.lines.iter().skip(skip).map(|(wall, line)| (*wall, &**line))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -61,7 +62,7 @@ mod tests {
     fn the_oldest_lines_go_first() {
         let mut history = History::default();
         for line in ["a", "b", "c", "d"] {
-            history.push(Timestamp::UNIX_EPOCH, line, 3);
+            history.push(Timestamp::UNIX_EPOCH, line.into(), 3);
         }
         assert_eq!(lines(&history, 10), ["b", "c", "d"]);
         assert_eq!(lines(&history, 2), ["c", "d"]);
@@ -72,12 +73,12 @@ mod tests {
     #[test]
     fn a_history_is_bounded_in_bytes_too() {
         let mut history = History::default();
-        let kib = "x".repeat(1_024);
+        let kib = Rc::<str>::from("x".repeat(1_024));
         for _ in 0..256 {
-            history.push(Timestamp::UNIX_EPOCH, &kib, 1_000);
+            history.push(Timestamp::UNIX_EPOCH, Rc::clone(&kib), 1_000);
         }
         assert_eq!(history.len(), 256, "at the bound");
-        history.push(Timestamp::UNIX_EPOCH, "x", 1_000);
+        history.push(Timestamp::UNIX_EPOCH, "x".into(), 1_000);
         assert_eq!(history.len(), 256, "one byte past it");
     }
 

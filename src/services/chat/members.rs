@@ -9,6 +9,7 @@ use super::reflex::Reflex;
 use super::rooms::{Audience, RoomId};
 use crate::core::source::Source;
 use crate::core::{Instant, Path, Seed, SeededMap};
+use serde::{Deserialize, Serialize};
 use slab::Slab;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -18,9 +19,11 @@ use std::time::Duration;
 pub(super) type MemberId = usize;
 
 /// How a member speaks, and so how it is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Way {
     /// A program: messages as they are, and nothing unasked.
+    #[default]
     Program,
     /// A terminal: messages with a newline, a welcome, and notices of who comes and goes.
     Line,
@@ -41,6 +44,7 @@ pub(super) struct Member {
     pub(super) strikes: u8,
     /// What it has just said.
     pub(super) reflex: Reflex,
+    /// Whether it has ever sent a heartbeat.
     pub(super) heartbeats: bool,
     pub(super) last_heard: Instant,
     before: Option<u32>,
@@ -179,14 +183,24 @@ impl Members {
         old
     }
 
-    /// Notes that a member was heard, and whether it was by a heartbeat.
-    pub(super) fn heard(&mut self, id: MemberId, now: Instant, heartbeat: bool) {
+    /// Notes that a member was heard, and whether it was by a heartbeat; whether it is the first of those.
+    pub(super) fn heard(&mut self, id: MemberId, now: Instant, heartbeat: bool) -> bool {
         self.dequeue(id);
         let member = &mut self.slots[id];
         member.last_heard = now;
         member.strikes = 0;
+        let is_first = heartbeat && !member.heartbeats;
         member.heartbeats |= heartbeat;
         self.enqueue(id);
+        is_first
+    }
+
+    /// Everybody, each queue in its order: those who send heartbeats, then the others.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = &Member> {
+        let member = |id: u32| &self.slots[id as usize];
+        let queue =
+            move |first: Option<u32>| std::iter::successors(first.map(member), move |last| last.after.map(member));
+        queue(self.heartbeats.first).chain(queue(self.silent.first))
     }
 
     /// When the next member expires.

@@ -10,8 +10,11 @@
 //! Two hubs that are made to talk to each other, or a hub and a time server, fall silent: see `reflex`.
 
 mod actions;
+mod chronicle;
 mod command;
+mod entrance;
 mod history;
+mod keeping;
 mod members;
 mod name;
 mod reach;
@@ -20,6 +23,8 @@ mod rooms;
 mod roster;
 mod utterance;
 
+pub use chronicle::{Entry, News, file_name};
+pub use keeping::{Restored, kept_seed};
 pub use name::Hosts;
 pub use roster::{Kicked, MemberView, NoSuchMember};
 
@@ -29,11 +34,12 @@ use crate::core::limits::DATAGRAM_MAX;
 use crate::core::text::split_line;
 use crate::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
 use command::Problem;
+use keeping::Keeping;
 use members::{Lifetimes, MemberId, Members, Way};
-use rooms::{LOBBY, RoomId, Rooms};
+use rooms::{RoomId, Rooms};
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use utterance::{Said, push_clean};
 
 /// The room to talk in.
@@ -48,6 +54,7 @@ pub struct Hub {
     /// When to try whom anew, in order. Somebody may be heard, and lost again, meanwhile: once in three seconds at most,
     /// which is how long the kernel looks.
     out_of_reach: VecDeque<(Instant, SocketAddr)>,
+    keeping: Keeping,
 }
 
 /// A datagram, read.
@@ -94,15 +101,18 @@ impl Departure {
 impl Hub {
     /// An empty hub on the host called `host`.
     pub fn new(config: &config::Chat, host: &str, hosts: Hosts, seed: Seed) -> Self {
-        let (members, rooms) = (Members::new(seed), Rooms::default());
-        Self { config: config.clone(), host: host.to_owned(), hosts, members, rooms, out_of_reach: VecDeque::new() }
+        let (members, rooms, keeping) = (Members::new(seed), Rooms::default(), Keeping::new(seed));
+        let (config, host, out_of_reach) = (config.clone(), host.to_owned(), VecDeque::new());
+        Self { config, host, hosts, members, rooms, out_of_reach, keeping }
     }
 
     /// Takes a new configuration; everybody stays.
     pub fn reconfigure(&mut self, config: &config::Chat, hosts: Hosts) {
         self.config = config.clone();
         self.hosts = hosts;
-        self.rooms.trim_histories(config.history);
+        for room in self.rooms.trim_histories(config.history) {
+            self.keeping.note(News::Forgotten { room });
+        }
     }
 
     /// Members at present.
@@ -122,6 +132,7 @@ impl Hub {
                 self.rooms.unseat(id, &mut self.members, now.mono);
                 self.members.get_mut(id).path.listener = new;
                 self.rooms.seat(id, &mut self.members);
+                self.keeping.changed = true;
             }
         }
     }
@@ -138,64 +149,7 @@ impl Hub {
         Lifetimes { heartbeat: self.config.heartbeat_timeout, silent: self.config.silent_timeout }
     }
 
-    // ---- coming and going ----
-
-    /// The member at `path`, who joins if need be.
-    fn enter(&mut self, now: &Now, path: Path, newline: bool, out: &mut Outbox) -> Result<MemberId, Problem> {
-        let Some(id) = self.members.at(path.remote) else {
-            return self.join(now, path, if newline { Way::Line } else { Way::Program }, out);
-        };
-        if self.members.get(id).path != path {
-            self.rooms.unseat(id, &mut self.members, now.mono);
-            self.members.get_mut(id).path = path;
-            self.rooms.seat(id, &mut self.members);
-        }
-        Ok(id)
-    }
-
-    fn join(&mut self, now: &Now, path: Path, way: Way, out: &mut Outbox) -> Result<MemberId, Problem> {
-        if self.members.len() >= self.config.max_members {
-            return Err(Problem::new(Refusal::Full, "? the hub is full; try again later"));
-        }
-        if self.members.count_of(path.remote.ip()) >= self.config.max_members_per_address {
-            return Err(Problem::new(Refusal::Full, "? too many members from your address already"));
-        }
-        let id = self.members.insert(now.mono, path, way, LOBBY, &self.hosts);
-        self.rooms.seat(id, &mut self.members);
-        let notice = format!("-- {} has joined", self.members.get(id).name);
-        self.notify_others(id, &notice, out);
-        if way == Way::Line {
-            let welcome = self.welcome(id);
-            self.tell(id, &welcome, out);
-            self.members.get_mut(id).reflex.note_told(now.mono, &welcome);
-        }
-        Ok(id)
-    }
-
-    fn welcome(&self, id: MemberId) -> String {
-        let member = self.members.get(id);
-        let room = self.rooms.get(member.room);
-        let company = match room.len() - 1 {
-            0 => "nobody else yet".to_owned(),
-            1 => "one other".to_owned(),
-            others => format!("{others} others"),
-        };
-        let mut welcome = format!(
-            "-- Welcome to {}. You are {} in {} with {company}. /help lists what you can type.",
-            self.host, member.name, room.name
-        );
-        if !room.topic.is_empty() {
-            let _ = write!(welcome, "\n-- The topic is: {}", room.topic);
-        }
-        if self.config.history > 0 && room.keeps_history {
-            let _ = write!(
-                welcome,
-                "\n-- The last {} messages of this room are kept; /history shows them.",
-                self.config.history
-            );
-        }
-        welcome
-    }
+    // ---- going ----
 
     fn remove(&mut self, now: &Now, id: MemberId, departure: Departure, out: &mut Outbox) {
         let gone = self.take_out(now, id);
@@ -204,6 +158,7 @@ impl Hub {
 
     /// Ends a membership, without a word; the room and the name.
     fn take_out(&mut self, now: &Now, id: MemberId) -> (RoomId, String) {
+        self.keeping.changed = true;
         self.rooms.unseat(id, &mut self.members, now.mono);
         let member = self.members.remove(id);
         (member.room, member.name)
@@ -262,10 +217,13 @@ impl Hub {
         let except = (!self.config.echo_to_sender).then_some(member.path.remote);
         let room = self.rooms.get_mut(member.room);
         room.lines.note(now.mono, signature);
-        if room.keeps_history {
-            room.history.push(now.wall, line, self.config.history);
-        }
         room.relay(line, except, out);
+        let (kept, when, line) = (room.keeps_history && self.config.history > 0, now.wall, Rc::from(line));
+        if kept {
+            room.history.push(when, Rc::clone(&line), self.config.history);
+        }
+        let (room, member) = (room.name.clone(), member.name.clone());
+        self.keeping.note(News::Said { room, member, when, line, kept });
         Ok(())
     }
 
@@ -305,7 +263,7 @@ impl Hub {
             Said::Command(typed) => self.command(now, path, newline, typed, out),
             Said::Nothing | Said::Heartbeat => {
                 let id = self.enter(now, path, newline, out)?;
-                self.members.heard(id, now.mono, said == Said::Heartbeat);
+                self.keeping.changed |= self.members.heard(id, now.mono, said == Said::Heartbeat);
                 Ok(Verdict::Accepted)
             }
             Said::Text(text) => {

@@ -71,6 +71,13 @@ impl Hosts {
     }
 }
 
+/// Whether a member at `addr` has this name from us, for want of one of its own: an IPv6 address is no [good](fault) one.
+pub(super) fn is_automatic(name: &str, addr: SocketAddr) -> bool {
+    let rest = name.strip_prefix(&Hosts::default().automatic_name(addr));
+    let is_number = |rest: &str| rest.strip_prefix('-').is_some_and(|number| number.parse::<u32>().is_ok());
+    rest.is_some_and(|rest| rest.is_empty() || is_number(rest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,5 +119,9 @@ mod tests {
         assert_eq!(name("192.0.2.8:4711"), "192.0.2.8-4711");
         assert_eq!(name("[2001:db8::1:2:3:4]:4711"), "::1:2:3:4-4711");
         assert!(name("[2001:db8:1111:2222:3333:4444:5555:6666]:65535").len() <= NAME_MAX);
+        let six = "[2001:db8::1]:4711".parse().expect("an address");
+        for (name, is) in [("::1-4711", true), ("::1-4711-2", true), ("::1-4712", false), ("::1-4711 x", false)] {
+            assert_eq!(is_automatic(name, six), is, "{name}");
+        }
     }
 }

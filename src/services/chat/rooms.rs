@@ -155,27 +155,46 @@ impl Rooms {
         self.by_name.values().map(|&id| &self.slots[id])
     }
 
-    /// Applies a new bound to every history.
-    pub(super) fn trim_histories(&mut self, count_max: usize) {
-        self.slots.iter_mut().for_each(|room| room.history.trim(count_max));
+    /// The lobby, and the others in the order in which they fell empty: the first is the first to give up its place.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = &Room> {
+        let mut others: Vec<_> = self.slots[LOBBY + 1..].iter().collect();
+        others.sort_by_key(|room| room.emptied);
+        std::iter::once(&self.slots[LOBBY]).chain(others)
     }
 
-    /// The room of that name, made if need be; `None` when there are [`ROOMS_MAX`] rooms and somebody in each.
-    pub(super) fn open(&mut self, name: &str, now: Instant) -> Option<RoomId> {
-        if let Some(id) = self.named(name) {
-            return Some(id);
+    /// Applies a new bound to every history; the names of the rooms that have forgotten something.
+    pub(super) fn trim_histories(&mut self, count_max: usize) -> Vec<String> {
+        let too_long = self.slots.iter_mut().filter(|room| room.history.len() > count_max);
+        too_long
+            .map(|room| {
+                room.history.trim(count_max);
+                room.name.clone()
+            })
+            .collect()
+    }
+
+    /// The room of that name, made if need be, and the one that had its place; `None` when there are [`ROOMS_MAX`] rooms
+    /// and somebody in each.
+    pub(super) fn open(&mut self, name: &str, now: Instant) -> Option<(RoomId, Option<Room>)> {
+        if let Some(id) = self.open_free(name, now) {
+            return Some((id, None));
         }
-        let id = if self.slots.len() < ROOMS_MAX {
-            self.slots.push(Room::new(name, now));
-            self.slots.len() - 1
-        } else {
-            let id = self.longest_empty()?;
-            self.by_name.remove(&name::key(&self.slots[id].name));
-            self.slots[id] = Room::new(name, now);
-            id
-        };
+        let id = self.longest_empty()?;
+        let closed = std::mem::replace(&mut self.slots[id], Room::new(name, now));
+        self.by_name.remove(&name::key(&closed.name));
         self.by_name.insert(name::key(name), id);
-        Some(id)
+        Some((id, Some(closed)))
+    }
+
+    /// The room of that name, made if there is a free place.
+    pub(super) fn open_free(&mut self, name: &str, now: Instant) -> Option<RoomId> {
+        let known = self.named(name);
+        if known.is_some() || self.slots.len() == ROOMS_MAX {
+            return known;
+        }
+        self.slots.push(Room::new(name, now));
+        self.by_name.insert(name::key(name), self.slots.len() - 1);
+        Some(self.slots.len() - 1)
     }
 
     fn longest_empty(&self) -> Option<RoomId> {

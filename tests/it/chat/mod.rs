@@ -5,6 +5,7 @@ mod expiry;
 mod hostile;
 mod limits;
 mod lists;
+mod restart;
 mod roster;
 mod sockets;
 mod text;

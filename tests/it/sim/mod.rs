@@ -1,7 +1,8 @@
 //! The hub among hundreds of clients on a network that loses, doubles, delays and reorders.
 //!
 //! All chance comes from one seed, and time is a number, so a run is the same run every time. After every step what the
-//! hub sent is held against [`model`]. A panic names the seed and the step:
+//! hub sent is held against [`model`], and what it has to keep against its word that nothing has changed. Now and then it is
+//! killed, and another takes over. A panic names the seed and the step:
 //!
 //! ```text
 //! BELFRY_SEED=4711 cargo test --test it sim        that run alone
@@ -15,11 +16,11 @@ use belfry::config;
 use belfry::core::limits::{DATAGRAM_MAX, ERROR_LINE_MAX};
 use belfry::core::{Counters, Datagram, Instant, ListenerId, Now, Outbox, Path, Seed, SplitMix};
 use belfry::services::Service;
-use belfry::services::chat::{Hosts, Hub};
+use belfry::services::chat::{Hosts, Hub, News, Restored, file_name, kept_seed};
 use clients::{Client, Manner, payload};
 use model::{Expected, Intent, Model, Rules};
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// How many runs when nobody asks for more: some seconds without optimisation.
@@ -40,6 +41,8 @@ enum Event {
     Close {
         v4: bool,
     },
+    /// The daemon is killed and comes back.
+    Restart,
 }
 
 /// What the network does to datagrams.
@@ -64,6 +67,11 @@ struct World {
     now: Instant,
     verdicts: Counters,
     inputs: u64,
+    /// What the hub had to keep after the last step, if it is looked at after each: that takes long.
+    state: Vec<u8>,
+    is_thorough: bool,
+    /// The files of histories.
+    files: BTreeMap<String, Vec<String>>,
     /// A running hash of everything the hub did.
     trace: u64,
 }
@@ -103,6 +111,9 @@ impl World {
             events: BTreeMap::new(),
             serial: 0,
             inputs: 0,
+            state: Vec::new(),
+            is_thorough: seed % 20 == 1,
+            files: BTreeMap::new(),
             trace: seed,
             random,
             model,
@@ -115,6 +126,7 @@ impl World {
             let start = Duration::from_millis(world.random.below(5_000));
             world.schedule(start, Event::Act(client));
         }
+        world.keep();
         world
     }
 
@@ -152,6 +164,7 @@ impl World {
                 self.config.history = self.random.below(5) as usize;
                 self.hub.reconfigure(&self.config, Hosts::default());
                 self.model.rules = rules(&self.config);
+                self.keep();
             }
             Event::Close { v4 } => {
                 let now = self.clocks();
@@ -159,6 +172,7 @@ impl World {
                 let expected = self.model.close(v4);
                 self.check(None, &expected);
             }
+            Event::Restart => self.restart(),
         }
     }
 
@@ -177,6 +191,7 @@ impl World {
                 let v4 = self.random.below(2) == 0;
                 self.schedule(Duration::ZERO, Event::Close { v4 });
             }
+            3 => self.schedule(Duration::ZERO, Event::Restart),
             _ => {}
         }
         let (said, pause) = self.clients[at].act(&mut self.random, self.serial);
@@ -261,6 +276,52 @@ impl World {
         assert_eq!(self.hub.member_count(), self.model.members.len());
         assert_eq!(self.hub.next_timeout(), self.model.next_expiry());
         assert_eq!(self.verdicts.total(), self.inputs);
+        self.keep();
+    }
+
+    /// Does what the daemon does before anything leaves.
+    fn keep(&mut self) {
+        for news in self.hub.take_news() {
+            match news {
+                News::Said { room, line, kept: true, .. } => {
+                    self.files.entry(file_name(&room)).or_default().push(line.to_string())
+                }
+                News::Said { .. } => {}
+                News::Forgotten { room } => match histories(&self.hub).remove(&file_name(&room)) {
+                    Some(lines) => drop(self.files.insert(file_name(&room), lines)),
+                    None => drop(self.files.remove(&file_name(&room))),
+                },
+            }
+        }
+        if self.is_thorough {
+            let state = dump(&self.hub);
+            assert!(
+                self.hub.take_changed() || lines(&self.state) == lines(&state),
+                "a change that nobody marks is not kept"
+            );
+            self.state = state;
+        }
+    }
+
+    fn restart(&mut self) {
+        self.state = dump(&self.hub);
+        let seed = kept_seed(&self.state).expect("it is there");
+        let old = std::mem::replace(&mut self.hub, Hub::new(&self.config, "belfry.lan", Hosts::default(), seed));
+        let now = self.clocks();
+        let restored = self.hub.restore(&now, &self.state, listener_at);
+        assert_eq!(restored, Restored { members: self.model.members.len(), ..Restored::default() });
+        for (file, lines) in &self.files {
+            let room = old.rooms().find(|room| file_name(room) == *file).expect("a file is a room's");
+            self.hub.restore_history(&now, room, lines.iter().map(|line| (now.wall, line.as_str())));
+        }
+        // Where more is kept now than then, what a file still has of before comes back too.
+        let (mut restored, old) = (histories(&self.hub), histories(&old));
+        for (file, lines) in &mut restored {
+            lines.drain(..lines.len().saturating_sub(old.get(file).map_or(0, Vec::len)));
+        }
+        assert_eq!(restored, old);
+        self.model.restart(self.now);
+        self.check(None, &Expected::default());
     }
 
     fn deliver(&mut self, to: SocketAddr, line: String) {
@@ -279,6 +340,33 @@ impl World {
 fn steers(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t')
         || "\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".contains(c)
+}
+
+/// Everything that the hub has to keep.
+fn dump(hub: &Hub) -> Vec<u8> {
+    let mut state = Vec::new();
+    hub.dump(
+        |id| {
+            Some(SocketAddr::from((if id == listener(true) { [0; 4].into() } else { IpAddr::from([0_u16; 8]) }, 9_999)))
+        },
+        &mut state,
+    );
+    state
+}
+
+/// All that is kept of what was said, by the names of the files.
+fn histories(hub: &Hub) -> BTreeMap<String, Vec<String>> {
+    let of = |room| Some((file_name(room), hub.history_of(room)?.map(|(_, line)| line.to_owned()).collect()));
+    hub.rooms().filter_map(of).collect()
+}
+
+/// The lines without their order: that of the members changes with each datagram.
+fn lines(state: &[u8]) -> BTreeSet<&[u8]> {
+    state.split(|&byte| byte == b'\n').collect()
+}
+
+fn listener_at(addr: SocketAddr) -> Option<ListenerId> {
+    Some(listener(addr.is_ipv4()))
 }
 
 fn listener(v4: bool) -> ListenerId {

@@ -111,6 +111,11 @@ impl Model {
         expected
     }
 
+    /// Another hub has taken over: while there was none nobody was silent.
+    pub(crate) fn restart(&mut self, now: Instant) {
+        self.members.values_mut().for_each(|member| (member.heard, member.strikes) = (now, 0));
+    }
+
     /// The host of a member says that its port is closed.
     pub(crate) fn unreachable(&mut self, addr: SocketAddr) -> Expected {
         let mut expected = Expected::default();

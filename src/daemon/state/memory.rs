@@ -1,0 +1,243 @@
+//! A file in memory that the service manager holds for us while we are gone (memfd_create(2)), and what it says.
+//!
+//! ```text
+//! 0        belfry-1 OFFSET LENGTH CHECKSUM      64 bytes, numbers in hexadecimal
+//! OFFSET   the last snapshot
+//! ```
+//!
+//! A snapshot is written where the last one is not, and only then does the head point to it: whenever we are killed, one
+//! of the two is whole. What the last one took is given back to the kernel.
+
+use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use siphasher::sip::SipHasher13;
+use std::fs::File;
+use std::hash::Hasher as _;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt as _;
+
+/// What the head begins with. Another number is another layout, and not read.
+const MAGIC: &str = "belfry-1";
+
+/// One write within one page, so that a kill does not tear it.
+const HEAD_LEN: usize = 64;
+
+/// Snapshots begin at pages, so that the one can be given back without the other. A page of 64 KiB would only give back
+/// less at a time.
+const PAGE: u64 = 4_096;
+
+/// The largest snapshot that is read: a million members, each with the longest texts.
+const SNAPSHOT_MAX: u64 = 1 << 30;
+
+/// The file.
+#[derive(Debug)]
+pub(super) struct Memory {
+    file: File,
+    /// Where the last snapshot is.
+    offset: u64,
+    len: u64,
+}
+
+/// What was found in a file that somebody handed over.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// The last snapshot.
+    Whole(Memory, Vec<u8>),
+    /// What is left of it.
+    Damaged(Memory, Vec<u8>),
+}
+
+impl Memory {
+    /// An empty one.
+    pub(super) fn new() -> io::Result<Self> {
+        let file = File::from(memfd_create("belfry-state", MFdFlags::MFD_CLOEXEC)?);
+        let mut memory = Self { file, offset: PAGE, len: 0 };
+        memory.save(&[])?;
+        Ok(memory)
+    }
+
+    /// Takes over one that was handed to us; else why it is none.
+    pub(super) fn adopt(fd: OwnedFd) -> Result<Found, String> {
+        let file = File::from(fd);
+        // Only files in memory have seals; others fail here, whatever they are.
+        let seals = fcntl(&file, FcntlArg::F_GET_SEALS).map_err(|_| "it is no file in memory".to_owned())?;
+        if SealFlag::from_bits_truncate(seals).intersects(!SealFlag::F_SEAL_SEAL) {
+            return Err("it is sealed".to_owned());
+        }
+        let mut head = [0; HEAD_LEN];
+        file.read_exact_at(&mut head, 0).map_err(|_| "it has no head".to_owned())?;
+        let (offset, len, sum) = read_head(&head).ok_or("it is of another version")?;
+        let mut snapshot = Vec::new();
+        let end = file.metadata().map_or(0, |meta| meta.len());
+        let there = end.saturating_sub(offset).min(len);
+        if offset < PAGE || offset % PAGE != 0 || len > SNAPSHOT_MAX {
+            return Err("its head makes no sense".to_owned());
+        }
+        snapshot.resize(usize::try_from(there).map_err(|error| error.to_string())?, 0);
+        file.read_exact_at(&mut snapshot, offset).map_err(|error| error.to_string())?;
+        let memory = Self { file, offset, len };
+        let is_whole = there == len && checksum(&snapshot) == sum;
+        Ok(if is_whole { Found::Whole(memory, snapshot) } else { Found::Damaged(memory, snapshot) })
+    }
+
+    /// Writes a snapshot in the place of the last one. On an error the last one stays.
+    pub(super) fn save(&mut self, snapshot: &[u8]) -> io::Result<()> {
+        let (offset, len) = (self.place_for(snapshot.len() as u64), snapshot.len() as u64);
+        self.file.write_all_at(snapshot, offset)?;
+        self.file.write_all_at(&head(offset, len, checksum(snapshot)), 0)?;
+        (self.offset, self.len) = (offset, len);
+        if offset == PAGE {
+            self.file.set_len(offset + len)?;
+        } else {
+            let (start, len) = (PAGE as i64, (offset - PAGE) as i64);
+            let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+            fallocate(&self.file, hole, start, len)?;
+        }
+        Ok(())
+    }
+
+    /// Before the last snapshot if there is room, else behind it.
+    fn place_for(&self, len: u64) -> u64 {
+        if len <= self.offset - PAGE { PAGE } else { (self.offset + self.len).next_multiple_of(PAGE) }
+    }
+
+    /// Whether the last snapshot is an empty one.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl AsFd for Memory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Against accidents, not against whoever could write to our memory.
+fn checksum(snapshot: &[u8]) -> u64 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(snapshot);
+    hasher.finish()
+}
+
+fn head(offset: u64, len: u64, sum: u64) -> [u8; HEAD_LEN] {
+    let text = format!("{MAGIC} {offset:016x} {len:016x} {sum:016x}");
+    let mut head = [b' '; HEAD_LEN];
+    head[..text.len()].copy_from_slice(text.as_bytes());
+    head[HEAD_LEN - 1] = b'\n';
+    head
+}
+
+fn read_head(head: &[u8]) -> Option<(u64, u64, u64)> {
+    let mut words = std::str::from_utf8(head).ok()?.split_ascii_whitespace();
+    let is_ours = words.next() == Some(MAGIC);
+    let mut number = || u64::from_str_radix(words.next()?, 16).ok();
+    let (offset, len, sum) = (number()?, number()?, number()?);
+    is_ours.then_some((offset, len, sum))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{Seed, SplitMix};
+    use std::os::unix::fs::MetadataExt as _;
+
+    fn read(memory: &Memory) -> Vec<u8> {
+        match Memory::adopt(memory.file.try_clone().unwrap().into()) {
+            Ok(Found::Whole(_, snapshot)) => snapshot,
+            other => panic!("not whole: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_thousand_snapshots_read_back_and_take_no_more_room_than_the_largest_two() {
+        let mut random = SplitMix::new(Seed(7));
+        let mut memory = Memory::new().unwrap();
+        assert_eq!(read(&memory), b"");
+        let (mut last, mut len) = (0, 0_usize);
+        for round in 0..1_000_u32 {
+            // It grows and shrinks, by little and by much.
+            len = match random.below(8) {
+                0 => random.below(200_000) as usize,
+                1 => 0,
+                _ => len.saturating_add_signed(random.below(3_000) as isize - 1_000),
+            };
+            let snapshot = vec![round as u8; len];
+            memory.save(&snapshot).unwrap();
+            assert_eq!(read(&memory), snapshot, "round {round}");
+            let taken = memory.file.metadata().unwrap().blocks() * 512;
+            assert!(taken <= (len.next_multiple_of(4_096) + 2 * 4_096) as u64, "{taken} bytes for {len} and {last}");
+            assert!(memory.file.metadata().unwrap().len() < 1_000_000);
+            last = len;
+        }
+    }
+
+    #[test]
+    fn a_kill_before_the_head_is_written_leaves_the_last_snapshot() {
+        let mut memory = Memory::new().unwrap();
+        for len in [1, 5_000, 10, 4_096, 70_000, 3, 3] {
+            let last = vec![b'x'; len];
+            memory.save(&last).unwrap();
+            for next in [0, 1, 4_096, 100_000] {
+                memory.file.write_all_at(&vec![b'y'; next], memory.place_for(next as u64)).unwrap();
+                assert_eq!(read(&memory), last, "{next} bytes behind {len}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_cannot_be_written_leaves_the_last_one() {
+        let file = File::from(memfd_create("test", MFdFlags::MFD_ALLOW_SEALING).unwrap());
+        let mut memory = Memory { file, offset: PAGE, len: 0 };
+        memory.save(b"anna").unwrap();
+        memory.save(b"bob").unwrap();
+        let full = memory.file.metadata().unwrap().len();
+        fcntl(&memory.file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_GROW)).unwrap();
+        memory.save(&vec![b'x'; full as usize]).unwrap_err();
+        let mut left = [0; 3];
+        memory.file.read_exact_at(&mut left, memory.offset).unwrap();
+        let mut read = [0; HEAD_LEN];
+        memory.file.read_exact_at(&mut read, 0).unwrap();
+        assert_eq!((&left, read), (b"bob", head(memory.offset, 3, checksum(b"bob"))));
+    }
+
+    #[test]
+    fn what_is_no_state_of_ours_is_told_apart() {
+        let refusal = |fd: OwnedFd| Memory::adopt(fd).expect_err("not ours");
+        assert_eq!(refusal(File::open("/dev/null").unwrap().into()), "it is no file in memory");
+        assert_eq!(refusal(std::net::UdpSocket::bind("127.0.0.1:0").unwrap().into()), "it is no file in memory");
+        let with = |bytes: &[u8]| {
+            let file = File::from(memfd_create("test", MFdFlags::MFD_ALLOW_SEALING).unwrap());
+            file.write_all_at(bytes, 0).unwrap();
+            file
+        };
+        assert_eq!(refusal(with(b"").into()), "it has no head");
+        let other = [&b"belfry-2 1000 0 0"[..], &[b' '; HEAD_LEN]].concat();
+        assert_eq!(refusal(with(&other).into()), "it is of another version");
+        assert_eq!(refusal(with(&[0xff; 64]).into()), "it is of another version");
+        assert_eq!(refusal(with(&head(17, 1, 0)).into()), "its head makes no sense");
+        assert_eq!(refusal(with(&head(PAGE, u64::MAX, 0)).into()), "its head makes no sense");
+        let sealed = with(&head(PAGE, 0, checksum(b"")));
+        fcntl(&sealed, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_WRITE)).unwrap();
+        assert_eq!(refusal(sealed.into()), "it is sealed");
+    }
+
+    #[test]
+    fn of_a_damaged_one_that_is_left_which_can_be_read() {
+        let mut memory = Memory::new().unwrap();
+        memory.save(b"anna\nbob\ncarl\n").unwrap();
+        memory.file.write_all_at(b"#", memory.offset + 6).unwrap();
+        let left = |memory: &Memory| match Memory::adopt(memory.file.try_clone().unwrap().into()) {
+            Ok(Found::Damaged(_, left)) => left,
+            other => panic!("not damaged: {other:?}"),
+        };
+        assert_eq!(left(&memory), b"anna\nb#b\ncarl\n");
+        memory.file.set_len(memory.offset + 3).unwrap();
+        assert_eq!(left(&memory), b"ann");
+        memory.file.set_len(HEAD_LEN as u64).unwrap();
+        assert_eq!(left(&memory), b"");
+        memory.save(b"whole again").unwrap();
+        assert_eq!(read(&memory), b"whole again");
+    }
+}

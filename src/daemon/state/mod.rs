@@ -1,0 +1,247 @@
+//! What outlives the process: the hub in a file in memory that the service manager holds, and the histories in files.
+//!
+//! The hub says when it has changed, and is written down at once unless that was done a moment ago. So a kill costs
+//! nobody a place who has been there for a second, and nothing wakes the daemon while nothing changes.
+
+mod histories;
+mod memory;
+
+use super::error::errno_text;
+use super::listener::Listener;
+use super::logging::event;
+use super::supervisor::Supervisor;
+use crate::core::{Instant, ListenerId, Now, Seed};
+use crate::services::ServiceName;
+use crate::services::chat::{Hub, News, Restored, kept_seed};
+use histories::Histories;
+use log::{info, warn};
+use memory::{Found, Memory};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+/// The name of the file in memory at the service manager.
+pub(super) const NAME: &str = "state";
+
+/// How long changes of the hub are gathered before they are written down. Half of a second, after which nobody is to be
+/// lost.
+const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long to wait when there was no memory for it.
+const RETRY: Duration = Duration::from_secs(60);
+
+/// Everything that is kept, and what has been found of what was.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    memory: Option<Memory>,
+    /// What the process before us has left, until a hub takes it.
+    left: Option<Vec<u8>>,
+    histories: Option<Histories>,
+    /// When to write the hub down next, and not before.
+    due: Option<Instant>,
+    not_before: Instant,
+    /// Whether the last attempt failed.
+    failed: bool,
+    snapshot: Vec<u8>,
+}
+
+impl State {
+    /// What was `passed` to us, or something new if the service manager takes it; and the histories in `directory`.
+    pub(super) fn open(passed: Option<OwnedFd>, supervisor: &Supervisor, directory: Option<&Path>) -> Self {
+        let mut state = Self { histories: directory.map(Histories::new), ..Self::default() };
+        if let Some(fd) = passed {
+            match Memory::adopt(fd) {
+                Ok(Found::Whole(memory, left)) => (state.memory, state.left) = (Some(memory), Some(left)),
+                Ok(Found::Damaged(memory, left)) => {
+                    warn!(message_id = event::STATE_DEGRADED; "the state that was kept is damaged; what can be read of it is taken");
+                    (state.memory, state.left) = (Some(memory), Some(left));
+                }
+                Err(reason) => {
+                    warn!(message_id = event::STATE_DEGRADED; "nobody is back: the state that was kept cannot be used: {reason}");
+                    supervisor.forget(NAME);
+                }
+            }
+        }
+        if state.memory.is_none() && supervisor.is_present() {
+            match Memory::new() {
+                Ok(memory) => {
+                    supervisor.store(NAME, memory.as_fd());
+                    state.memory = Some(memory);
+                }
+                Err(error) => warn!(
+                    message_id = event::STATE_DEGRADED;
+                    "a restart will empty the rooms: cannot make a file in memory: {error}"
+                ),
+            }
+        }
+        state
+    }
+
+    /// The seed of the process before us.
+    pub(super) fn seed(&self) -> Option<Seed> {
+        kept_seed(self.left.as_ref()?)
+    }
+
+    /// Gives a new hub what was kept.
+    pub(super) fn restore(&mut self, now: &Now, hub: &mut Hub, listeners: &[Listener]) {
+        if let Some(left) = self.left.take() {
+            let restored = hub.restore(now, &left, |addr| listener_at(listeners, addr));
+            let Restored { members, cut_off, refused, senseless } = restored;
+            if restored != Restored::default() {
+                info!(
+                    "members who are back: {members}; whose socket is gone: {cut_off}; for whom there is no place: \
+                     {refused}; lines that make no sense: {senseless}"
+                );
+            }
+        }
+        if let Some(histories) = &mut self.histories {
+            histories.read(now, hub);
+        }
+    }
+
+    /// Writes down what a turn has brought, before any of it leaves.
+    pub(super) fn keep(&mut self, now: Instant, hub: Option<&mut Hub>, listeners: &[Listener], log_messages: bool) {
+        let Some(hub) = hub else { return self.forget_hub() };
+        let news: Vec<News> = hub.take_news().collect();
+        if log_messages {
+            news.iter().for_each(log);
+        }
+        if let Some(histories) = &mut self.histories {
+            histories.write(now, hub, &news);
+        }
+        if self.memory.is_some() && hub.take_changed() {
+            self.due.get_or_insert(self.not_before);
+        }
+        if self.due.is_some_and(|due| due <= now) {
+            self.save(now, hub, listeners);
+        }
+    }
+
+    /// Writes down what [`State::keep`] has put off.
+    pub(super) fn keep_last(&mut self, now: Instant, hub: Option<&Hub>, listeners: &[Listener]) {
+        if let Some(hub) = hub.filter(|_| self.due.is_some()) {
+            self.save(now, hub, listeners);
+        }
+    }
+
+    fn save(&mut self, now: Instant, hub: &Hub, listeners: &[Listener]) {
+        let Some(memory) = &mut self.memory else { return };
+        let addr_of = |id| listeners.iter().find(|listener| listener.id == id).map(|listener| listener.addr);
+        self.snapshot.clear();
+        hub.dump(addr_of, &mut self.snapshot);
+        (self.due, self.not_before) = (None, now + SNAPSHOT_INTERVAL);
+        let saved = memory.save(&self.snapshot);
+        if let Err(error) = &saved {
+            self.due = Some(now + RETRY);
+            if !self.failed {
+                warn!(
+                    message_id = event::STATE_DEGRADED;
+                    "a restart would lose the changes since: cannot write the state: {}", errno_text(error)
+                );
+            }
+        }
+        self.failed = saved.is_err();
+    }
+
+    /// What would be there after a restart, for the operator.
+    pub(super) fn words(&self) -> String {
+        let members = match self.memory {
+            Some(_) if !self.failed => "members outlive a restart",
+            _ => "members do not outlive a restart",
+        };
+        let histories = self.histories.as_ref().map_or_else(|| "histories in memory".to_owned(), Histories::words);
+        format!("{members}, {histories}")
+    }
+
+    /// There is no hub any more: whoever comes later finds nobody.
+    fn forget_hub(&mut self) {
+        (self.left, self.due) = (None, None);
+        if let Some(memory) = self.memory.as_mut().filter(|memory| !memory.is_empty())
+            && let Err(error) = memory.save(&[])
+        {
+            warn!("cannot write the state: {}", errno_text(&error));
+        }
+    }
+
+    /// When something is to be written.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        let histories = self.histories.as_ref().and_then(Histories::next_timeout);
+        self.due.into_iter().chain(histories).min()
+    }
+}
+
+/// The socket of the hub at this address, or the one at the same port of all addresses.
+fn listener_at(listeners: &[Listener], addr: SocketAddr) -> Option<ListenerId> {
+    let at = |addr: SocketAddr| {
+        listeners.iter().find(|listener| listener.service == ServiceName::Chat && listener.addr == addr)
+    };
+    let any = if addr.is_ipv4() { [0; 4].into() } else { std::net::IpAddr::from([0_u16; 8]) };
+    at(addr).or_else(|| at(SocketAddr::new(any, addr.port()))).map(|listener| listener.id)
+}
+
+fn log(news: &News) {
+    if let News::Said { room, member, line, .. } = news {
+        info!(message_id = event::SAID, room = room.as_str(), member = member.as_str(); "{room}: {line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Chat;
+    use crate::core::{Datagram, Outbox, Path as Way};
+    use crate::services::Service as _;
+    use crate::services::chat::Hosts;
+
+    fn at(millis: u64) -> Now {
+        Now { mono: Instant::from_nanos(millis * 1_000_000), wall: jiff::Timestamp::UNIX_EPOCH }
+    }
+
+    fn say(hub: &mut Hub, millis: u64, port: u16, said: &str) {
+        let path = Way::to(ListenerId(0), SocketAddr::from(([127, 0, 0, 1], port)));
+        hub.handle_datagram(&at(millis), &Datagram::unicast(path, said.as_bytes()), &mut Outbox::default());
+    }
+
+    #[test]
+    fn a_change_is_written_at_once_or_half_a_second_after_the_last_and_nothing_is_due_while_people_talk() {
+        let mut hub = Hub::new(&Chat::default(), "belfry.lan", Hosts::default(), Seed(7));
+        let mut state = State { memory: Some(Memory::new().unwrap()), ..State::default() };
+        let mut keep = |hub: &mut Hub, millis| {
+            state.snapshot.clear();
+            state.keep(at(millis).mono, Some(hub), &[], false);
+            (!state.snapshot.is_empty(), state.next_timeout())
+        };
+        let due = |millis| Some(at(millis).mono);
+        assert_eq!(keep(&mut hub, 1_000), (true, None), "there was nothing before");
+        say(&mut hub, 1_100, 5_001, "hello");
+        assert_eq!(keep(&mut hub, 1_100), (false, due(1_500)));
+        say(&mut hub, 1_499, 5_002, "hello");
+        assert_eq!(keep(&mut hub, 1_499), (false, due(1_500)), "one who comes later does not put it off");
+        assert_eq!(keep(&mut hub, 1_500), (true, None));
+        say(&mut hub, 1_600, 5_001, "hello again");
+        assert_eq!(keep(&mut hub, 1_600), (false, None));
+        say(&mut hub, 9_000, 5_002, "quit");
+        assert_eq!(keep(&mut hub, 9_000), (true, None));
+    }
+
+    #[test]
+    fn members_are_reached_by_the_socket_that_answers_at_the_address_of_theirs() {
+        let listener = |id, service, addr: &str| {
+            let mut listener =
+                Listener::bind(ListenerId(id), service, "127.0.0.1:0".parse().unwrap(), std::iter::empty()).unwrap();
+            listener.addr = addr.parse().unwrap();
+            listener
+        };
+        let listeners = [
+            listener(1, ServiceName::Time, "192.0.2.1:9999"),
+            listener(2, ServiceName::Chat, "0.0.0.0:9999"),
+            listener(3, ServiceName::Chat, "192.0.2.1:9999"),
+        ];
+        let cases =
+            [("192.0.2.1:9999", Some(3)), ("192.0.2.2:9999", Some(2)), ("192.0.2.1:9998", None), ("[::]:9999", None)];
+        for (addr, id) in cases {
+            assert_eq!(listener_at(&listeners, addr.parse().unwrap()), id.map(ListenerId), "{addr}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! How somebody comes in: while there is place, with a word to the others, and a welcome to who came by a terminal.
+
+use super::Hub;
+use super::command::Problem;
+use super::members::{MemberId, Way};
+use super::rooms::LOBBY;
+use crate::core::{Now, Outbox, Path, Refusal};
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+impl Hub {
+    /// The member at `path`, who joins if need be.
+    pub(super) fn enter(
+        &mut self,
+        now: &Now,
+        path: Path,
+        newline: bool,
+        out: &mut Outbox,
+    ) -> Result<MemberId, Problem> {
+        let Some(id) = self.members.at(path.remote) else {
+            return self.join(now, path, if newline { Way::Line } else { Way::Program }, out);
+        };
+        if self.members.get(id).path != path {
+            self.rooms.unseat(id, &mut self.members, now.mono);
+            self.members.get_mut(id).path = path;
+            self.rooms.seat(id, &mut self.members);
+            self.keeping.changed = true;
+        }
+        Ok(id)
+    }
+
+    /// Refuses somebody new at an address while there is no place.
+    pub(super) fn has_place_for(&self, addr: IpAddr) -> Result<(), Problem> {
+        if self.members.len() >= self.config.max_members {
+            return Err(Problem::new(Refusal::Full, "? the hub is full; try again later"));
+        }
+        if self.members.count_of(addr) >= self.config.max_members_per_address {
+            return Err(Problem::new(Refusal::Full, "? too many members from your address already"));
+        }
+        Ok(())
+    }
+
+    fn join(&mut self, now: &Now, path: Path, way: Way, out: &mut Outbox) -> Result<MemberId, Problem> {
+        self.has_place_for(path.remote.ip())?;
+        self.keeping.changed = true;
+        let id = self.members.insert(now.mono, path, way, LOBBY, &self.hosts);
+        self.rooms.seat(id, &mut self.members);
+        let notice = format!("-- {} has joined", self.members.get(id).name);
+        self.notify_others(id, &notice, out);
+        if way == Way::Line {
+            let welcome = self.welcome(id);
+            self.tell(id, &welcome, out);
+            self.members.get_mut(id).reflex.note_told(now.mono, &welcome);
+        }
+        Ok(id)
+    }
+
+    fn welcome(&self, id: MemberId) -> String {
+        let member = self.members.get(id);
+        let room = self.rooms.get(member.room);
+        let company = match room.len() - 1 {
+            0 => "nobody else yet".to_owned(),
+            1 => "one other".to_owned(),
+            others => format!("{others} others"),
+        };
+        let mut welcome = format!(
+            "-- Welcome to {}. You are {} in {} with {company}. /help lists what you can type.",
+            self.host, member.name, room.name
+        );
+        if !room.topic.is_empty() {
+            let _ = write!(welcome, "\n-- The topic is: {}", room.topic);
+        }
+        if self.config.history > 0 && room.keeps_history {
+            let _ = write!(
+                welcome,
+                "\n-- The last {} messages of this room are kept; /history shows them.",
+                self.config.history
+            );
+        }
+        if self.config.log_messages {
+            welcome.push_str("\n-- Whoever runs this host has what is said in rooms written to its log.");
+        }
+        welcome
+    }
+}

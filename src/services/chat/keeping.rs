@@ -1,0 +1,235 @@
+//! What outlives the process: the hub as lines of text, and back.
+//!
+//! ```text
+//! {"hub":{"seed":1234}}
+//! {"room":{"name":"lab","topic":"tea","keeps-history":false}}
+//! {"member":{"name":"anna","room":"lab","way":"line","heartbeats":true,"listener":"0.0.0.0:9999","remote":"192.0.2.7:40001"}}
+//! ```
+//!
+//! One object a line. A line that makes no sense costs what it stands for and nothing else; fields that are missing have
+//! their defaults and those that nobody knows are passed over, so another version keeps what it understands. Rooms stand
+//! in the order in which they fell empty, members in that in which they were last heard, those with heartbeats first.
+//!
+//! Whoever comes back is as good as heard: while there was no hub nobody was silent. Nobody is told of it. Not kept,
+//! because it shows again by itself: who is out of reach, and what has just been said (`reflex`).
+
+use super::chronicle::News;
+use super::members::{Member, Way};
+use super::rooms::LOBBY;
+use super::{Hub, actions, name};
+use crate::core::limits::NEWS_MAX;
+use crate::core::{ListenerId, Now, Path, Seed};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+/// What the hub has for those who keep it.
+#[derive(Debug)]
+pub(super) struct Keeping {
+    seed: Seed,
+    /// Whether [`Hub::dump`] would tell something else than before: who is here, where, how and as whom. That somebody
+    /// was heard is no change.
+    pub(super) changed: bool,
+    pub(super) news: VecDeque<News>,
+}
+
+impl Keeping {
+    pub(super) fn new(seed: Seed) -> Self {
+        Self { seed, changed: true, news: VecDeque::new() }
+    }
+
+    pub(super) fn note(&mut self, news: News) {
+        if self.news.len() == NEWS_MAX {
+            self.news.pop_front();
+        }
+        self.news.push_back(news);
+    }
+}
+
+/// One line.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Line<'a> {
+    Hub(HubLine),
+    #[serde(borrow)]
+    Room(RoomLine<'a>),
+    #[serde(borrow)]
+    Member(MemberLine<'a>),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct HubLine {
+    seed: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct RoomLine<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    topic: Cow<'a, str>,
+    #[serde(default = "yes")]
+    keeps_history: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct MemberLine<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    room: Cow<'a, str>,
+    #[serde(default)]
+    way: Way,
+    #[serde(default)]
+    heartbeats: bool,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    away: Option<Cow<'a, str>>,
+    /// The address of the socket; its number is another in the next process.
+    listener: SocketAddr,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    local: Option<IpAddr>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    interface: u32,
+    remote: SocketAddr,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_zero(interface: &u32) -> bool {
+    *interface == 0
+}
+
+/// Appends an object and a newline.
+pub(super) fn write_line(object: &impl Serialize, text: &mut Vec<u8>) {
+    serde_json::to_writer(&mut *text, object).expect("texts, numbers and flags are JSON, and memory takes them");
+    text.push(b'\n');
+}
+
+/// The seed of a hub that was [dumped](Hub::dump), if it says so.
+pub fn kept_seed(text: &[u8]) -> Option<Seed> {
+    lines(text).find_map(|line| match line {
+        Some(Line::Hub(HubLine { seed })) => Some(Seed(seed)),
+        _ => None,
+    })
+}
+
+/// Each line; `None` for one that makes no sense.
+fn lines(text: &[u8]) -> impl Iterator<Item = Option<Line<'_>>> {
+    let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_slice(line).ok())
+}
+
+/// What became of a hub that was kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Members who are back.
+    pub members: usize,
+    /// Members who came by a socket that is no longer there.
+    pub cut_off: usize,
+    /// Members for whom the configuration in force has no place, or who cannot be.
+    pub refused: usize,
+    /// Lines that make no sense, and rooms that cannot be.
+    pub senseless: usize,
+}
+
+impl Hub {
+    /// Appends everything but the histories to `text`, for [`Hub::restore`]. `addr_of` tells the address of a socket.
+    pub fn dump(&self, addr_of: impl Fn(ListenerId) -> Option<SocketAddr>, text: &mut Vec<u8>) {
+        write_line(&Line::Hub(HubLine { seed: self.keeping.seed.0 }), text);
+        for room in self.rooms.in_order() {
+            let (name, topic) = (room.name.as_str().into(), room.topic.as_str().into());
+            write_line(&Line::Room(RoomLine { name, topic, keeps_history: room.keeps_history }), text);
+        }
+        for member in self.members.in_order() {
+            if let Some(listener) = addr_of(member.path.listener) {
+                write_line(&Line::Member(self.member_line(member, listener)), text);
+            }
+        }
+    }
+
+    fn member_line<'a>(&'a self, member: &'a Member, listener: SocketAddr) -> MemberLine<'a> {
+        let Path { listener: _, local, interface, remote } = member.path;
+        MemberLine {
+            name: member.name.as_str().into(),
+            room: self.rooms.get(member.room).name.as_str().into(),
+            way: member.way,
+            heartbeats: member.heartbeats,
+            away: member.away.as_deref().map(Cow::from),
+            listener,
+            local,
+            interface,
+            remote,
+        }
+    }
+
+    /// Whether something has changed, since the last call, of what [`Hub::dump`] tells.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.keeping.changed)
+    }
+
+    /// Takes in whom another hub has left behind, as far as this one has place for them. `listener_at` tells the socket
+    /// that now answers where one had this address. Whatever the text holds, it does no harm: it may be damaged.
+    pub fn restore(
+        &mut self,
+        now: &Now,
+        text: &[u8],
+        listener_at: impl Fn(SocketAddr) -> Option<ListenerId>,
+    ) -> Restored {
+        let mut restored = Restored::default();
+        for line in lines(text) {
+            let count = match line {
+                Some(Line::Hub(_)) => continue,
+                Some(Line::Room(room)) if self.restore_room(now, &room) => continue,
+                Some(Line::Room(_)) | None => &mut restored.senseless,
+                Some(Line::Member(member)) => match listener_at(member.listener) {
+                    None => &mut restored.cut_off,
+                    Some(listener) if self.restore_member(now, &member, listener) => &mut restored.members,
+                    Some(_) => &mut restored.refused,
+                },
+            };
+            *count += 1;
+        }
+        // Some may be missing now.
+        self.keeping.changed = true;
+        restored
+    }
+
+    fn restore_room(&mut self, now: &Now, kept: &RoomLine<'_>) -> bool {
+        let is_good = name::fault(&kept.name).is_none();
+        let Some(id) = is_good.then(|| self.rooms.open_free(&kept.name, now.mono)).flatten() else { return false };
+        let room = self.rooms.get_mut(id);
+        room.topic = actions::short_text(&kept.topic).unwrap_or_default();
+        room.keeps_history = kept.keeps_history;
+        true
+    }
+
+    fn restore_member(&mut self, now: &Now, kept: &MemberLine<'_>, listener: ListenerId) -> bool {
+        let &MemberLine { local, interface, remote, .. } = kept;
+        let is_v4 = |addr: IpAddr| addr.is_ipv4() == remote.is_ipv4();
+        let is_path = is_v4(kept.listener.ip()) && local.is_none_or(is_v4);
+        if !is_path || self.members.at(remote).is_some() || self.has_place_for(remote.ip()).is_err() {
+            return false;
+        }
+        // One whose line is lost has lost its topic, and nobody.
+        let is_good = name::fault(&kept.room).is_none();
+        let room = is_good.then(|| self.rooms.open_free(&kept.room, now.mono)).flatten().unwrap_or(LOBBY);
+        let path = Path { listener, local, interface, remote };
+        let id = self.members.insert(now.mono, path, kept.way, room, &self.hosts);
+        let is_good = name::fault(&kept.name).is_none() || name::is_automatic(&kept.name, remote);
+        if is_good && self.members.named(&kept.name).is_none_or(|other| other == id) {
+            self.members.rename(id, &kept.name);
+        }
+        self.members.heard(id, now.mono, kept.heartbeats);
+        let away = kept.away.as_deref().and_then(|text| actions::short_text(text).ok());
+        self.members.get_mut(id).away = away.map(String::into_boxed_str);
+        self.rooms.seat(id, &mut self.members);
+        true
+    }
+}
