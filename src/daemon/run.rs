@@ -1,8 +1,9 @@
 //! The loop: one turn after the other, until a signal ends it.
 //!
 //! A turn: poll; read the clocks once; mark what is ready; signals; interfaces; timers; the error queues and one batch
-//! from each ready socket; the control socket; what is to be kept; the outboxes; the service manager and the log. mio tells of changes only (it is
-//! edge-triggered), so what was not emptied stays marked, and while anything is marked the next poll does not wait.
+//! from each ready socket; the control socket; what is to be kept; the outboxes; the service manager and the log. mio
+//! tells of changes only (it is edge-triggered), so what was not emptied stays marked, and while anything is marked the
+//! next poll does not wait.
 //!
 //! Only the poller and the signals are worth ending for; everything else that fails while running is counted.
 

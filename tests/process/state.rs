@@ -300,6 +300,7 @@ fn a_directory_that_cannot_be_written_costs_one_warning_and_no_message() {
     assert_eq!(anna.ask("hello"), "anna: hello");
     assert_eq!(history(), ["anna: hello"]);
     assert!(belfryd.log().contains("file exists; history is in memory alone"), "{}", belfryd.log());
+    assert_eq!((belfryd.log().matches("warning").count(), belfryd.log().contains("again")), (1, false));
 }
 
 #[test]

@@ -87,15 +87,16 @@ impl Histories {
                 News::Forgotten { .. } => batches.entry(file).or_insert_with(new).anew = true,
             }
         }
+        let mut recovered = false;
         for (file, batch) in batches {
             let written =
                 if batch.anew { self.write_anew(hub, &file, &batch.room) } else { self.append(hub, &file, &batch) };
             match written {
-                Ok(()) => drop(self.stale.remove(&file)),
+                Ok(()) => recovered |= self.stale.remove(&file).is_some(),
                 Err(error) => self.leave_alone(now, file, batch.room, &error),
             }
         }
-        if self.stale.is_empty() && !self.told.is_empty() {
+        if recovered && self.stale.is_empty() {
             self.told.clear();
             info!(message_id = event::STATE_RECOVERED; "histories are written to {} again", self.folder.display());
         }
@@ -112,6 +113,12 @@ impl Histories {
         self.stale.values().map(|&(_, retry)| retry).min()
     }
 
+    /// There is no hub that would know what to write.
+    pub(super) fn give_up(&mut self) {
+        self.stale.clear();
+        self.told.clear();
+    }
+
     fn leave_alone(&mut self, now: Instant, file: String, room: String, error: &io::Error) {
         if self.told.insert(error.raw_os_error()) {
             let (path, reason) = (self.folder.join(&file), errno_text(error));
@@ -124,16 +131,23 @@ impl Histories {
         let mut open = OpenOptions::new();
         // A symbolic link could lead anywhere, and a pipe would have us wait for its reader.
         open.append(true).create(true).mode(0o640).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-        let mut opened = open.open(self.folder.join(file))?;
-        let len = regular_len(&opened)?;
-        let needed = self.needed.get(file).copied().unwrap_or_default();
-        if len + batch.lines.len() as u64 > 2 * needed + HISTORY_FILE_SLACK {
-            return self.write_anew(hub, file, &batch.room);
+        let opened = open.open(self.folder.join(file)).and_then(|opened| Ok((regular_len(&opened)?, opened)));
+        let needed = self.needed.get(file).copied();
+        match (opened, needed) {
+            // One that is there and that nobody knows may end in half a line.
+            (Ok((len, mut opened)), _)
+                if (needed.is_some() || len == 0)
+                    && len + batch.lines.len() as u64 <= 2 * needed.unwrap_or_default() + HISTORY_FILE_SLACK =>
+            {
+                self.needed.entry(file.to_owned()).or_default();
+                opened.write_all(&batch.lines).inspect_err(|_| {
+                    // Half a line would spoil the next one too. If not even that works, it is written anew anyway.
+                    let _ = opened.set_len(len);
+                })
+            }
+            // Whatever is in the way makes place, or it is what the warning is about.
+            _ => self.write_anew(hub, file, &batch.room),
         }
-        opened.write_all(&batch.lines).inspect_err(|_| {
-            // Half a line would spoil the next one too. If not even that works, it is written anew anyway.
-            let _ = opened.set_len(len);
-        })
     }
 
     /// Has a file say what the hub remembers; none is left where that is nothing.
@@ -481,19 +495,28 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_somebody_has_put_in_the_way_costs_its_room_a_minute_and_the_others_nothing() {
+    fn what_somebody_has_put_in_the_way_of_a_file_makes_place_or_costs_its_room_a_minute() {
         let directory = new_folder();
         let mut scene = Scene::new(&directory, 100);
         let precious = directory.join("precious");
         std::fs::write(&precious, "text").unwrap();
         std::os::unix::fs::symlink(&precious, scene.histories.folder.join("lobby.jsonl")).unwrap();
-        ["/nick anna", "one", "/join lab", "two"].iter().for_each(|said| scene.say(said));
-        assert!(scene.is_written("lab"));
-        assert!(scene.histories.told.contains(&Some(Errno::ELOOP as i32)));
+        std::fs::create_dir(scene.histories.folder.join("lab.jsonl")).unwrap();
+        ["/nick anna", "one", "/join lab", "two", "/join hall", "three"].iter().for_each(|said| scene.say(said));
+        assert!(scene.is_written("lobby") && scene.is_written("hall"));
+        assert_eq!(std::fs::read_to_string(precious).unwrap(), "text");
+        assert_eq!(scene.histories.told.iter().copied().collect::<Vec<_>>(), [Some(Errno::EISDIR as i32)]);
+        std::fs::remove_dir(scene.histories.folder.join("lab.jsonl")).unwrap();
         scene.wait(60);
         scene.end_turn();
-        assert!(scene.is_written("lobby"));
-        assert_eq!(std::fs::read_to_string(precious).unwrap(), "text");
+        assert!(scene.is_written("lab"));
+        // Nothing of it could be read, so nobody knows how it ends.
+        std::fs::write(scene.histories.folder.join("kitchen.jsonl"), "{\"room\":\"kit").unwrap();
+        ["/join kitchen", "four"].iter().for_each(|said| scene.say(said));
+        assert!(scene.is_written("kitchen"));
+        std::fs::remove_dir_all(&scene.histories.folder).unwrap();
+        scene.say("five");
+        assert!(scene.is_written("kitchen"), "the folder is there again");
         std::fs::remove_dir_all(directory).unwrap();
     }
 }

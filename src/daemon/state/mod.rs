@@ -157,6 +157,7 @@ impl State {
     /// There is no hub any more: whoever comes later finds nobody.
     fn forget_hub(&mut self) {
         (self.left, self.due) = (None, None);
+        self.histories.iter_mut().for_each(Histories::give_up);
         if let Some(memory) = self.memory.as_mut().filter(|memory| !memory.is_empty())
             && let Err(error) = memory.save(&[])
         {
@@ -223,6 +224,22 @@ mod tests {
         assert_eq!(keep(&mut hub, 1_600), (false, None));
         say(&mut hub, 9_000, 5_002, "quit");
         assert_eq!(keep(&mut hub, 9_000), (true, None));
+    }
+
+    #[test]
+    fn nothing_is_due_and_nobody_is_kept_when_there_is_no_hub_any_more() {
+        let mut hub = Hub::new(&Chat::default(), "belfry.lan", Hosts::default(), Seed(7));
+        let (memory, histories) = (Memory::new().unwrap(), Histories::new(Path::new("/dev/null")));
+        let mut state = State { memory: Some(memory), histories: Some(histories), ..State::default() };
+        for said in ["hello", "/nick anna"] {
+            say(&mut hub, 1_000, 5_001, said);
+            state.keep(at(1_000).mono, Some(&mut hub), &[], false);
+        }
+        assert_eq!(state.next_timeout(), Some(at(1_500).mono));
+        state.keep(at(2_000).mono, Some(&mut hub), &[], false);
+        assert_eq!(state.next_timeout(), Some(at(61_000).mono), "the file");
+        state.keep(at(3_000).mono, None, &[], false);
+        assert_eq!((state.next_timeout(), state.memory.unwrap().is_empty()), (None, true));
     }
 
     #[test]
