@@ -234,7 +234,7 @@ fn a_history_outlives_a_restart_with_a_torn_line_and_is_gone_when_its_room_says_
     for said in ["/nick anna", "one", "two", "/join Lab", "three"] {
         anna.ask(said);
     }
-    belfryd.stop();
+    kill(&mut belfryd);
     let mut torn = File::options().append(true).open(folder.join("lobby.jsonl")).unwrap();
     torn.write_all(br#"{"room":"lobby","when":"2026-11-21T14:03:27Z","line":"anna: th"#).unwrap();
     std::os::unix::fs::symlink("lobby.jsonl", folder.join("link.jsonl")).unwrap();
@@ -319,4 +319,26 @@ fn what_is_said_in_rooms_is_logged_where_that_is_switched_on_and_nothing_else() 
     anna.ask("between us");
     anna.ask("/nick");
     assert!(!belfryd.log().contains("between us"));
+}
+
+#[test]
+fn a_stop_and_a_start_keep_everybody_and_a_kill_does_not_bring_back_who_was_there_before() {
+    if !netns::enter() {
+        return;
+    }
+    let (_, option) = directory();
+    let mut belfryd = Belfryd::start_with(CHAT, &option);
+    let [anna, ben] = [0, 1].map(|_| belfryd.client("chat"));
+    anna.ask("/nick anna");
+    ben.ask("/nick ben");
+    anna.ask("/topic tea");
+    assert!(belfryd.stop().success());
+    // Without anything from a service manager.
+    let mut belfryd = Belfryd::start_with(CHAT, &option);
+    ben.send("still here");
+    assert_eq!((anna.receive(), ben.receive()), ("ben: still here".to_owned(), "ben: still here".to_owned()));
+    kill(&mut belfryd);
+    let _belfryd = Belfryd::start_with(CHAT, &option);
+    assert_eq!(ben.ask("/who").lines().count(), 1);
+    assert_eq!(anna.waiting(), Vec::<String>::new());
 }

@@ -264,7 +264,7 @@ fn read_file(folder: &Path, name: &str) -> Option<Past> {
 }
 
 /// The length of a regular file.
-fn regular_len(file: &File) -> io::Result<u64> {
+pub(super) fn regular_len(file: &File) -> io::Result<u64> {
     let meta = file.metadata()?;
     if meta.is_file() { Ok(meta.len()) } else { Err(io::Error::from_raw_os_error(libc::EINVAL)) }
 }

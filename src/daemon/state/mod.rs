@@ -1,8 +1,9 @@
 //! What outlives the process: the hub in a file in memory that the service manager holds, and the histories in files.
 //!
-//! The hub says when it has changed, and is written down at once unless that was done a moment ago. So a kill costs
+//! One that ends in good order leaves the hub in a file too. The hub says when it has changed, and is written down at once unless that was done a moment ago. So a kill costs
 //! nobody a place who has been there for a second, and nothing wakes the daemon while nothing changes.
 
+mod farewell;
 mod histories;
 mod memory;
 
@@ -14,11 +15,12 @@ use crate::core::{Instant, ListenerId, Now, Seed};
 use crate::services::ServiceName;
 use crate::services::chat::{Hub, News, Restored, kept_seed};
 use histories::Histories;
+use jiff::Timestamp;
 use log::{info, warn};
 use memory::{Found, Memory};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The name of the file in memory at the service manager.
@@ -34,6 +36,7 @@ const RETRY: Duration = Duration::from_secs(60);
 /// Everything that is kept, and what has been found of what was.
 #[derive(Debug, Default)]
 pub(super) struct State {
+    directory: Option<PathBuf>,
     memory: Option<Memory>,
     /// What the process before us has left, until a hub takes it.
     left: Option<Vec<u8>>,
@@ -48,8 +51,14 @@ pub(super) struct State {
 
 impl State {
     /// What was `passed` to us, or something new if the service manager takes it; and the histories in `directory`.
-    pub(super) fn open(passed: Option<OwnedFd>, supervisor: &Supervisor, directory: Option<&Path>) -> Self {
-        let mut state = Self { histories: directory.map(Histories::new), ..Self::default() };
+    pub(super) fn open(
+        passed: Option<OwnedFd>,
+        supervisor: &Supervisor,
+        directory: Option<&Path>,
+        wall: Timestamp,
+    ) -> Self {
+        let (directory, histories) = (directory.map(Path::to_owned), directory.map(Histories::new));
+        let mut state = Self { directory, histories, ..Self::default() };
         if let Some(fd) = passed {
             match Memory::adopt(fd) {
                 Ok(Found::Whole(memory, left)) => (state.memory, state.left) = (Some(memory), Some(left)),
@@ -63,6 +72,9 @@ impl State {
                 }
             }
         }
+        let farewell = state.directory.as_deref().and_then(|directory| farewell::take(directory, wall));
+        // What was kept in memory is newer.
+        state.left = state.left.or(farewell);
         if state.memory.is_none() && supervisor.is_present() {
             match Memory::new() {
                 Ok(memory) => {
@@ -118,18 +130,25 @@ impl State {
         }
     }
 
-    /// Writes down what [`State::keep`] has put off.
+    /// Writes down what [`State::keep`] has put off, and leaves the hub for whoever comes later.
     pub(super) fn keep_last(&mut self, now: Instant, hub: Option<&Hub>, listeners: &[Listener]) {
-        if let Some(hub) = hub.filter(|_| self.due.is_some()) {
+        let Some(hub) = hub else { return };
+        if self.due.is_some() {
             self.save(now, hub, listeners);
+        }
+        let Some(directory) = &self.directory else { return };
+        self.snapshot.clear();
+        hub.dump(|id| addr_of(listeners, id), &mut self.snapshot);
+        if let Err(error) = farewell::leave(directory, &self.snapshot) {
+            let (directory, reason) = (directory.display(), errno_text(&error));
+            warn!(message_id = event::STATE_DEGRADED; "nobody can be left in {directory} for the next start: {reason}");
         }
     }
 
     fn save(&mut self, now: Instant, hub: &Hub, listeners: &[Listener]) {
         let Some(memory) = &mut self.memory else { return };
-        let addr_of = |id| listeners.iter().find(|listener| listener.id == id).map(|listener| listener.addr);
         self.snapshot.clear();
-        hub.dump(addr_of, &mut self.snapshot);
+        hub.dump(|id| addr_of(listeners, id), &mut self.snapshot);
         (self.due, self.not_before) = (None, now + SNAPSHOT_INTERVAL);
         let saved = memory.save(&self.snapshot);
         if let Err(error) = &saved {
@@ -170,6 +189,10 @@ impl State {
         let histories = self.histories.as_ref().and_then(Histories::next_timeout);
         self.due.into_iter().chain(histories).min()
     }
+}
+
+fn addr_of(listeners: &[Listener], id: ListenerId) -> Option<SocketAddr> {
+    listeners.iter().find(|listener| listener.id == id).map(|listener| listener.addr)
 }
 
 /// The socket of the hub at this address, or the one at the same port of all addresses.
