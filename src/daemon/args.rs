@@ -15,6 +15,9 @@ pub struct Args {
     /// Read this configuration, which must be there
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Open no socket but those that the service manager passes, as in the packages' unit
+    #[arg(long)]
+    pub activated: bool,
     /// Listen here for those who run the daemon: belfry ctl --socket PATH
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,

@@ -76,7 +76,9 @@ pub fn main() -> ExitCode {
 }
 
 fn obey(args: Args) -> Result<(), Fatal> {
-    // Before anything else, so that no signal finds us without an answer.
+    // First of all, while the numbers of what was passed are nobody else's.
+    let passed = sys::passed_fds().map_err(Fatal::system("take over what the service manager passes"))?;
+    // Before anything takes time, so that no signal finds us without an answer.
     let signals = Signals::new().map_err(Fatal::system("take over signals"))?;
     // What is found on the way to the configuration has to be told too; where, and how much else, it says itself.
     logging::install(LogTarget::Auto, LevelFilter::Warn).map_err(Fatal::system("open the log"))?;
@@ -89,7 +91,7 @@ fn obey(args: Args) -> Result<(), Fatal> {
     }
     logging::reconfigure(config.log.target, config.log.level).map_err(Fatal::system("open the log"))?;
     info!("version {}, configuration: {origin}", env!("CARGO_PKG_VERSION"));
-    let mut passed = Passed::from_env()?;
+    let mut passed = Passed::sort(passed, args.activated)?;
     let supervisor = Supervisor::from_env();
     let clock = Clock::new();
     let directory = state_directory(args.state_directory);

@@ -5,7 +5,6 @@
 //! on a passed socket is like one of our own: see [`Listener::adopt`](super::listener::Listener::adopt).
 
 use super::error::Fatal;
-use super::sys;
 use crate::services::ServiceName;
 use log::warn;
 use nix::libc;
@@ -28,14 +27,10 @@ pub(super) struct Passed {
 }
 
 impl Passed {
-    /// Takes what `$LISTEN_FDS` and `$LISTEN_FDNAMES` speak of (sd_listen_fds(3)).
-    pub(super) fn from_env() -> Result<Self, Fatal> {
-        let fds = sys::passed_fds().map_err(Fatal::system("take over what the service manager passes"))?;
-        Self::sort(fds)
-    }
-
-    fn sort(fds: Vec<(String, OwnedFd)>) -> Result<Self, Fatal> {
-        let mut passed = Self::default();
+    /// Looks at what was passed, and whether it is what its name says. With `is_activated` no socket is to be opened here
+    /// even if none was passed.
+    pub(super) fn sort(fds: Vec<(String, OwnedFd)>, is_activated: bool) -> Result<Self, Fatal> {
+        let mut passed = Self { is_activated, ..Self::default() };
         for (name, fd) in fds {
             match name.as_str() {
                 "state" => passed.state = Some(fd),
@@ -126,7 +121,7 @@ mod tests {
 
     fn sort(fds: Vec<(&str, OwnedFd)>) -> Result<Passed, String> {
         let named = fds.into_iter().map(|(name, fd)| (name.to_owned(), fd)).collect();
-        Passed::sort(named).map_err(|fatal| fatal.to_string())
+        Passed::sort(named, false).map_err(|fatal| fatal.to_string())
     }
 
     #[test]
@@ -175,6 +170,14 @@ mod tests {
             let told = sort(vec![(name, fd)]).unwrap_err();
             assert!(told.contains(reason), "{told}");
         }
+    }
+
+    #[test]
+    fn a_daemon_that_is_to_open_no_socket_says_which_was_not_passed() {
+        let mut passed = Passed::sort(Vec::new(), true).unwrap();
+        assert!(passed.is_activated());
+        let told = passed.take(ServiceName::Chat, "0.0.0.0:9999".parse().unwrap()).unwrap_err().to_string();
+        assert!(told.contains("belfry-chat.socket has no such address, is not there or has failed"), "{told}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::listener::Listener;
 use super::logging::{self, event};
 use super::run::Daemon;
 use crate::config::Config;
-use crate::core::{ListenerId, Now};
+use crate::core::{Interface, ListenerId, Now};
 use crate::services::ServiceName;
 use crate::services::announce::Announcer;
 use crate::services::chat::{Hosts, Hub};
@@ -93,8 +93,8 @@ impl Daemon {
                 };
                 match had {
                     Ok(listener) => new.push(listener),
-                    Err(fatal) if is_ipv6_missing(addr, &fatal) && wanted.len() > 1 => {
-                        warn!("{service} is not served at {addr}: no IPv6 here, as it seems");
+                    Err(fatal) if is_ipv6_missing(addr, &fatal, &self.interfaces) && wanted.len() > 1 => {
+                        warn!("{service} is not served at {addr}: this host has no IPv6");
                     }
                     Err(fatal) => return Err(fatal),
                 }
@@ -241,14 +241,17 @@ fn is_wanted(config: &Config, open: &Listener) -> bool {
     wanted(config, open.service).contains(&open.configured)
 }
 
-/// Whether the reason is that there is no IPv6 here at all, which the defaults must not mind. systemd then leaves the
-/// address out.
-fn is_ipv6_missing(addr: SocketAddr, fatal: &Fatal) -> bool {
+/// Whether the reason is that there is no IPv6 on this host, which has these `interfaces`. The defaults must not mind that:
+/// systemd leaves out an address that it cannot have.
+fn is_ipv6_missing(addr: SocketAddr, fatal: &Fatal, interfaces: &[Interface]) -> bool {
     let missing = match fatal {
         Fatal::Bind { reason, .. } => [libc::EAFNOSUPPORT, libc::EADDRNOTAVAIL]
             .iter()
             .any(|&code| errno_text(&std::io::Error::from_raw_os_error(code)) == *reason),
-        Fatal::NotPassed { passed, .. } => !passed.iter().any(SocketAddr::is_ipv6),
+        // Where there is IPv6, loopback has an address.
+        Fatal::NotPassed { .. } => {
+            !interfaces.iter().flat_map(|interface| &interface.addresses).any(|net| net.addr().is_ipv6())
+        }
         _ => false,
     };
     addr.is_ipv6() && addr.ip().is_unspecified() && missing
@@ -257,6 +260,22 @@ fn is_ipv6_missing(addr: SocketAddr, fatal: &Fatal) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_may_be_left_out_only_where_the_host_has_no_ipv6() {
+        let host = |nets: &[&str]| {
+            let addresses = nets.iter().map(|net| net.parse().unwrap()).collect();
+            [Interface { name: "lo".to_owned(), index: 1, up: true, multicast: false, addresses }]
+        };
+        let (without, with) = (host(&["127.0.0.1/8"]), host(&["127.0.0.1/8", "::1/128"]));
+        let any: SocketAddr = "[::]:9999".parse().unwrap();
+        let not_passed = |addr| Fatal::NotPassed { service: ServiceName::Chat, addr, passed: Vec::new() };
+        assert!(is_ipv6_missing(any, &not_passed(any), &without));
+        assert!(!is_ipv6_missing(any, &not_passed(any), &with), "the units do not have it");
+        for addr in ["0.0.0.0:9999", "[2001:db8::1]:9999"].map(|addr| addr.parse().unwrap()) {
+            assert!(!is_ipv6_missing(addr, &not_passed(addr), &without), "{addr}");
+        }
+    }
 
     #[test]
     fn a_hosts_file_is_read_up_to_its_bound_in_whole_lines() {
