@@ -93,11 +93,10 @@ fn obey(args: Args) -> Result<(), Fatal> {
     info!("version {}, configuration: {origin}", env!("CARGO_PKG_VERSION"));
     let mut passed = Passed::sort(passed, args.activated)?;
     let supervisor = Supervisor::from_env();
-    let clock = Clock::new();
     let directory = state_directory(args.state_directory);
-    let state = State::open(passed.state.take(), &supervisor, directory.as_deref(), clock.now().wall);
+    let state = State::open(passed.state.take(), &supervisor, directory.as_deref());
     let seed = state.seed().map_or_else(seed, Ok).map_err(Fatal::system("read /dev/urandom"))?;
-    let (host, config_path) = (host_name(), args.config);
+    let (clock, host, config_path) = (Clock::new(), host_name(), args.config);
     let mut daemon =
         Daemon::new(Parts { clock, seed, host, config_path, config, origin, passed, signals, supervisor, state })?;
     daemon.start(zones)?;

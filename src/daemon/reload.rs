@@ -172,12 +172,13 @@ impl Daemon {
             time.set_clock(self.clock_state);
         }
         let hosts = Hosts::parse(&read_hosts(Path::new(HOSTS_FILE)));
+        let outbox = &mut self.posts[ServiceName::Chat as usize].outbox;
         match &mut self.services.chat {
             chat if !config.chat.enabled => *chat = None,
-            Some(chat) => chat.reconfigure(&config.chat, hosts),
+            Some(chat) => chat.reconfigure(&config.chat, hosts, outbox),
             chat => {
                 let hub = chat.insert(Hub::new(&config.chat, &self.host, hosts, self.seed));
-                self.state.restore(now, hub, &self.listeners);
+                self.state.restore(now, hub, &self.listeners, config.chat.silent_timeout, outbox);
             }
         }
         if self.config.announce.enabled {

@@ -45,7 +45,7 @@ pub(crate) struct Stage {
     pub(crate) hub: Hub,
     pub(crate) out: Outbox,
     mono: Instant,
-    config: config::Chat,
+    pub(crate) config: config::Chat,
     transcript: String,
 }
 
@@ -74,7 +74,7 @@ impl Stage {
         let kept = dump(&self.hub);
         let seed = kept_seed(&kept).expect("it is there");
         let old = std::mem::replace(&mut self.hub, Hub::new(&self.config, "belfry.lan", hosts(), seed));
-        let restored = self.hub.restore(&self.now(), &kept, listener_at);
+        let restored = self.hub.restore(&self.now(), &kept, listener_at, &mut self.out);
         for room in old.rooms() {
             if let Some(lines) = old.history_of(room) {
                 self.hub.restore_history(&self.now(), room, lines);
@@ -86,7 +86,7 @@ impl Stage {
     /// A new hub reads what somebody has written in the place of another.
     pub(crate) fn restart_from(&mut self, kept: &[u8]) -> Restored {
         self.hub = Hub::new(&self.config, "belfry.lan", hosts(), Seed(7));
-        self.hub.restore(&self.now(), kept, listener_at)
+        self.hub.restore(&self.now(), kept, listener_at, &mut self.out)
     }
 
     /// The moment that it is.
@@ -151,7 +151,7 @@ impl Stage {
 
     /// Changes the configuration.
     pub(crate) fn reconfigure(&mut self, config: &config::Chat) {
-        self.hub.reconfigure(config, hosts());
+        self.hub.reconfigure(config, hosts(), &mut self.out);
         self.config = config.clone();
     }
 

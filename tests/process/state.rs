@@ -1,6 +1,6 @@
 //! What outlives the process: kills, restarts, damage, full disks, and what of it anybody in the room notices.
 
-use crate::belfryd::{Belfryd, Client, PATIENCE, eventually, new_folder};
+use crate::belfryd::{Belfryd, Client, PATIENCE, command, eventually, new_folder};
 use crate::netns;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -333,6 +333,14 @@ fn a_stop_and_a_start_keep_everybody_and_a_kill_does_not_bring_back_who_was_ther
     ben.ask("/nick ben");
     anna.ask("/topic tea");
     assert!(belfryd.stop().success());
+    let config = new_folder().join("belfry.toml");
+    std::fs::write(&config, CHAT).unwrap();
+    let in_the_way = std::net::UdpSocket::bind("127.0.0.1:9999").unwrap();
+    let mut fails = command();
+    fails.arg("--config").arg(config);
+    option(&mut fails);
+    assert_eq!(fails.output().unwrap().status.code(), Some(1), "a start that fails costs nobody anything");
+    drop(in_the_way);
     // Without anything from a service manager.
     let mut belfryd = Belfryd::start_with(CHAT, &option);
     ben.send("still here");

@@ -1,10 +1,11 @@
 //! What a daemon that ends in good order leaves in the state directory, for one that comes without what systemd held:
 //! after a stop, a boot, or a start that failed in between.
 //!
-//! It is the hub, as in memory. Rooms and topics are good for ever; members for [`MEMBERS_AGE_MAX`], because after that the
-//! address may be somebody else's, who has asked for nothing. It is read once: whoever is killed leaves nothing of his own,
-//! and must not be followed by what another has left.
+//! It is the hub, as in memory. Rooms and topics are good for ever; members only as long as they would have been with a
+//! daemon that did not hear them, because after that the address may be somebody else's, who has asked for nothing. Once a
+//! hub has it, it is removed: whoever is killed leaves nothing of his own, and must not be followed by what another left.
 
+use super::SNAPSHOT_MAX;
 use super::histories::regular_len;
 use jiff::Timestamp;
 use nix::libc;
@@ -12,19 +13,12 @@ use std::fs::OpenOptions;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::Duration;
 
 /// The file in the state directory.
 const FILE: &str = "hub.jsonl";
 
 /// What is written before it takes the place of [`FILE`].
 const NEW: &str = ".hub.new";
-
-/// How long members are expected back: the default `silent-timeout`.
-const MEMBERS_AGE_MAX: Duration = Duration::from_secs(600);
-
-/// The largest that is read: a hundred thousand members, each with the longest texts.
-const LEN_MAX: u64 = 64 * 1024 * 1024;
 
 /// How a line about a member begins.
 const MEMBER: &[u8] = b"{\"member\":";
@@ -44,26 +38,27 @@ pub(super) fn leave(directory: &Path, snapshot: &[u8]) -> io::Result<()> {
     })
 }
 
-/// Takes what was left, of which nothing stays behind; `None` when there is nothing.
-pub(super) fn take(directory: &Path, now: Timestamp) -> Option<Vec<u8>> {
-    let path = directory.join(FILE);
-    let snapshot = read(&path, now).ok();
-    // What cannot be removed would be found again and again.
-    std::fs::remove_file(&path).ok().and(snapshot)
+/// What was left, and when; `None` when nothing was, or nothing that can be read.
+pub(super) fn read(directory: &Path) -> Option<(Vec<u8>, Timestamp)> {
+    let mut open = OpenOptions::new();
+    let mut file = open.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(directory.join(FILE)).ok()?;
+    let len = regular_len(&file).ok().filter(|&len| len <= SNAPSHOT_MAX)?;
+    let since = Timestamp::try_from(file.metadata().ok()?.modified().ok()?).ok()?;
+    let mut snapshot = Vec::new();
+    (&mut file).take(len).read_to_end(&mut snapshot).ok()?;
+    Some((snapshot, since))
 }
 
-fn read(path: &Path, now: Timestamp) -> io::Result<Vec<u8>> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
-    regular_len(&file)?;
-    let left = Timestamp::try_from(file.metadata()?.modified()?).unwrap_or_default();
-    let mut snapshot = Vec::new();
-    file.take(LEN_MAX).read_to_end(&mut snapshot)?;
-    let age = Duration::try_from(now.duration_since(left));
-    if age.is_ok_and(|age| age < MEMBERS_AGE_MAX) {
-        return Ok(snapshot);
-    }
+/// Has nothing stay behind.
+pub(super) fn remove(directory: &Path) {
+    // What cannot be removed ages.
+    let _ = std::fs::remove_file(directory.join(FILE));
+}
+
+/// The lines of a snapshot that are not about members.
+pub(super) fn without_members(snapshot: &[u8]) -> Vec<u8> {
     let others = snapshot.split_inclusive(|&byte| byte == b'\n').filter(|line| !line.starts_with(MEMBER));
-    Ok(others.flatten().copied().collect())
+    others.flatten().copied().collect()
 }
 
 #[cfg(test)]
@@ -82,36 +77,40 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_taken_once() {
-        let (folder, now) = (folder("once"), Clock::new().now().wall);
-        assert_eq!(take(&folder, now), None);
+    fn the_last_that_was_left_is_read_until_it_is_removed() {
+        let folder = folder("read");
+        assert_eq!(read(&folder), None);
         leave(&folder, b"an older one").unwrap();
         leave(&folder, SNAPSHOT).unwrap();
-        assert_eq!(take(&folder, now + Duration::from_secs(599)).as_deref(), Some(SNAPSHOT));
-        assert_eq!(take(&folder, now), None);
+        let now = Clock::new().now().wall;
+        for _ in 0..2 {
+            let (snapshot, since) = read(&folder).unwrap();
+            assert_eq!(snapshot, SNAPSHOT);
+            assert!(now.duration_since(since).abs().as_secs() < 60);
+        }
+        remove(&folder);
+        assert_eq!(read(&folder), None);
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "nothing stays behind");
         std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
-    fn members_who_were_left_too_long_ago_or_in_the_future_are_not_expected_and_rooms_are() {
-        let (folder, now) = (folder("age"), Clock::new().now().wall);
-        for when in [now + Duration::from_secs(601), now - Duration::from_secs(60)] {
-            leave(&folder, SNAPSHOT).unwrap();
-            assert_eq!(take(&folder, when).unwrap(), b"{\"hub\":{}}\n{\"room\":{\"name\":\"lab\"}}\n");
-        }
-        std::fs::remove_dir_all(folder).unwrap();
+    fn rooms_are_left_without_their_members() {
+        assert_eq!(without_members(SNAPSHOT), b"{\"hub\":{}}\n{\"room\":{\"name\":\"lab\"}}\n");
+        assert_eq!(without_members(b"{\"member\":{"), b"", "torn");
     }
 
     #[test]
     fn what_is_no_file_is_not_read_and_not_waited_for() {
-        let (folder, now) = (folder("odd"), Clock::new().now().wall);
+        let folder = folder("odd");
         std::os::unix::fs::symlink("/dev/zero", folder.join(FILE)).unwrap();
-        assert_eq!(take(&folder, now), None);
+        assert_eq!(read(&folder), None);
+        remove(&folder);
         nix::unistd::mkfifo(&folder.join(FILE), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert_eq!(take(&folder, now), None);
+        assert_eq!(read(&folder), None);
+        remove(&folder);
         std::fs::create_dir(folder.join(FILE)).unwrap();
-        assert_eq!(take(&folder, now), None);
+        assert_eq!(read(&folder), None);
         assert!(leave(&folder, SNAPSHOT).is_err());
         std::fs::remove_dir_all(folder).unwrap();
     }

@@ -8,7 +8,9 @@
 //! A snapshot is written where the last one is not, and only then does the head point to it: whenever we are killed, one
 //! of the two is whole. What the last one took is given back to the kernel.
 
+use super::SNAPSHOT_MAX;
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
+use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use siphasher::sip::SipHasher13;
 use std::fs::File;
@@ -26,9 +28,6 @@ const HEAD_LEN: usize = 64;
 /// Snapshots begin at pages, so that the one can be given back without the other. A page of 64 KiB would only give back
 /// less at a time.
 const PAGE: u64 = 4_096;
-
-/// The largest snapshot that is read: a million members, each with the longest texts.
-const SNAPSHOT_MAX: u64 = 1 << 30;
 
 /// The file.
 #[derive(Debug)]
@@ -51,7 +50,11 @@ pub(super) enum Found {
 impl Memory {
     /// An empty one.
     pub(super) fn new() -> io::Result<Self> {
-        let file = File::from(memfd_create("belfry-state", MFdFlags::MFD_CLOEXEC)?);
+        let flags = MFdFlags::MFD_CLOEXEC;
+        // Linux 6.3 asks for it; before, there is no such flag.
+        let not_executable = flags | MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL);
+        let file = memfd_create("belfry-state", not_executable).or_else(|_| memfd_create("belfry-state", flags))?;
+        let file = File::from(file);
         let mut memory = Self { file, offset: PAGE, len: 0 };
         memory.save(&[])?;
         Ok(memory)
@@ -87,13 +90,14 @@ impl Memory {
         self.file.write_all_at(snapshot, offset)?;
         self.file.write_all_at(&head(offset, len, checksum(snapshot)), 0)?;
         (self.offset, self.len) = (offset, len);
-        if offset == PAGE {
-            self.file.set_len(offset + len)?;
+        // What cannot be given back is given back another time.
+        let _ = if offset == PAGE {
+            self.file.set_len(offset + len)
         } else {
             let (start, len) = (PAGE as i64, (offset - PAGE) as i64);
             let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-            fallocate(&self.file, hole, start, len)?;
-        }
+            fallocate(&self.file, hole, start, len).map_err(io::Error::from)
+        };
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! What outlives the process: the hub in a file in memory that the service manager holds, and the histories in files.
 //!
-//! One that ends in good order leaves the hub in a file too. The hub says when it has changed, and is written down at once unless that was done a moment ago. So a kill costs
-//! nobody a place who has been there for a second, and nothing wakes the daemon while nothing changes.
+//! The hub says when it has changed, and is written down at once unless that was done a moment ago. So a kill costs
+//! nobody a place who has been there for a second, and nothing wakes the daemon while nothing changes. A daemon that ends
+//! in good order leaves the hub in the state directory as well (`farewell`).
 
 mod farewell;
 mod histories;
@@ -11,7 +12,7 @@ use super::error::errno_text;
 use super::listener::Listener;
 use super::logging::event;
 use super::supervisor::Supervisor;
-use crate::core::{Instant, ListenerId, Now, Seed};
+use crate::core::{Instant, ListenerId, Now, Outbox, Seed};
 use crate::services::ServiceName;
 use crate::services::chat::{Hub, News, Restored, kept_seed};
 use histories::Histories;
@@ -30,6 +31,13 @@ pub(super) const NAME: &str = "state";
 /// lost.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(500);
 
+/// And at least as long for each byte of it, so that a hub of a hundred thousand does nothing else when somebody comes or
+/// goes all the time: it begins to count with some thirty thousand members.
+const SNAPSHOT_INTERVAL_PER_BYTE: Duration = Duration::from_nanos(100);
+
+/// The largest snapshot that is read: a million members, each with the longest texts.
+const SNAPSHOT_MAX: u64 = 1 << 30;
+
 /// How long to wait when there was no memory for it.
 const RETRY: Duration = Duration::from_secs(60);
 
@@ -39,7 +47,9 @@ pub(super) struct State {
     directory: Option<PathBuf>,
     memory: Option<Memory>,
     /// What the process before us has left, until a hub takes it.
-    left: Option<Vec<u8>>,
+    left: Option<Left>,
+    /// What it has left in the directory is still there.
+    farewell_stands: bool,
     histories: Option<Histories>,
     /// When to write the hub down next, and not before.
     due: Option<Instant>,
@@ -49,22 +59,28 @@ pub(super) struct State {
     snapshot: Vec<u8>,
 }
 
+/// A hub that was.
+#[derive(Debug)]
+struct Left {
+    lines: Vec<u8>,
+    /// When it was, if it may be long ago.
+    since: Option<Timestamp>,
+}
+
 impl State {
     /// What was `passed` to us, or something new if the service manager takes it; and the histories in `directory`.
-    pub(super) fn open(
-        passed: Option<OwnedFd>,
-        supervisor: &Supervisor,
-        directory: Option<&Path>,
-        wall: Timestamp,
-    ) -> Self {
+    ///
+    /// Nothing is lost when the start fails after it.
+    pub(super) fn open(passed: Option<OwnedFd>, supervisor: &Supervisor, directory: Option<&Path>) -> Self {
         let (directory, histories) = (directory.map(Path::to_owned), directory.map(Histories::new));
         let mut state = Self { directory, histories, ..Self::default() };
+        let mut found = None;
         if let Some(fd) = passed {
             match Memory::adopt(fd) {
-                Ok(Found::Whole(memory, left)) => (state.memory, state.left) = (Some(memory), Some(left)),
-                Ok(Found::Damaged(memory, left)) => {
+                Ok(Found::Whole(memory, lines)) => (state.memory, found) = (Some(memory), Some(lines)),
+                Ok(Found::Damaged(memory, lines)) => {
                     warn!(message_id = event::STATE_DEGRADED; "the state that was kept is damaged; what can be read of it is taken");
-                    (state.memory, state.left) = (Some(memory), Some(left));
+                    (state.memory, found) = (Some(memory), Some(lines));
                 }
                 Err(reason) => {
                     warn!(message_id = event::STATE_DEGRADED; "nobody is back: the state that was kept cannot be used: {reason}");
@@ -72,9 +88,11 @@ impl State {
                 }
             }
         }
-        let farewell = state.directory.as_deref().and_then(|directory| farewell::take(directory, wall));
+        let in_memory = found.filter(|lines| !lines.is_empty()).map(|lines| Left { lines, since: None });
+        let in_directory = state.directory.as_deref().and_then(farewell::read);
+        state.farewell_stands = in_directory.is_some();
         // What was kept in memory is newer.
-        state.left = state.left.or(farewell);
+        state.left = in_memory.or(in_directory.map(|(lines, since)| Left { lines, since: Some(since) }));
         if state.memory.is_none() && supervisor.is_present() {
             match Memory::new() {
                 Ok(memory) => {
@@ -92,13 +110,23 @@ impl State {
 
     /// The seed of the process before us.
     pub(super) fn seed(&self) -> Option<Seed> {
-        kept_seed(self.left.as_ref()?)
+        kept_seed(&self.left.as_ref()?.lines)
     }
 
-    /// Gives a new hub what was kept.
-    pub(super) fn restore(&mut self, now: &Now, hub: &mut Hub, listeners: &[Listener]) {
-        if let Some(left) = self.left.take() {
-            let restored = hub.restore(now, &left, |addr| listener_at(listeners, addr));
+    /// Gives a new hub what was kept. Members who may have been gone for `silent_timeout` are expected no more.
+    pub(super) fn restore(
+        &mut self,
+        now: &Now,
+        hub: &mut Hub,
+        listeners: &[Listener],
+        silent_timeout: Duration,
+        out: &mut Outbox,
+    ) {
+        if let Some(Left { mut lines, since }) = self.left.take() {
+            if since.is_some_and(|since| !is_within(silent_timeout, since, now.wall)) {
+                lines = farewell::without_members(&lines);
+            }
+            let restored = hub.restore(now, &lines, |addr| listener_at(listeners, addr), out);
             let Restored { members, cut_off, refused, senseless } = restored;
             if restored != Restored::default() {
                 info!(
@@ -128,6 +156,17 @@ impl State {
         if self.due.is_some_and(|due| due <= now) {
             self.save(now, hub, listeners);
         }
+        if !self.failed {
+            self.end_farewell();
+        }
+    }
+
+    /// What was left is in a hub now: a kill must not bring it back.
+    fn end_farewell(&mut self) {
+        if let Some(directory) = self.directory.as_ref().filter(|_| self.farewell_stands) {
+            farewell::remove(directory);
+        }
+        self.farewell_stands = false;
     }
 
     /// Writes down what [`State::keep`] has put off, and leaves the hub for whoever comes later.
@@ -149,7 +188,9 @@ impl State {
         let Some(memory) = &mut self.memory else { return };
         self.snapshot.clear();
         hub.dump(|id| addr_of(listeners, id), &mut self.snapshot);
-        (self.due, self.not_before) = (None, now + SNAPSHOT_INTERVAL);
+        let interval =
+            SNAPSHOT_INTERVAL.max(SNAPSHOT_INTERVAL_PER_BYTE * u32::try_from(self.snapshot.len()).unwrap_or(u32::MAX));
+        (self.due, self.not_before) = (None, now + interval);
         let saved = memory.save(&self.snapshot);
         if let Err(error) = &saved {
             self.due = Some(now + RETRY);
@@ -160,14 +201,16 @@ impl State {
                 );
             }
         }
-        self.failed = saved.is_err();
+        if std::mem::replace(&mut self.failed, saved.is_err()) && !self.failed {
+            info!(message_id = event::STATE_RECOVERED; "the state can be written again");
+        }
     }
 
     /// What would be there after a restart, for the operator.
     pub(super) fn words(&self) -> String {
         let members = match self.memory {
-            Some(_) if !self.failed => "members outlive a restart",
-            _ => "members do not outlive a restart",
+            Some(_) if !self.failed => "members handed to the service manager",
+            _ => "members in memory",
         };
         let histories = self.histories.as_ref().map_or_else(|| "histories in memory".to_owned(), Histories::words);
         format!("{members}, {histories}")
@@ -176,6 +219,7 @@ impl State {
     /// There is no hub any more: whoever comes later finds nobody.
     fn forget_hub(&mut self) {
         (self.left, self.due) = (None, None);
+        self.end_farewell();
         self.histories.iter_mut().for_each(Histories::give_up);
         if let Some(memory) = self.memory.as_mut().filter(|memory| !memory.is_empty())
             && let Err(error) = memory.save(&[])
@@ -189,6 +233,11 @@ impl State {
         let histories = self.histories.as_ref().and_then(Histories::next_timeout);
         self.due.into_iter().chain(histories).min()
     }
+}
+
+/// Whether it is so long since then, at most, and the clock has not been set back meanwhile.
+fn is_within(time: Duration, since: Timestamp, now: Timestamp) -> bool {
+    Duration::try_from(now.duration_since(since)).is_ok_and(|age| age < time)
 }
 
 fn addr_of(listeners: &[Listener], id: ListenerId) -> Option<SocketAddr> {
@@ -263,6 +312,14 @@ mod tests {
         assert_eq!(state.next_timeout(), Some(at(61_000).mono), "the file");
         state.keep(at(3_000).mono, None, &[], false);
         assert_eq!((state.next_timeout(), state.memory.unwrap().is_empty()), (None, true));
+    }
+
+    #[test]
+    fn members_who_may_have_been_gone_for_their_lifetime_are_expected_no_more() {
+        let (since, minute) = (jiff::Timestamp::UNIX_EPOCH, Duration::from_secs(60));
+        assert!(is_within(minute, since, since + Duration::from_secs(59)));
+        assert!(!is_within(minute, since, since + minute));
+        assert!(!is_within(minute, since, since - Duration::from_secs(1)), "the clock was set back");
     }
 
     #[test]

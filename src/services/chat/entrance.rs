@@ -8,6 +8,9 @@ use crate::core::{Now, Outbox, Path, Refusal};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+/// What those at terminals are told when what they say is logged.
+const LOGGED: &str = "-- Whoever runs this host has what is said in rooms written to its log.";
+
 impl Hub {
     /// The member at `path`, who joins if need be.
     pub(super) fn enter(
@@ -78,8 +81,16 @@ impl Hub {
             );
         }
         if self.config.log_messages {
-            welcome.push_str("\n-- Whoever runs this host has what is said in rooms written to its log.");
+            welcome.push('\n');
+            welcome.push_str(LOGGED);
         }
         welcome
+    }
+
+    /// Tells the terminals in all rooms that what is said is logged from now on, if it is.
+    pub(super) fn tell_of_the_log(&self, out: &mut Outbox) {
+        if self.config.log_messages {
+            self.rooms.iter().for_each(|room| room.notify(LOGGED, None, out));
+        }
     }
 }

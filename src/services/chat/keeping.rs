@@ -18,7 +18,7 @@ use super::members::{Member, Way};
 use super::rooms::LOBBY;
 use super::{Hub, actions, name};
 use crate::core::limits::NEWS_MAX;
-use crate::core::{ListenerId, Now, Path, Seed};
+use crate::core::{ListenerId, Now, Outbox, Path, Seed};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -62,6 +62,8 @@ enum Line<'a> {
 #[serde(rename_all = "kebab-case")]
 struct HubLine {
     seed: u64,
+    #[serde(default)]
+    log_messages: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -115,7 +117,7 @@ pub(super) fn write_line(object: &impl Serialize, text: &mut Vec<u8>) {
 /// The seed of a hub that was [dumped](Hub::dump), if it says so.
 pub fn kept_seed(text: &[u8]) -> Option<Seed> {
     lines(text).find_map(|line| match line {
-        Some(Line::Hub(HubLine { seed })) => Some(Seed(seed)),
+        Some(Line::Hub(HubLine { seed, .. })) => Some(Seed(seed)),
         _ => None,
     })
 }
@@ -142,7 +144,7 @@ pub struct Restored {
 impl Hub {
     /// Appends everything but the histories to `text`, for [`Hub::restore`]. `addr_of` tells the address of a socket.
     pub fn dump(&self, addr_of: impl Fn(ListenerId) -> Option<SocketAddr>, text: &mut Vec<u8>) {
-        write_line(&Line::Hub(HubLine { seed: self.keeping.seed.0 }), text);
+        write_line(&Line::Hub(HubLine { seed: self.keeping.seed.0, log_messages: self.config.log_messages }), text);
         for room in self.rooms.in_order() {
             let (name, topic) = (room.name.as_str().into(), room.topic.as_str().into());
             write_line(&Line::Room(RoomLine { name, topic, keeps_history: room.keeps_history }), text);
@@ -175,17 +177,23 @@ impl Hub {
     }
 
     /// Takes in whom another hub has left behind, as far as this one has place for them. `listener_at` tells the socket
-    /// that now answers where one had this address. Whatever the text holds, it does no harm: it may be damaged.
+    /// that now answers where one had this address. Whatever the text holds, it does no harm: it may be damaged. They are
+    /// told nothing, unless what they say is now logged and was not.
     pub fn restore(
         &mut self,
         now: &Now,
         text: &[u8],
         listener_at: impl Fn(SocketAddr) -> Option<ListenerId>,
+        out: &mut Outbox,
     ) -> Restored {
         let mut restored = Restored::default();
+        let mut was_logged = false;
         for line in lines(text) {
             let count = match line {
-                Some(Line::Hub(_)) => continue,
+                Some(Line::Hub(hub)) => {
+                    was_logged |= hub.log_messages;
+                    continue;
+                }
                 Some(Line::Room(room)) if self.restore_room(now, &room) => continue,
                 Some(Line::Room(_)) | None => &mut restored.senseless,
                 Some(Line::Member(member)) => match listener_at(member.listener) {
@@ -198,6 +206,9 @@ impl Hub {
         }
         // Some may be missing now.
         self.keeping.changed = true;
+        if !was_logged {
+            self.tell_of_the_log(out);
+        }
         restored
     }
 

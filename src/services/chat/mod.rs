@@ -107,8 +107,12 @@ impl Hub {
     }
 
     /// Takes a new configuration; everybody stays.
-    pub fn reconfigure(&mut self, config: &config::Chat, hosts: Hosts) {
-        self.config = config.clone();
+    pub fn reconfigure(&mut self, config: &config::Chat, hosts: Hosts, out: &mut Outbox) {
+        let was_logged = std::mem::replace(&mut self.config, config.clone()).log_messages;
+        if config.log_messages != was_logged {
+            self.keeping.changed = true;
+            self.tell_of_the_log(out);
+        }
         self.hosts = hosts;
         for room in self.rooms.trim_histories(config.history) {
             self.keeping.note(News::Forgotten { room });

@@ -113,7 +113,7 @@ proptest! {
                 Input::Close(listener) => hub.remove_listener(&now, ListenerId(listener), &mut out),
                 Input::Reconfigure(config) => {
                     members_max = config.max_members.max(hub.member_count());
-                    hub.reconfigure(&config, Hosts::default());
+                    hub.reconfigure(&config, Hosts::default(), &mut out);
                 }
             }
             prop_assert!(hub.member_count() <= members_max);

@@ -253,6 +253,31 @@ fn whoever_comes_in_is_told_that_what_is_said_is_logged() {
     );
 }
 
+#[test]
+fn whoever_is_there_when_logging_begins_is_told_at_a_reload_or_a_restart_and_not_again() {
+    let quiet = config::Chat { history: 0, ..config::Chat::default() };
+    let logged = config::Chat { log_messages: true, ..quiet.clone() };
+    const NOTICE: &str = "anna < -- Whoever runs this host has what is said in rooms written to its log.\\n";
+    let mut stage = Stage::new(&quiet);
+    stage.play(
+        r"
+        anna > \n
+        anna < -- Welcome to belfry.lan. You are localhost-40001 in lobby with nobody else yet. /help lists what you can type.\n
+        bob > ^hb^
+        anna < -- localhost-40002 has joined\n
+        ",
+    );
+    stage.reconfigure(&logged);
+    stage.play(NOTICE);
+    stage.reconfigure(&logged);
+    stage.restart();
+    stage.play("bob > ^hb^");
+    stage.reconfigure(&quiet);
+    stage.config = logged;
+    stage.restart();
+    stage.play(NOTICE);
+}
+
 /// Lines that are nearly right.
 fn line() -> impl Strategy<Value = Vec<u8>> {
     let address = prop::sample::select(vec!["0.0.0.0:9999", "[::]:9999", "127.0.0.1:40001", "[fe80::1%2]:5", "x", ""]);

@@ -162,7 +162,7 @@ impl World {
                 self.config.echo_to_sender = self.random.below(2) == 0;
                 self.config.heartbeat_timeout = Duration::from_secs(4 + self.random.below(10));
                 self.config.history = self.random.below(5) as usize;
-                self.hub.reconfigure(&self.config, Hosts::default());
+                self.hub.reconfigure(&self.config, Hosts::default(), &mut self.out);
                 self.model.rules = rules(&self.config);
                 self.keep();
             }
@@ -308,7 +308,7 @@ impl World {
         let seed = kept_seed(&self.state).expect("it is there");
         let old = std::mem::replace(&mut self.hub, Hub::new(&self.config, "belfry.lan", Hosts::default(), seed));
         let now = self.clocks();
-        let restored = self.hub.restore(&now, &self.state, listener_at);
+        let restored = self.hub.restore(&now, &self.state, listener_at, &mut self.out);
         assert_eq!(restored, Restored { members: self.model.members.len(), ..Restored::default() });
         for (file, lines) in &self.files {
             let room = old.rooms().find(|room| file_name(room) == *file).expect("a file is a room's");
