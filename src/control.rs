@@ -102,9 +102,8 @@ pub struct Status {
     /// The least important lines that the log gets.
     #[serde(with = "level")]
     pub log_level: LevelFilter,
-    /// How members and history are kept for the next start, in words; absent when they are not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<String>,
+    /// How members and history are kept for the next start, in words.
+    pub state: String,
 }
 
 /// The state of the host's clock.

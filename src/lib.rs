@@ -12,7 +12,8 @@
 //!
 //! * A [`Service`](services::Service) is handed a [`Datagram`](core::Datagram), [`Now`](core::Now) and an
 //!   [`Outbox`](core::Outbox); it returns one [`Verdict`](core::Verdict), which becomes one counter.
-//! * What a stranger can cause is a counter, never an `Err`, never a log line for each packet, never a panic.
+//! * What a stranger can cause is a counter, never an `Err`, never a panic, and no log line for each packet unless
+//!   `log-messages` asks for it.
 //! * The same seed and the same inputs give the same outputs, so a simulated network replays a fault exactly.
 //!
 //! `docs/ARCHITECTURE.md` names the invariants and the test that checks each.
@@ -25,3 +26,12 @@ pub mod core;
 pub mod daemon;
 pub mod generator;
 pub mod services;
+mod unix;
+
+/// Exit statuses that say why (sysexits.h).
+mod exit {
+    /// The command line cannot be used.
+    pub(crate) const USAGE: u8 = 64;
+    /// The configuration cannot be used.
+    pub(crate) const CONFIG: u8 = 78;
+}

@@ -15,6 +15,7 @@ mod tail;
 mod time;
 
 use crate::core::escape::one_line;
+use crate::exit;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use server::Server;
 use std::fmt;
@@ -88,7 +89,7 @@ pub fn main() -> ExitCode {
         Err(message) => {
             // Help and version come this way too, and go to standard output.
             let _ = message.print();
-            return if message.use_stderr() { Failure::USAGE.into() } else { ExitCode::SUCCESS };
+            return if message.use_stderr() { exit::USAGE.into() } else { ExitCode::SUCCESS };
         }
     };
     match run(&cli) {
@@ -135,12 +136,9 @@ enum Failure {
 }
 
 impl Failure {
-    /// Bad usage (`EX_USAGE` of sysexits.h).
-    const USAGE: u8 = 64;
-
     fn status(&self) -> u8 {
         match self {
-            Self::Usage(_) => Self::USAGE,
+            Self::Usage(_) => exit::USAGE,
             Self::Failed(_) | Self::Refused(_) | Self::NobodyListens(_) => 1,
             Self::NoAnswer { .. } | Self::NobodyThere(_) => 2,
         }

@@ -36,6 +36,11 @@ pub fn without_newline(bytes: &[u8]) -> (&[u8], bool) {
     }
 }
 
+/// `1 member`, `2 members`.
+pub fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

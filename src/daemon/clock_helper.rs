@@ -8,6 +8,7 @@
 
 use super::sys;
 use crate::core::{ClockState, Instant};
+use crate::unix;
 use nix::errno::Errno;
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -18,8 +19,9 @@ use std::time::Duration;
 /// Where the helper is asked.
 const SOCKET: &str = "/run/belfry/clock";
 
-/// How long an answer may take. It takes some fifty microseconds; the loop stands still meanwhile.
-const ANSWER_WAIT_MAX: Duration = Duration::from_millis(50);
+/// How long an answer may take, and before it a place in the queue of a helper that was started anew. It takes some fifty
+/// microseconds; the loop stands still meanwhile.
+const ANSWER_WAIT_MAX: Duration = Duration::from_millis(25);
 
 /// How long one that did not answer is left alone, so that one that hangs does not slow the loop down.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -72,35 +74,33 @@ impl ClockHelper {
     }
 
     fn ask(&mut self, path: &Path) -> io::Result<ClockState> {
-        if let Some(stream) = &mut self.stream
-            && let Ok(state) = ask(stream)
-        {
-            return Ok(state);
+        match self.stream.as_mut().map(ask) {
+            Some(Ok(state)) => return Ok(state),
+            // It may have been started anew; one that hangs is not asked twice.
+            Some(Err(error)) if is_timeout(&error) => return Err(error),
+            Some(Err(_)) | None => {}
         }
-        // It may have been started anew.
-        let mut stream = UnixStream::connect(path)?;
-        stream.set_read_timeout(Some(ANSWER_WAIT_MAX))?;
-        stream.set_write_timeout(Some(ANSWER_WAIT_MAX))?;
+        let mut stream = unix::connect(path, ANSWER_WAIT_MAX)?;
         let state = ask(&mut stream)?;
         self.stream = Some(stream);
         Ok(state)
     }
 }
 
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
 fn ask(stream: &mut UnixStream) -> io::Result<ClockState> {
     stream.write_all(b"?")?;
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\n") {
-        let mut bytes = [0; ANSWER_LEN_MAX];
-        match stream.read(&mut bytes)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            len => answer.extend_from_slice(&bytes[..len]),
-        }
-        if answer.len() > ANSWER_LEN_MAX {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
+    // It is written at once, and so it is read: a stream of drops would have us wait for each.
+    let mut answer = [0; ANSWER_LEN_MAX];
+    let len = stream.read(&mut answer)?;
+    match answer[..len].strip_suffix(b"\n") {
+        Some(line) => parse(line).ok_or_else(|| io::ErrorKind::InvalidData.into()),
+        None if len == 0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        None => Err(io::ErrorKind::InvalidData.into()),
     }
-    parse(&answer).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 fn render(state: ClockState) -> String {
@@ -108,8 +108,9 @@ fn render(state: ClockState) -> String {
     format!("{word} {}\n", state.max_error.as_micros())
 }
 
-fn parse(answer: &[u8]) -> Option<ClockState> {
-    let (word, micros) = std::str::from_utf8(answer).ok()?.trim_end().split_once(' ')?;
+/// What a line says, without its end.
+fn parse(line: &[u8]) -> Option<ClockState> {
+    let (word, micros) = std::str::from_utf8(line).ok()?.split_once(' ')?;
     let synchronised = match word {
         "synchronised" => true,
         "unsynchronised" => false,
@@ -180,9 +181,10 @@ mod tests {
     #[test]
     fn what_is_told_is_what_was_read() {
         for state in [GOOD, ClockState { synchronised: false, max_error: Duration::from_secs(16) }] {
-            assert_eq!(parse(render(state).as_bytes()), Some(state));
+            assert_eq!(parse(render(state).trim_end().as_bytes()), Some(state));
         }
-        for nonsense in ["", "\n", "synchronised\n", "synchronised x\n", "perhaps 1\n", "synchronised -1\n"] {
+        for nonsense in ["", " ", "synchronised", "synchronised x", "perhaps 1", "synchronised -1", "synchronised 1 2"]
+        {
             assert_eq!(parse(nonsense.as_bytes()), None, "{nonsense:?}");
         }
     }

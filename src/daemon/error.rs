@@ -2,15 +2,13 @@
 
 use super::config_file::LoadError;
 use super::passed::unit;
+use crate::exit;
 use crate::services::ServiceName;
 use nix::errno::Errno;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-
-/// The configuration is bad (`EX_CONFIG`, sysexits.h).
-const EXIT_CONFIG: u8 = 78;
 
 /// Why the daemon cannot start, or cannot go on. `main` prints it, once.
 #[derive(Debug)]
@@ -86,7 +84,7 @@ impl Fatal {
     pub fn exit_status(&self) -> u8 {
         match self {
             // Units are configuration too.
-            Self::Config(_) | Self::NotPassed { .. } | Self::Passed { .. } => EXIT_CONFIG,
+            Self::Config(_) | Self::NotPassed { .. } | Self::Passed { .. } => exit::CONFIG,
             Self::Bind { .. } | Self::Control { .. } | Self::System { .. } => 1,
         }
     }

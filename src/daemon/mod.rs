@@ -29,6 +29,7 @@ pub use error::Fatal;
 use crate::clock::Clock;
 use crate::config::LogTarget;
 use crate::core::Seed;
+use crate::exit;
 use crate::services::ServiceName;
 use args::Args;
 use clap::Parser;
@@ -47,9 +48,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use supervisor::Supervisor;
 
-/// The command line cannot be used (`EX_USAGE`, sysexits.h).
-const EXIT_USAGE: u8 = 64;
-
 /// Everything that `belfryd` does.
 pub fn main() -> ExitCode {
     let args = match Args::try_parse() {
@@ -58,7 +56,7 @@ pub fn main() -> ExitCode {
             // Nothing is left to tell when the terminal is gone.
             let _ = error.print();
             let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            return if asked { ExitCode::SUCCESS } else { ExitCode::from(EXIT_USAGE) };
+            return if asked { ExitCode::SUCCESS } else { ExitCode::from(exit::USAGE) };
         }
     };
     match obey(args) {

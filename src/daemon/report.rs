@@ -2,6 +2,7 @@
 
 use super::logging::event;
 use super::post::Post;
+use crate::core::text::plural;
 use crate::core::{ClockState, Counters, Instant};
 use crate::services::ServiceName;
 use log::info;
@@ -108,7 +109,6 @@ impl Report {
 
 /// The status line of the service manager.
 pub(super) fn status_line(members: usize, rooms: usize, clock: ClockState) -> String {
-    let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     let clock = if clock.synchronised { "synchronised" } else { "unsynchronised" };
     format!("{} in {}, clock {clock}", plural(members, "member"), plural(rooms, "room"))
 }

@@ -94,6 +94,7 @@ fn datagrams(listen: &[SocketAddr]) -> String {
     if listen.iter().any(|addr| !addr.ip().is_unspecified()) {
         text.push_str("FreeBind=yes\n");
     }
+    // The kernel tells when each came: for services that measure, and for whoever reads the socket beside us.
     let _ = write!(
         text,
         "BindIPv6Only=ipv6-only\n\

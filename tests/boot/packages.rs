@@ -12,7 +12,7 @@ use std::time::SystemTime;
 const CHECKOUT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// What the packages are made of.
-const SOURCES: [&str; 7] = ["src", "examples", "etc", "packaging", "Cargo.toml", "Cargo.lock", "Makefile"];
+const SOURCES: [&str; 8] = ["src", "etc", "docs", "packaging", "README.md", "Cargo.toml", "Cargo.lock", "Makefile"];
 
 /// The files of both packages, the daemon's first.
 pub(crate) fn packages() -> &'static [PathBuf; 2] {

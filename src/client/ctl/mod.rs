@@ -11,14 +11,12 @@ use crate::clock::Clock;
 use crate::config::LEVELS;
 use crate::control::{self, Request};
 use crate::core::limits::CONTROL_ANSWER_MAX;
+use crate::unix;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use log::LevelFilter;
 use serde::de::DeserializeOwned;
-use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -118,7 +116,7 @@ fn text<T: DeserializeOwned>(line: &str, show: impl Fn(&T) -> String) -> Result<
 fn exchange(path: &Path, timeout: Duration, request: &Request) -> Result<String, Failure> {
     let clock = Clock::new();
     let until = clock.now().mono + timeout;
-    let mut stream = connect(path, timeout).map_err(|error| unreachable(path, timeout, &error))?;
+    let mut stream = unix::connect(path, timeout).map_err(|error| unreachable(path, timeout, &error))?;
     let asked = stream.write_all((request.line() + "\n").as_bytes());
     asked.map_err(|error| unreachable(path, timeout, &error))?;
     let (mut answer, mut buffer) = (Vec::new(), [0; 16 * 1024]);
@@ -144,14 +142,6 @@ fn exchange(path: &Path, timeout: Duration, request: &Request) -> Result<String,
     Ok(String::from_utf8_lossy(line).into_owned())
 }
 
-/// A connection, in time: a daemon that is stopped takes in nobody, and the kernel keeps only so many waiting.
-fn connect(path: &Path, timeout: Duration) -> io::Result<UnixStream> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_write_timeout(Some(timeout))?;
-    socket.connect(&SockAddr::unix(path)?)?;
-    Ok(OwnedFd::from(socket).into())
-}
-
 fn unreachable(path: &Path, timeout: Duration, error: &io::Error) -> Failure {
     let why = match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => return no_answer(timeout),
@@ -174,7 +164,9 @@ mod tests {
     use super::*;
     use crate::client::Cli;
     use clap::Parser;
+    use socket2::{Domain, SockAddr, Socket, Type};
     use std::os::unix::net::UnixListener;
+    use std::os::unix::net::UnixStream;
 
     const TIMEOUT: Duration = Duration::from_millis(100);
 

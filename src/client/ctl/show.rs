@@ -2,6 +2,7 @@
 
 use crate::control::{Kicked, LogLevel, Member, Members, Reloaded, Stats, Status, Way, level_name};
 use crate::core::escape::one_line;
+use crate::core::text::plural;
 use std::time::Duration;
 
 /// Between columns.
@@ -39,10 +40,6 @@ fn clean(text: &str) -> String {
     one_line(format_args!("{text}"), usize::MAX)
 }
 
-fn plural(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
 /// In whole seconds, as people write it.
 fn duration(seconds: f64) -> String {
     let duration = Duration::try_from_secs_f64(seconds).unwrap_or_default();
@@ -60,9 +57,7 @@ pub(super) fn status(status: &Status) -> String {
     row("members", format!("{} in {}", status.members, plural(status.rooms, "room")));
     row("clock", clock);
     row("log level", level_name(status.log_level).to_owned());
-    if let Some(state) = &status.state {
-        row("state", clean(state));
-    }
+    row("state", clean(&status.state));
     for (index, listener) in status.listeners.iter().enumerate() {
         let name = if index == 0 { "listens" } else { "" };
         row(name, format!("{} {}", clean(&listener.service), listener.address));
@@ -169,12 +164,13 @@ configuration  /etc/belfry/belfry.toml
 members        2 in 1 room
 clock          synchronised, error below 12 ms
 log level      info
+state          members handed to the service manager, histories in /var/lib/belfry/history
 listens        time 0.0.0.0:8080
                chat [::]:9999
 "
         );
         shown.clock.synchronised = false;
-        shown.state = Some("in memory\n".to_owned());
+        shown.state = "in memory\n".to_owned();
         let text = status(&shown);
         assert!(text.contains("\nclock          not synchronised\n"), "{text}");
         assert!(text.contains("\nstate          in memory\\n\n"), "{text}");

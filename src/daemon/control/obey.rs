@@ -65,7 +65,7 @@ impl Daemon {
             },
             listeners: listeners.collect(),
             log_level: log::max_level(),
-            state: Some(self.state.words()),
+            state: self.state.words(),
         }
     }
 

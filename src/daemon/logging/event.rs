@@ -35,5 +35,5 @@ pub(crate) const STATE_DEGRADED: &str = "ee3bf53eedc44f248e4ad5f04e42ef0d";
 /// It can be written again.
 pub(crate) const STATE_RECOVERED: &str = "870433cadd6c44cc892d2867650bce99";
 
-/// An operator has put a member out.
+/// The operator has removed a member.
 pub(crate) const KICKED: &str = "67e400d7772542bca057d7d9185f1ad8";

@@ -17,7 +17,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 pub(in crate::daemon) const BATCH_MAX: usize = 64;
 
 /// Room for the control messages of one datagram: packet information (at most 40 bytes with its header), the drop
-/// counter (24) and an extended error with the address of who sent it (64).
+/// counter (24), the moment of arrival (32) and an extended error with the address of who sent it (64).
 const CONTROL_MAX: usize = 256;
 
 /// `cmsghdr` wants the alignment of a `size_t`.
