@@ -39,6 +39,10 @@ pub const TOPIC_MAX: usize = 200;
 /// Rooms at once, the lobby included.
 pub const ROOMS_MAX: usize = 256;
 
+/// Rooms of one source that are there, at which it can have no other make place for one more if that has a history. A
+/// class behind one address has use for some; whoever makes hundreds wants to be rid of what others have said.
+pub const ROOMS_OF_SOURCE_MAX: usize = 32;
+
 /// The history of one room, in bytes of text.
 pub const HISTORY_BYTES_MAX: usize = 256 * 1024;
 

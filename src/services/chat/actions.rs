@@ -6,6 +6,7 @@ use super::rooms::RoomId;
 use super::utterance::push_clean;
 use super::{Hub, News, fits, history, name};
 use crate::core::limits::{DATAGRAM_MAX, HISTORY_ANSWER_DATAGRAMS_MAX, TOPIC_MAX};
+use crate::core::source::Source;
 use crate::core::{Now, Outbox, Path, Refusal, Verdict};
 use std::fmt::Write as _;
 
@@ -92,9 +93,10 @@ impl Hub {
         if let Some(fault) = name::fault(name) {
             return Err(Problem::new(Refusal::BadName, format!("? not a room name: {fault}")));
         }
+        let source = Source::of(self.members.get(id).path.remote.ip());
         let (room, closed) = self
             .rooms
-            .open(name, now.mono)
+            .open(name, now.mono, source)
             .ok_or_else(|| Problem::new(Refusal::Full, "? there are too many rooms; /rooms lists them"))?;
         if let Some(closed) = closed {
             self.keeping.note(News::Forgotten { room: closed.name });

@@ -8,7 +8,8 @@ use super::history::History;
 use super::members::{Member, MemberId, Members, Seat, Way};
 use super::name;
 use super::reflex::RoomLines;
-use crate::core::limits::ROOMS_MAX;
+use crate::core::limits::{ROOMS_MAX, ROOMS_OF_SOURCE_MAX};
+use crate::core::source::Source;
 use crate::core::{Instant, ListenerId, Outbox, Path};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -44,6 +45,8 @@ pub(super) struct Room {
     pub(super) lines: RoomLines,
     /// When the last member left.
     emptied: Instant,
+    /// Whose member came first, if that is known.
+    made_by: Option<Source>,
     audiences: Vec<Hearers>,
 }
 
@@ -56,6 +59,7 @@ impl Room {
             keeps_history: true,
             lines: RoomLines::default(),
             emptied: now,
+            made_by: None,
             audiences: Vec::new(),
         }
     }
@@ -173,14 +177,24 @@ impl Rooms {
             .collect()
     }
 
-    /// The room of that name, made if need be, and the one that had its place; `None` when there are [`ROOMS_MAX`] rooms
-    /// and somebody in each.
-    pub(super) fn open(&mut self, name: &str, now: Instant) -> Option<(RoomId, Option<Room>)> {
+    /// The room of that name, made for `source` if need be, and the one that had its place. `None` when there are
+    /// [`ROOMS_MAX`] rooms and somebody in each, or where nobody is something was said and `source` has made
+    /// [`ROOMS_OF_SOURCE_MAX`].
+    pub(super) fn open(&mut self, name: &str, now: Instant, source: Source) -> Option<(RoomId, Option<Room>)> {
+        if let Some(known) = self.named(name) {
+            return Some((known, None));
+        }
+        let made_by = Some(source);
         if let Some(id) = self.open_free(name, now) {
+            self.slots[id].made_by = made_by;
             return Some((id, None));
         }
-        let id = self.longest_empty()?;
-        let closed = std::mem::replace(&mut self.slots[id], Room::new(name, now));
+        let id = self.dispensable()?;
+        let has_history = self.slots[id].history.len() > 0;
+        if has_history && self.slots.iter().filter(|room| room.made_by == made_by).count() >= ROOMS_OF_SOURCE_MAX {
+            return None;
+        }
+        let closed = std::mem::replace(&mut self.slots[id], Room { made_by, ..Room::new(name, now) });
         self.by_name.remove(&name::key(&closed.name));
         self.by_name.insert(name::key(name), id);
         Some((id, Some(closed)))
@@ -197,9 +211,11 @@ impl Rooms {
         Some(self.slots.len() - 1)
     }
 
-    fn longest_empty(&self) -> Option<RoomId> {
+    /// An empty room, one in which nothing was said if there is one, of these the one that has been empty for longest.
+    fn dispensable(&self) -> Option<RoomId> {
         let empty = |&id: &RoomId| id != LOBBY && self.slots[id].len() == 0;
-        (0..self.slots.len()).filter(empty).min_by_key(|&id| self.slots[id].emptied)
+        let worth = |&id: &RoomId| (self.slots[id].history.len() > 0, self.slots[id].emptied);
+        (0..self.slots.len()).filter(empty).min_by_key(worth)
     }
 
     /// Gives a member a seat in the room that it is in.

@@ -2,7 +2,7 @@
 
 use crate::script::{Stage, play, play_with};
 use belfry::config;
-use belfry::core::limits::{ERROR_LINE_MAX, ROOMS_MAX};
+use belfry::core::limits::{ERROR_LINE_MAX, ROOMS_MAX, ROOMS_OF_SOURCE_MAX};
 
 #[test]
 fn a_full_hub_refuses_the_new_and_keeps_the_present() {
@@ -81,17 +81,69 @@ fn there_are_so_many_rooms_and_an_empty_one_makes_place_for_a_new() {
         192.0.2.1:1025 > quit
         @1
         192.0.2.1:1026 > quit
-        # the one that is empty for longest goes
+        @2
+        192.0.2.1:1027 > quit
+        # the one goes that is empty for longest of those where nothing was said
         anna > /join one-more => Answered
         anna < -- You are in one-more now.\n-- 1 in one-more: localhost-40001
-        bob > /join room-1 => Answered
-        bob < -- You are in room-1 now.\n-- 1 in room-1: localhost-40002
-        bob > /history => Answered
-        bob < -- Nothing has been said in this room yet.
-        carl > /join yet-another => Refused(Full)
-        carl < ? there are too many rooms; /rooms lists them
+        bob > /join room-3 => Answered
+        bob < -- You are in room-3 now.\n-- 1 in room-3: localhost-40002
+        carl > /join room-1 => Answered
+        carl < -- You are in room-1 now.\n-- 1 in room-1: localhost-40003
+        carl > /history => Answered
+        carl < [now] 192.0.2.1-1025: said in room-1
+        dora > /join yet-another => Refused(Full)
+        dora < ? there are too many rooms; /rooms lists them
         ",
     );
+}
+
+#[test]
+fn whoever_makes_rooms_without_number_makes_nobody_forget_what_was_said() {
+    let mut stage = Stage::new(&config::Chat::default());
+    stage.play(
+        r"
+        anna > /join lab => Answered
+        anna < -- You are in lab now.\n-- 1 in lab: localhost-40001
+        anna > the kettle is on
+        anna < localhost-40001: the kettle is on
+        anna > quit
+        ",
+    );
+    let mut refused = None;
+    for number in 0..2 * ROOMS_MAX {
+        let told = stage.say("192.0.2.1:1024", &format!("/join z{number}"));
+        stage.say("192.0.2.1:1024", "mine");
+        refused = refused.or(is_full(&told).then_some(number));
+    }
+    assert_eq!(refused, Some(ROOMS_MAX - 2), "until then there was place");
+    stage.play(
+        r"
+        bob > /join lab => Answered
+        bob < -- You are in lab now.\n-- 1 in lab: localhost-40002
+        bob > /history => Answered
+        bob < [now] localhost-40001: the kettle is on
+        ",
+    );
+}
+
+#[test]
+fn somebody_who_has_made_few_rooms_has_one_make_place() {
+    let mut stage = Stage::new(&config::Chat { max_members_per_address: 1_000, ..config::Chat::default() });
+    for number in 1..ROOMS_MAX {
+        let source = number / ROOMS_OF_SOURCE_MAX;
+        let member = format!("192.0.2.{}:{}", 1 + source, 1_024 + number);
+        stage.say(&member, &format!("/join room-{number}"));
+        stage.say(&member, "said");
+        stage.say(&member, "quit");
+    }
+    // The first has made one less than the bound, the second as many.
+    assert!(is_full(&stage.say("192.0.2.2:1", "/join new")));
+    assert!(!is_full(&stage.say("192.0.2.1:1", "/join new")));
+}
+
+fn is_full(told: &[Vec<u8>]) -> bool {
+    told.iter().any(|line| line.starts_with(b"? there are too many rooms"))
 }
 
 #[test]
