@@ -80,18 +80,26 @@ pub(super) fn unit(name: impl fmt::Display) -> String {
 }
 
 fn check_udp(service: ServiceName, fd: OwnedFd) -> Result<(SocketAddr, Socket), Fatal> {
-    let wrong = |what: &str| Fatal::Passed { unit: unit(service), reason: what.to_owned() };
     let unfit = Fatal::passed(service);
     let socket = Socket::from(fd);
-    if socket.r#type().map_err(&unfit)? != Type::DGRAM || socket.protocol().map_err(&unfit)? != Some(Protocol::UDP) {
-        return Err(wrong("it is not a UDP socket (ListenDatagram=)"));
+    let kind = (socket.r#type().map_err(&unfit)?, socket.protocol().map_err(&unfit)?);
+    let addr = socket.local_addr().map_err(&unfit)?.as_socket();
+    let wrong = |what: &str| {
+        let it = addr.map_or_else(|| "it".to_owned(), |addr| addr.to_string());
+        Fatal::Passed { unit: unit(service), reason: format!("{it} {what}") }
+    };
+    if kind != (Type::DGRAM, Some(Protocol::UDP)) {
+        return Err(wrong("is not a UDP socket (ListenDatagram=)"));
     }
-    let addr = socket.local_addr().map_err(&unfit)?.as_socket().ok_or_else(|| wrong("it has no address"))?;
+    let addr = addr.ok_or_else(|| wrong("has no address"))?;
     if addr.port() == 0 {
-        return Err(wrong("it is not bound"));
+        return Err(wrong("is not bound"));
+    }
+    if socket.peer_addr().is_ok() {
+        return Err(wrong("is connected, and hears nobody else"));
     }
     if addr.is_ipv6() && !socket.only_v6().map_err(&unfit)? {
-        return Err(wrong("it takes IPv4 too (BindIPv6Only=ipv6-only)"));
+        return Err(wrong("takes IPv4 too (BindIPv6Only=ipv6-only)"));
     }
     Ok((addr, socket))
 }
@@ -149,16 +157,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_what_its_name_says_is_refused_with_the_unit() {
+    fn what_is_not_what_its_name_says_is_refused_with_unit_and_address() {
         let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let unbound = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
         let dual = Socket::new(Domain::IPV6, Type::DGRAM, None).unwrap();
         dual.set_only_v6(false).unwrap();
         dual.bind(&SocketAddr::from(([0; 16], 0)).into()).unwrap();
+        let tcp_addr = tcp.local_addr().unwrap();
+        let dual_port = dual.local_addr().unwrap().as_socket().unwrap().port();
         let cases: [(&str, OwnedFd, &str); 5] = [
-            ("time", tcp.into(), "belfry-time.socket: it is not a UDP socket"),
-            ("chat", unbound.into(), "belfry-chat.socket: it is not bound"),
-            ("chat", dual.into(), "belfry-chat.socket: it takes IPv4 too"),
+            ("time", tcp.into(), &format!("belfry-time.socket: {tcp_addr} is not a UDP socket")),
+            ("chat", unbound.into(), "belfry-chat.socket: 0.0.0.0:0 is not bound"),
+            ("chat", dual.into(), &format!("belfry-chat.socket: [::]:{dual_port} takes IPv4 too")),
             (
                 "announce",
                 std::fs::File::open("/dev/null").unwrap().into(),

@@ -109,7 +109,7 @@ impl Report {
 
 /// The status line of the service manager.
 pub(super) fn status_line(members: usize, rooms: usize, clock: ClockState) -> String {
-    let clock = if clock.synchronised { "synchronised" } else { "unsynchronised" };
+    let clock = if clock.synchronised { "synchronised" } else { "not synchronised" };
     format!("{} in {}, clock {clock}", plural(members, "member"), plural(rooms, "room"))
 }
 
@@ -143,7 +143,7 @@ mod tests {
         let mut report = Report::default();
         let one = status_line(1, 1, ClockState::default());
         let two = status_line(2, 1, ClockState::default());
-        assert_eq!(two, "2 members in 1 room, clock unsynchronised");
+        assert_eq!(two, "2 members in 1 room, clock not synchronised");
         assert!(!report.status_is_due(at(0), &one));
         assert!(!report.status_is_due(at(0), &two));
         assert!(report.status_is_due(at(1), &two));

@@ -37,34 +37,39 @@ pub fn main() -> ExitCode {
         return ExitCode::from(exit::USAGE);
     };
     let named = std::env::var_os("BELFRY_CONFIG");
-    match generate(named, &folder) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Trouble::Config(error)) => {
-            complain(&error.to_string());
-            let last_good = Path::new(LAST_GOOD);
-            if folder != last_good {
-                complain(match keep(last_good, &folder) {
-                    true => "the sockets of the last good configuration stay",
-                    false => "there are no sockets",
-                });
-            }
-            ExitCode::from(exit::CONFIG)
-        }
+    let reason = match generate(named, &folder) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Trouble::Config(error)) => error.to_string(),
+        Err(Trouble::Units(fault)) => fault,
         Err(Trouble::Write(path, error)) => {
             complain(&format!("cannot write {}: {error}", path.display()));
-            ExitCode::FAILURE
+            return ExitCode::FAILURE;
         }
+    };
+    complain(&reason);
+    let last_good = Path::new(LAST_GOOD);
+    if folder != last_good {
+        complain(match keep(last_good, &folder) {
+            true => "the sockets of the last good configuration stay",
+            false => "there are no sockets",
+        });
     }
+    ExitCode::from(exit::CONFIG)
 }
 
 /// Why there are no units.
 enum Trouble {
     Config(config_file::LoadError),
+    /// The configuration is good, for a daemon that makes its sockets itself.
+    Units(String),
     Write(PathBuf, io::Error),
 }
 
 fn generate(named: Option<OsString>, folder: &Path) -> Result<(), Trouble> {
     let found = config_file::find(named.as_deref().map(Path::new)).map_err(Trouble::Config)?;
+    if let Some(fault) = units::fault(&found.config) {
+        return Err(Trouble::Units(fault));
+    }
     let units = units::units(&found.config, found.origin.files.first().map(PathBuf::as_path));
     units.iter().try_for_each(|unit| write(folder, unit))
 }

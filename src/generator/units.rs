@@ -106,10 +106,23 @@ fn datagrams(listen: &[SocketAddr]) -> String {
     text
 }
 
-/// An address as systemd.socket(5) reads it.
+/// Why systemd could not make a socket at one of the addresses, if it could not.
+pub(super) fn fault(config: &Config) -> Option<String> {
+    let enabled = ServiceName::ALL.into_iter().filter(|&service| config.listen(service).0);
+    let addrs = enabled.flat_map(|service| config.listen(service).1.iter().map(move |addr| (service, addr)));
+    addrs.into_iter().find_map(|(service, addr)| match addr {
+        addr if addr.port() == 0 => Some(format!("{service} {addr}: systemd has to be told which port")),
+        SocketAddr::V6(v6) if i32::try_from(v6.scope_id()).is_err() => {
+            Some(format!("{service} {addr}: there is no interface of that number"))
+        }
+        _ => None,
+    })
+}
+
+/// An address as systemd.socket(5) reads it, where % has a meaning of its own.
 fn told(addr: &SocketAddr) -> String {
     match addr {
-        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("[{}]:{}%{}", v6.ip(), v6.port(), v6.scope_id()),
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("[{}]:{}%%{}", v6.ip(), v6.port(), v6.scope_id()),
         addr => addr.to_string(),
     }
 }
@@ -162,9 +175,20 @@ mod tests {
     fn an_address_of_one_interface_may_come_later_and_keeps_its_scope() {
         let unit = made("[chat]\nlisten = ['192.0.2.1:9999', '[fe80::1%3]:9999']", "belfry-chat.socket");
         assert!(
-            unit.contains("ListenDatagram=192.0.2.1:9999\nListenDatagram=[fe80::1]:9999%3\nFreeBind=yes\n"),
+            unit.contains("ListenDatagram=192.0.2.1:9999\nListenDatagram=[fe80::1]:9999%%3\nFreeBind=yes\n"),
             "{unit}"
         );
+    }
+
+    #[test]
+    fn what_systemd_cannot_listen_on_is_a_fault_where_it_is_asked_for() {
+        let known = Known { zone: &|_| true, format: &|_| true };
+        let fault = |toml| fault(&parse(&[Source { file: "belfry.toml", text: toml }], &known).unwrap());
+        assert_eq!(fault(""), None);
+        let told = fault("[time]\nlisten = ['127.0.0.1:0']").unwrap();
+        assert_eq!(told, "time 127.0.0.1:0: systemd has to be told which port");
+        assert_eq!(fault("[time]\nenabled = false\nlisten = ['127.0.0.1:0']"), None);
+        assert!(fault("[time]\nlisten = ['[fe80::1%4294967295]:8080']").is_some());
     }
 
     #[test]

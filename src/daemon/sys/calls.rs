@@ -45,6 +45,10 @@ pub(in crate::daemon) fn passed_fds() -> io::Result<Vec<(String, OwnedFd)>> {
     if TAKEN.swap(true, Ordering::Relaxed) {
         return Ok(Vec::new());
     }
+    // Without any, the names may be those of another process's.
+    if sd_notify::listen_fds()?.len() == 0 {
+        return Ok(Vec::new());
+    }
     let fds = sd_notify::listen_fds_with_names()?;
     // SAFETY: they are open, as setting FD_CLOEXEC on them has shown; they were made for this process, by its number, and
     // nobody else in it takes them over, as this is done once.
