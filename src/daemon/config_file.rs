@@ -101,6 +101,10 @@ fn load_from(main: &Path, required: bool, known: &Known<'_>) -> Result<(Config, 
     }
     let beside = main.parent().unwrap_or(Path::new("")).join("conf.d");
     for path in drop_ins(&beside)? {
+        // A pipe would have us wait for whoever writes into it.
+        if std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+            return Err(LoadError::Read(path, io::Error::other("it is no file")));
+        }
         let text = read(&path)?;
         files.push((path, text));
     }
@@ -237,6 +241,13 @@ mod tests {
         fs::write(directory.0.join("belfry.toml"), b"[chat]\n# \xff\n").unwrap();
         assert_eq!(directory.load(true).unwrap_err(), "belfry.toml:2: not UTF-8");
         assert!(load_from(Path::new("/dev/zero"), true, &KNOWN).is_err());
+    }
+
+    #[test]
+    fn a_drop_in_that_is_no_file_is_an_error_and_not_waited_for() {
+        let directory = Directory::new("pipe", &[]);
+        nix::unistd::mkfifo(&directory.0.join("conf.d/a.toml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(directory.load(false).unwrap_err(), "cannot read conf.d/a.toml: it is no file");
     }
 
     #[test]

@@ -5,12 +5,14 @@
 //! and watchdog come again anyway and never wait. Without a manager everything here does nothing.
 
 use crate::core::text::is_control;
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, setsockopt, socket,
     sockopt::SendTimeout,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 use sd_notify::NotifyState;
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -24,6 +26,8 @@ pub struct Supervisor {
     watchdog: Option<Duration>,
     /// The status that it knows.
     status: String,
+    /// It did not take the last that we waited for: it is not waited for again until it has taken something.
+    is_slow: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -45,7 +49,7 @@ impl Supervisor {
         let link = Link::to(path)
             .inspect_err(|error| log::warn!("cannot reach the service manager at {}: {error}", path.display()))
             .ok();
-        Self { link, watchdog, status: String::new() }
+        Self { link, watchdog, ..Self::default() }
     }
 
     /// Whether there is one.
@@ -113,7 +117,9 @@ impl Supervisor {
     }
 
     fn announce_with(&self, states: &[NotifyState<'_>], fds: &[RawFd]) {
-        let sent = self.link.as_ref().map_or(Ok(()), |link| link.send_with(states, fds, MsgFlags::empty()));
+        let flags = if self.is_slow.get() { MsgFlags::MSG_DONTWAIT } else { MsgFlags::empty() };
+        let sent = self.link.as_ref().map_or(Ok(()), |link| link.send_with(states, fds, flags));
+        self.is_slow.set(sent == Err(Errno::EAGAIN));
         if let Err(error) = sent {
             log::warn!("cannot tell the service manager: {error}");
         }
@@ -241,6 +247,20 @@ mod tests {
         assert!(messages(&socket).len() < 4_000);
         supervisor.status("1999 members");
         assert_eq!(messages(&socket), ["STATUS=1999 members\n"]);
+    }
+
+    #[test]
+    fn a_manager_that_reads_nothing_is_waited_for_once() {
+        let (socket, mut supervisor) = manager("slow");
+        (0..2_000).for_each(|number| supervisor.status(&number.to_string()));
+        for _ in 0..100 {
+            supervisor.stopping();
+        }
+        assert!(supervisor.is_slow.get());
+        messages(&socket);
+        supervisor.stopping();
+        assert!(!supervisor.is_slow.get());
+        assert_eq!(messages(&socket), ["STOPPING=1\n"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod connection;
 mod obey;
 
+use crate::control::Request;
 use crate::core::Instant;
 use crate::core::limits::CONTROL_CONNECTIONS_MAX;
 use connection::Connection;
@@ -42,6 +43,8 @@ pub(super) struct Control {
     /// Connections may be waiting: edge-triggered, so it stays set until none has been found.
     readable: bool,
     connections: [Option<Connection>; CONTROL_CONNECTIONS_MAX],
+    /// Whose turn it is to be obeyed.
+    turn: usize,
 }
 
 impl Control {
@@ -66,7 +69,7 @@ impl Control {
         }
         socket.set_nonblocking(true)?;
         let listener = UnixListener::from(OwnedFd::from(socket));
-        Ok(Self { listener, _file: None, readable: true, connections: Default::default() })
+        Ok(Self { listener, _file: None, readable: true, connections: Default::default(), turn: 0 })
     }
 
     /// Has the poller tell of new connections.
@@ -97,15 +100,28 @@ impl Control {
         self.connections.iter().flatten().map(Connection::deadline).min()
     }
 
-    /// Takes in who waits; at most as many as there is room for, so that each is served before it may have to go.
+    /// The next request of whom it is, and theirs after them the next time.
+    fn next_request(&mut self, now: Instant) -> Option<(&mut Connection, Result<Request, String>)> {
+        let slots = (0..CONTROL_CONNECTIONS_MAX).map(|step| (self.turn + step) % CONTROL_CONNECTIONS_MAX);
+        for slot in slots {
+            if let Some(request) = self.connections[slot].as_mut().and_then(|connection| connection.next_request(now)) {
+                self.turn = slot + 1;
+                return self.connections[slot].as_mut().map(|connection| (connection, request));
+            }
+        }
+        None
+    }
+
+    /// Takes in who waits while there is place for one who does not ask for anything yet.
     fn accept(&mut self, now: Instant, registry: &Registry) {
         for _ in 0..CONTROL_CONNECTIONS_MAX {
             if !self.readable {
                 break;
             }
+            let Some(slot) = self.free_slot() else { break };
             match self.listener.accept() {
                 Ok((stream, _)) => {
-                    let slot = self.free_slot(registry);
+                    self.close(slot, registry);
                     let fd = stream.as_raw_fd();
                     let interest = Interest::READABLE | Interest::WRITABLE;
                     let watch = || registry.register(&mut SourceFd(&fd), Token(CONNECTIONS + slot), interest);
@@ -120,12 +136,11 @@ impl Control {
         }
     }
 
-    /// A slot for one more connection: where there is none, the one that has been idle for the longest goes.
-    fn free_slot(&mut self, registry: &Registry) -> usize {
+    /// A slot for one more connection: a free one, or else that of the one that has been idle for the longest, if one is.
+    fn free_slot(&self) -> Option<usize> {
+        let idle = |slot: &usize| !self.connections[*slot].as_ref().is_some_and(Connection::is_busy);
         let age = |slot: &usize| self.connections[*slot].as_ref().map(Connection::deadline);
-        let slot = (0..self.connections.len()).min_by_key(age).expect("there are slots");
-        self.close(slot, registry);
-        slot
+        (0..self.connections.len()).filter(idle).min_by_key(age)
     }
 
     fn close(&mut self, slot: usize, registry: &Registry) {

@@ -33,7 +33,7 @@ impl Hub {
     }
 
     /// Refuses somebody new at an address while there is no place.
-    pub(super) fn has_place_for(&self, addr: IpAddr) -> Result<(), Problem> {
+    fn has_place_for(&self, addr: IpAddr) -> Result<(), Problem> {
         if self.members.len() >= self.config.max_members {
             return Err(Problem::new(Refusal::Full, "? the hub is full; try again later"));
         }

@@ -17,7 +17,7 @@ use super::chronicle::News;
 use super::members::{Member, Way};
 use super::rooms::LOBBY;
 use super::{Hub, actions, name};
-use crate::core::limits::NEWS_MAX;
+use crate::core::limits::{MEMBERS_MAX, NEWS_MAX};
 use crate::core::{ListenerId, Now, Outbox, Path, Seed};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -225,7 +225,7 @@ impl Hub {
         let &MemberLine { local, interface, remote, .. } = kept;
         let is_v4 = |addr: IpAddr| addr.is_ipv4() == remote.is_ipv4();
         let is_path = is_v4(kept.listener.ip()) && local.is_none_or(is_v4);
-        if !is_path || self.members.at(remote).is_some() || self.has_place_for(remote.ip()).is_err() {
+        if !is_path || self.members.at(remote).is_some() || self.members.len() >= MEMBERS_MAX {
             return false;
         }
         // One whose line is lost has lost its topic, and nobody.

@@ -128,18 +128,20 @@ fn who_came_by_a_socket_that_is_gone_is_gone_too() {
 }
 
 #[test]
-fn the_bounds_in_force_hold_for_those_who_come_back_and_those_who_send_heartbeats_go_first() {
+fn those_who_come_back_stay_whatever_the_bounds_are_now_and_the_new_are_refused() {
     let mut stage = stage();
     stage.say("anna", "hello");
     for who in ["bob", "carl", "[2001:db8::1]:5001", "[2001:db8::2]:5001"] {
         stage.say(who, "^hb^");
     }
     let text = dump(&stage.hub);
-    for (max_members, max_members_per_address, members) in [(4, 64, 4), (100, 1, 2), (5, 64, 5)] {
+    for (max_members, max_members_per_address) in [(4, 64), (100, 1), (5, 64)] {
         let mut stage = Stage::new(&config::Chat { max_members, max_members_per_address, ..config::Chat::default() });
-        let restored = stage.restart_from(&text);
-        assert_eq!(restored, Restored { members, refused: 5 - members, ..Restored::default() });
-        assert_eq!(kept(&stage).iter().any(|line| line.contains(r#""name":"localhost-40001""#)), members == 5);
+        assert_eq!(stage.restart_from(&text), Restored { members: 5, ..Restored::default() });
+        let told = stage.say("dora", "^hb^");
+        assert!(
+            told.iter().any(|line| line.starts_with(b"? the hub is full") || line.starts_with(b"? too many members"))
+        );
     }
 }
 
