@@ -44,6 +44,7 @@ use signals::Signals;
 use state::State;
 use std::io::{IsTerminal, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use supervisor::Supervisor;
@@ -73,9 +74,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn obey(args: Args) -> Result<(), Fatal> {
+fn obey(mut args: Args) -> Result<(), Fatal> {
     // First of all, while the numbers of what was passed are nobody else's.
     let passed = sys::passed_fds().map_err(Fatal::system("take over what the service manager passes"))?;
+    args.state_directory = state_directory(args.state_directory.take());
+    let directory = args.state_directory.clone();
+    let kept = passed.iter().find(|(name, _)| name == state::NAME).and_then(|(_, fd)| fd.try_clone().ok());
+    // The manager lets go of it when a start fails for good.
+    serve(args, passed).inspect_err(|_| state::rescue(kept, directory.as_deref()))
+}
+
+fn serve(args: Args, passed: Vec<(String, OwnedFd)>) -> Result<(), Fatal> {
     // Before anything takes time, so that no signal finds us without an answer.
     let signals = Signals::new().map_err(Fatal::system("take over signals"))?;
     // What is found on the way to the configuration has to be told too; where, and how much else, it says itself.
@@ -91,8 +100,7 @@ fn obey(args: Args) -> Result<(), Fatal> {
     info!("version {}, configuration: {origin}", env!("CARGO_PKG_VERSION"));
     let mut passed = Passed::sort(passed, args.activated)?;
     let supervisor = Supervisor::from_env();
-    let directory = state_directory(args.state_directory);
-    let state = State::open(passed.state.take(), &supervisor, directory.as_deref());
+    let state = State::open(passed.state.take(), &supervisor, args.state_directory.as_deref());
     let seed = state.seed().map_or_else(seed, Ok).map_err(Fatal::system("read /dev/urandom"))?;
     let (clock, host, config_path) = (Clock::new(), host_name(), args.config);
     let mut daemon =

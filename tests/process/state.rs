@@ -350,3 +350,28 @@ fn a_stop_and_a_start_keep_everybody_and_a_kill_does_not_bring_back_who_was_ther
     assert_eq!(ben.ask("/who").lines().count(), 1);
     assert_eq!(anna.waiting(), Vec::<String>::new());
 }
+
+#[test]
+fn a_bad_configuration_after_a_kill_costs_nobody_their_place() {
+    if !netns::enter() {
+        return;
+    }
+    let (_, option) = directory();
+    let mut belfryd = Belfryd::start_with(CHAT, &option);
+    let memory = belfryd.stored().pop().unwrap();
+    let anna = belfryd.client("chat");
+    anna.ask("/nick anna");
+    std::thread::sleep(Duration::from_secs(1));
+    kill(&mut belfryd);
+    let folder = new_folder();
+    std::fs::write(folder.join("belfry.toml"), "[chat]\nhalf of a li").unwrap();
+    let mut fails = command();
+    fails.arg("--config").arg(folder.join("belfry.toml")).env("NOTIFY_SOCKET", folder.join("nobody"));
+    option(&mut fails);
+    hand_over(&memory)(&mut fails);
+    assert_eq!(fails.output().unwrap().status.code(), Some(78));
+    drop(memory);
+    // The service manager has let go of it.
+    let _belfryd = Belfryd::start_with(CHAT, &option);
+    assert_eq!(anna.ask("/nick"), "-- You are anna in lobby.");
+}

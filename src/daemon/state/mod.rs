@@ -178,10 +178,7 @@ impl State {
         let Some(directory) = &self.directory else { return };
         self.snapshot.clear();
         hub.dump(|id| addr_of(listeners, id), &mut self.snapshot);
-        if let Err(error) = farewell::leave(directory, &self.snapshot) {
-            let (directory, reason) = (directory.display(), errno_text(&error));
-            warn!(message_id = event::STATE_DEGRADED; "nobody can be left in {directory} for the next start: {reason}");
-        }
+        leave(directory, &self.snapshot);
     }
 
     fn save(&mut self, now: Instant, hub: &Hub, listeners: &[Listener]) {
@@ -232,6 +229,23 @@ impl State {
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         let histories = self.histories.as_ref().and_then(Histories::next_timeout);
         self.due.into_iter().chain(histories).min()
+    }
+}
+
+/// Leaves in the directory what the service manager has `kept`, for a daemon that it was handed to in vain.
+pub(super) fn rescue(kept: Option<OwnedFd>, directory: Option<&Path>) {
+    let (Some(kept), Some(directory)) = (kept, directory) else { return };
+    let Ok(Found::Whole(_, lines) | Found::Damaged(_, lines)) = Memory::adopt(kept) else { return };
+    if !lines.is_empty() {
+        leave(directory, &lines);
+    }
+}
+
+/// Leaves a snapshot in the directory, or says why not.
+fn leave(directory: &Path, lines: &[u8]) {
+    if let Err(error) = farewell::leave(directory, lines) {
+        let (directory, reason) = (directory.display(), errno_text(&error));
+        warn!(message_id = event::STATE_DEGRADED; "nobody can be left in {directory} for the next start: {reason}");
     }
 }
 
