@@ -21,5 +21,6 @@ mod installed;
 mod load;
 mod machine;
 mod packages;
+mod restarts;
 mod root;
 mod under_load;
