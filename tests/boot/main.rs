@@ -23,4 +23,5 @@ mod machine;
 mod packages;
 mod restarts;
 mod root;
+mod state;
 mod under_load;

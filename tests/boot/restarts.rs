@@ -78,7 +78,7 @@ fn an_upgrade_of_the_packages_is_noticed_by_nobody() {
 fn one_crash_after_another_is_missed_by_nobody() {
     nobody_notices(Suite::Bookworm, Allowed::WhatWasInHand, |machine| {
         for _ in 0..4 {
-            let before = daemon(machine);
+            let before = machine.daemon();
             machine.succeed("systemctl kill --signal=SIGKILL belfryd");
             wait_for_another_than(machine, before);
         }
@@ -132,7 +132,7 @@ fn a_stop_is_not_undone_by_the_next_datagram() {
             assert_eq!(machine.run(&format!("systemctl is-active {unit}")).stdout, "inactive\n", "{suite:?} {unit}");
         }
         machine.succeed("systemctl start belfry.target");
-        assert!(eventually(|| daemon(&machine).is_some()));
+        assert!(eventually(|| machine.daemon().is_some()));
         assert_eq!(machine.in_network(|| Client::to("127.0.0.1:8080").ask("TZ=UTC %Z")), "UTC");
     }
 }
@@ -146,7 +146,7 @@ fn nobody_notices(suite: Suite, allowed: Allowed, end: impl FnOnce(&Machine) -> 
     // Who has been there for a second is never forgotten.
     std::thread::sleep(Duration::from_secs(2));
 
-    let before = daemon(&machine);
+    let before = machine.daemon();
     let asked_to_end = Instant::now();
     end(&machine);
     let is_sudden = allowed == Allowed::WhatWasInHand;
@@ -192,15 +192,8 @@ fn everything_acked_is_in_the_history(account: &Account, member: &Member) {
     assert!(missing.is_empty(), "not in the history: {missing:?}\n{history}");
 }
 
-/// The daemon's process, by its id on the machine, when the daemon is ready.
-fn daemon(machine: &Machine) -> Option<u32> {
-    let shown = machine.succeed("systemctl show --property=ActiveState --property=MainPID belfryd");
-    let process = shown.lines().find_map(|line| line.strip_prefix("MainPID=")?.parse().ok());
-    process.filter(|process| *process != 0 && shown.contains("ActiveState=active\n"))
-}
-
 fn wait_for_another_than(machine: &Machine, before: Option<u32>) {
-    assert!(eventually(|| daemon(machine).is_some_and(|now| Some(now) != before)), "it does not come back");
+    assert!(eventually(|| machine.daemon().is_some_and(|now| Some(now) != before)), "it does not come back");
 }
 
 /// Whether a process does something, or would: it is neither gone nor stopped.
