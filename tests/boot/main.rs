@@ -20,6 +20,7 @@ mod common;
 mod installed;
 mod load;
 mod machine;
+mod operator;
 mod packages;
 mod restarts;
 mod root;
