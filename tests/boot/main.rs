@@ -18,8 +18,10 @@ mod command;
 #[path = "../common/mod.rs"]
 mod common;
 mod installed;
+mod journal;
 mod load;
 mod machine;
+mod network;
 mod operator;
 mod packages;
 mod restarts;
