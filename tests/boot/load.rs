@@ -106,8 +106,14 @@ impl Member {
         member
     }
 
-    fn send(&self, text: &str) {
+    pub(crate) fn send(&self, text: &str) {
         self.try_send(text).unwrap();
+    }
+
+    /// Says something and waits until it comes back, as it does when it was said.
+    pub(crate) fn say(&self, text: &str) {
+        self.send(text);
+        self.client.wait_for(&format!("{}: {text}", self.name));
     }
 
     fn try_send(&self, text: &str) -> std::io::Result<()> {

@@ -144,6 +144,13 @@ impl Machine {
         self.succeed(&format!("journalctl --sync; journalctl --quiet --no-pager {arguments}"))
     }
 
+    /// The daemon's process, by its id there, when the daemon is ready.
+    pub(crate) fn daemon(&self) -> Option<u32> {
+        let shown = self.succeed("systemctl show --property=ActiveState --property=MainPID belfryd");
+        let process = shown.lines().find_map(|line| line.strip_prefix("MainPID=")?.parse().ok());
+        process.filter(|process| *process != 0 && shown.contains("ActiveState=active\n"))
+    }
+
     /// Does something on the machine's network. Sockets that it makes stay there.
     pub(crate) fn in_network<T: Send>(&self, action: impl FnOnce() -> T + Send) -> T {
         let network = File::open(format!("/proc/{}/ns/net", self.init())).unwrap();

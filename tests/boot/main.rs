@@ -18,8 +18,13 @@ mod command;
 #[path = "../common/mod.rs"]
 mod common;
 mod installed;
+mod journal;
 mod load;
 mod machine;
+mod network;
+mod operator;
 mod packages;
+mod restarts;
 mod root;
+mod state;
 mod under_load;

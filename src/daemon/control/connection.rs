@@ -13,6 +13,10 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 
+/// What the kernel says of a user whom this process' user namespace does not have, as in the packaged sandbox everybody
+/// but root and belfry (`/proc/sys/kernel/overflowuid`, user_namespaces(7)).
+const OVERFLOW_UID: u32 = 65_534;
+
 /// Who is at the other end, as the kernel noted when it connected (`SO_PEERCRED`, unix(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Peer {
@@ -23,7 +27,10 @@ pub(super) struct Peer {
 impl fmt::Display for Peer {
     /// `process 4711 of user 0`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {} of user {}", self.pid, self.uid)
+        match self.uid {
+            OVERFLOW_UID => write!(f, "process {} of another user", self.pid),
+            uid => write!(f, "process {} of user {uid}", self.pid),
+        }
     }
 }
 
