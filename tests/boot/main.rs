@@ -12,14 +12,21 @@
 
 mod account;
 mod base;
+mod belfryd;
 mod cgroup;
 mod client;
 mod command;
 #[path = "../common/mod.rs"]
 mod common;
+mod configuration;
 mod installed;
 mod load;
 mod machine;
 mod packages;
+#[path = "../common/page.rs"]
+mod page;
+mod policy;
+mod ports;
+mod readme;
 mod root;
 mod under_load;
