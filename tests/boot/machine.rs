@@ -191,12 +191,17 @@ impl Machine {
 
     /// Installs packages from files, as README says it.
     pub(crate) fn install(&self, packages: &[PathBuf]) {
+        self.bring(packages);
+        self.succeed("cd /srv/packages && apt-get install --yes ./*.deb");
+    }
+
+    /// Puts packages into `/srv/packages`.
+    pub(crate) fn bring(&self, packages: &[PathBuf]) {
         self.succeed("mkdir -p /srv/packages && rm -f /srv/packages/*.deb");
         for package in packages {
             let name = package.file_name().expect("a file");
             fs::copy(package, self.path("/srv/packages").join(name)).unwrap();
         }
-        self.succeed("cd /srv/packages && apt-get install --yes ./*.deb");
     }
 
     fn init(&self) -> u32 {
@@ -204,7 +209,7 @@ impl Machine {
     }
 
     /// What it has shown on its console.
-    fn console(&self) -> String {
+    pub(crate) fn console(&self) -> String {
         fs::read_to_string(self.root.console()).unwrap_or_default()
     }
 }

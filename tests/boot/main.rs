@@ -12,11 +12,13 @@
 
 mod account;
 mod base;
+mod belfryd;
 mod cgroup;
 mod client;
 mod command;
 #[path = "../common/mod.rs"]
 mod common;
+mod configuration;
 mod installed;
 mod journal;
 mod load;
@@ -24,6 +26,11 @@ mod machine;
 mod network;
 mod operator;
 mod packages;
+#[path = "../common/page.rs"]
+mod page;
+mod policy;
+mod ports;
+mod readme;
 mod restarts;
 mod root;
 mod state;

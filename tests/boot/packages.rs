@@ -9,10 +9,22 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-const CHECKOUT: &str = env!("CARGO_MANIFEST_DIR");
+pub(crate) const CHECKOUT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// What the packages are made of.
 const SOURCES: [&str; 8] = ["src", "etc", "docs", "packaging", "README.md", "Cargo.toml", "Cargo.lock", "Makefile"];
+
+/// Installs the packages in `/srv/packages` with a higher version, as the next release would be to dpkg.
+pub(crate) const UPGRADE: &str = r#"set -e
+cd /srv/packages
+for package in *.deb; do
+    dpkg-deb --raw-extract $package tree
+    sed -i -E '/^Version:/s/$/+upgrade/; s/(belfryd? \(= [^)]*)/\1+upgrade/g' tree/DEBIAN/control
+    dpkg-deb --root-owner-group --build tree $package
+    rm -r tree
+done
+apt-get install --yes ./*.deb
+"#;
 
 /// The files of both packages, the daemon's first.
 pub(crate) fn packages() -> &'static [PathBuf; 2] {

@@ -14,6 +14,8 @@ mod common;
 mod control;
 mod loops;
 mod netns;
+#[path = "../common/page.rs"]
+mod page;
 mod pressure;
 mod readme;
 mod reloading;

@@ -2,43 +2,10 @@
 
 use crate::belfryd::Belfryd;
 use crate::netns;
+use crate::page::{README, commands, shape};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-
-const README: &str = include_str!("../../README.md");
-
-/// A command of the tour, and what the page says it prints.
-fn commands() -> Vec<(&'static str, Vec<&'static str>)> {
-    let mut commands = Vec::new();
-    let tour = README.split("## A tour with").nth(1).unwrap().split("\n## ").next().unwrap();
-    let blocks = tour.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    for line in blocks.flat_map(str::lines) {
-        match line.strip_prefix("$ ") {
-            Some(command) => commands.push((command, Vec::new())),
-            None => commands.last_mut().expect("a command comes first").1.push(line),
-        }
-    }
-    commands
-}
-
-/// A line without what differs from day to day: each word is `a`, each number `0`, all white space one space.
-fn shape(line: &str) -> String {
-    let mut shape = String::new();
-    for c in line.chars() {
-        let kind = if c.is_ascii_digit() {
-            '0'
-        } else if c.is_alphabetic() {
-            'a'
-        } else {
-            c
-        };
-        if !((kind.is_alphanumeric() || kind == ' ') && shape.ends_with(kind)) {
-            shape.push(kind);
-        }
-    }
-    shape
-}
 
 #[test]
 fn the_tour_prints_what_the_page_shows() {
@@ -48,7 +15,7 @@ fn the_tour_prints_what_the_page_shows() {
     let _belfryd = Belfryd::start("");
     let programs = Path::new(env!("CARGO_BIN_EXE_belfry")).parent().unwrap();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
-    let commands = commands();
+    let commands = commands("A tour with", "$ ");
     assert!(commands.len() >= 8, "{commands:?}");
     for (command, expected) in commands {
         let nc = command.replace("nc -u", "nc.openbsd -u");
