@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::command::eventually;
 use crate::machine::Machine;
+use std::time::Duration;
 
 /// The lines that mean one thing and always the same, as `packaging/belfry.catalog` has them.
 pub(crate) const STARTED: &str = "e9cbf8437d3a4461bdf5a6ebaf217854";
@@ -45,10 +46,10 @@ pub(crate) fn failure(machine: &Machine) -> String {
     entries(machine, FAILED).pop().expect("it says why")
 }
 
-/// The UDP ports of Belfry that are open on the machine, and its control socket.
+/// The UDP ports that are open on the machine, which has no others than Belfry's, and the local sockets of Belfry.
 pub(crate) fn open_sockets(machine: &Machine) -> Vec<String> {
-    let shown =
-        machine.succeed("ss -H -l -n -u; ss -H -l -n -x src /run/belfry/control; ss -H -l -n -x src /run/belfry/clock");
+    let local = ["control", "clock"].map(|name| format!("ss -H -l -n -x src /run/belfry/{name}")).join("; ");
+    let shown = machine.succeed(&format!("ss -H -l -n -u; {local}"));
     shown.lines().map(str::to_owned).collect()
 }
 
@@ -61,7 +62,7 @@ pub(crate) fn is_closed(machine: &Machine, service: &str) -> bool {
     })
 }
 
-/// The hour, or whatever else a time service says at once.
+/// What a time service calls its zone: UTC, when all is well.
 pub(crate) fn ask(machine: &Machine, service: &str) -> String {
     machine.in_network(|| Client::to(service).ask("TZ=UTC %Z"))
 }
@@ -76,7 +77,7 @@ impl Guest {
         client.send(&format!("/nick {name}")).unwrap();
         client.wait_for(&format!("-- You are {name} now."));
         // Who has been there for a second is never forgotten.
-        std::thread::sleep(std::time::Duration::from_secs(1));
+        std::thread::sleep(Duration::from_secs(1));
         Self(client)
     }
 

@@ -19,7 +19,7 @@ const GOOD: &str = "[chat]\nheartbeat-interval = \"2s\"\n";
 
 const MISTAKE: &str = "/etc/belfry/conf.d/site.toml:2:22: heartbeat-interval must be shorter than heartbeat-timeout";
 
-/// The sockets of the default configuration: three services with two addresses each, orders, and the state of the clock.
+/// The sockets of the default configuration: three services with two addresses each, control, and the clock's.
 const SOCKETS: usize = 3 * 2 + 2;
 
 #[test]

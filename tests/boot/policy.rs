@@ -1,5 +1,5 @@
-//! What Debian's policy asks of packages: what the administrator has changed stays, an upgrade disturbs nobody, and what
-//! was purged leaves nothing behind.
+//! What Debian's policy asks of packages: what the administrator has changed stays, an upgrade disturbs nobody, and
+//! what was purged leaves nothing behind.
 
 use crate::base::Suite;
 use crate::belfryd::{Guest, TIME, ask, open_sockets, process, property};
