@@ -5,7 +5,7 @@
 //! address may be somebody else's, who has asked for nothing. It is read once: whoever is killed leaves nothing of his own,
 //! and must not be followed by what another has left.
 
-use super::histories::regular_len;
+use super::file::regular_len;
 use jiff::Timestamp;
 use nix::libc;
 use std::fs::OpenOptions;

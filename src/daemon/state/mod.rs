@@ -4,6 +4,7 @@
 //! nobody a place who has been there for a second, and nothing wakes the daemon while nothing changes.
 
 mod farewell;
+mod file;
 mod histories;
 mod memory;
 
@@ -114,7 +115,7 @@ impl State {
 
     /// Writes down what a turn has brought, before any of it leaves.
     pub(super) fn keep(&mut self, now: Instant, hub: Option<&mut Hub>, listeners: &[Listener], log_messages: bool) {
-        let Some(hub) = hub else { return self.forget_hub() };
+        let Some(hub) = hub else { return self.forget_hub(now) };
         let news: Vec<News> = hub.take_news().collect();
         if log_messages {
             news.iter().for_each(log);
@@ -132,6 +133,7 @@ impl State {
 
     /// Writes down what [`State::keep`] has put off, and leaves the hub for whoever comes later.
     pub(super) fn keep_last(&mut self, now: Instant, hub: Option<&Hub>, listeners: &[Listener]) {
+        self.histories.iter_mut().for_each(|histories| histories.write_last(now, hub));
         let Some(hub) = hub else { return };
         if self.due.is_some() {
             self.save(now, hub, listeners);
@@ -174,9 +176,9 @@ impl State {
     }
 
     /// There is no hub any more: whoever comes later finds nobody.
-    fn forget_hub(&mut self) {
+    fn forget_hub(&mut self, now: Instant) {
         (self.left, self.due) = (None, None);
-        self.histories.iter_mut().for_each(Histories::give_up);
+        self.histories.iter_mut().for_each(|histories| histories.give_up(now));
         if let Some(memory) = self.memory.as_mut().filter(|memory| !memory.is_empty())
             && let Err(error) = memory.save(&[])
         {
