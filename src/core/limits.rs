@@ -98,8 +98,9 @@ pub const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// The highest `max-members`: that many heartbeats every 3 s are about what one thread can receive at all.
 pub const MEMBERS_MAX: usize = 1_000_000;
 
-/// What a hub has to tell that waits to be written down: one turn brings no more, by 64 datagrams from each of 64 sockets.
-pub const NEWS_MAX: usize = 4_096;
+/// What a hub has to tell that waits to be written down. One turn brings no more: a batch from each of [`LIST_MAX`] sockets,
+/// and a reload that has each room forget something. The daemon, which knows its batches, asserts it.
+pub const NEWS_MAX: usize = 4_096 + ROOMS_MAX;
 
 /// The highest `history`: [`HISTORY_BYTES_MAX`] holds no more messages than this, however short they are.
 pub const HISTORY_MAX: usize = 65_536;

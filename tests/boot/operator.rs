@@ -19,7 +19,7 @@ fn root_and_the_group_may_give_orders_and_nobody_else() {
                 format!("process {process}, up for "),
                 "members        2 in 1 room\n".to_owned(),
                 "log level      info\n".to_owned(),
-                "members outlive a restart, histories in /var/lib/belfry/history\n".to_owned(),
+                "members handed to the service manager, histories in /var/lib/belfry/history\n".to_owned(),
                 "time 0.0.0.0:8080\n".to_owned(),
                 "chat [::]:9999\n".to_owned(),
             ];
@@ -56,7 +56,7 @@ fn the_service_manager_shows_who_is_there_and_how_the_clock_is() {
         let status = || machine.succeed("systemctl status belfryd --no-pager -n0 | grep Status");
         let clock = status().rsplit_once(", clock ").map(|(_, clock)| clock.trim_end().to_owned());
         let clock = clock.expect("it is told from the start");
-        assert!(["synchronised\"", "unsynchronised\""].contains(&clock.as_str()), "{suite:?}: {clock}");
+        assert!(["synchronised\"", "not synchronised\""].contains(&clock.as_str()), "{suite:?}: {clock}");
         let _members = machine.in_network(|| [0, 1, 2].map(|number| Member::join(number, false)));
         let expected = format!("\"3 members in 2 rooms, clock {clock}\n");
         assert!(eventually(|| status().ends_with(&expected)), "{suite:?}: {}", status());

@@ -6,12 +6,10 @@
 //! hub has it, it is removed: whoever is killed leaves nothing of his own, and must not be followed by what another left.
 
 use super::SNAPSHOT_MAX;
-use super::histories::regular_len;
+use super::file::{open_regular, replace_file};
 use jiff::Timestamp;
-use nix::libc;
 use std::fs::OpenOptions;
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 /// The file in the state directory.
@@ -25,27 +23,15 @@ const MEMBER: &[u8] = b"{\"member\":";
 
 /// Leaves a snapshot.
 pub(super) fn leave(directory: &Path, snapshot: &[u8]) -> io::Result<()> {
-    let new = directory.join(NEW);
-    let mut open = OpenOptions::new();
-    open.write(true).create(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    let written = open.open(&new).and_then(|mut file| {
-        regular_len(&file)?;
-        file.write_all(snapshot)
-    });
-    written.and_then(|()| std::fs::rename(&new, directory.join(FILE))).inspect_err(|_| {
-        // It may be what fills the disk.
-        let _ = std::fs::remove_file(&new);
-    })
+    replace_file(&directory.join(FILE), NEW, 0o600, snapshot)
 }
 
 /// What was left, and when; `None` when nothing was, or nothing that can be read.
 pub(super) fn read(directory: &Path) -> Option<(Vec<u8>, Timestamp)> {
-    let mut open = OpenOptions::new();
-    let mut file = open.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(directory.join(FILE)).ok()?;
-    let len = regular_len(&file).ok().filter(|&len| len <= SNAPSHOT_MAX)?;
+    let (file, len) = open_regular(OpenOptions::new().read(true), &directory.join(FILE)).ok()?;
     let since = Timestamp::try_from(file.metadata().ok()?.modified().ok()?).ok()?;
     let mut snapshot = Vec::new();
-    (&mut file).take(len).read_to_end(&mut snapshot).ok()?;
+    file.take(Some(len).filter(|&len| len <= SNAPSHOT_MAX)?).read_to_end(&mut snapshot).ok()?;
     Some((snapshot, since))
 }
 

@@ -5,6 +5,7 @@
 //! in good order leaves the hub in the state directory as well (`farewell`).
 
 mod farewell;
+mod file;
 mod histories;
 mod memory;
 
@@ -142,7 +143,7 @@ impl State {
 
     /// Writes down what a turn has brought, before any of it leaves.
     pub(super) fn keep(&mut self, now: Instant, hub: Option<&mut Hub>, listeners: &[Listener], log_messages: bool) {
-        let Some(hub) = hub else { return self.forget_hub() };
+        let Some(hub) = hub else { return self.forget_hub(now) };
         let news: Vec<News> = hub.take_news().collect();
         if log_messages {
             news.iter().for_each(log);
@@ -171,6 +172,7 @@ impl State {
 
     /// Writes down what [`State::keep`] has put off, and leaves the hub for whoever comes later.
     pub(super) fn keep_last(&mut self, now: Instant, hub: Option<&Hub>, listeners: &[Listener]) {
+        self.histories.iter_mut().for_each(|histories| histories.write_last(now, hub));
         let Some(hub) = hub else { return };
         if self.due.is_some() {
             self.save(now, hub, listeners);
@@ -178,7 +180,12 @@ impl State {
         let Some(directory) = &self.directory else { return };
         self.snapshot.clear();
         hub.dump(|id| addr_of(listeners, id), &mut self.snapshot);
-        leave(directory, &self.snapshot);
+        // One warning is enough of a directory.
+        if let Err(reason) = farewell::leave(directory, &self.snapshot)
+            && !self.histories.as_ref().is_some_and(Histories::is_in_trouble)
+        {
+            warn_of_nothing_left(directory, &reason);
+        }
     }
 
     fn save(&mut self, now: Instant, hub: &Hub, listeners: &[Listener]) {
@@ -214,10 +221,10 @@ impl State {
     }
 
     /// There is no hub any more: whoever comes later finds nobody.
-    fn forget_hub(&mut self) {
+    fn forget_hub(&mut self, now: Instant) {
         (self.left, self.due) = (None, None);
         self.end_farewell();
-        self.histories.iter_mut().for_each(Histories::give_up);
+        self.histories.iter_mut().for_each(|histories| histories.give_up(now));
         if let Some(memory) = self.memory.as_mut().filter(|memory| !memory.is_empty())
             && let Err(error) = memory.save(&[])
         {
@@ -236,17 +243,16 @@ impl State {
 pub(super) fn rescue(kept: Option<OwnedFd>, directory: Option<&Path>) {
     let (Some(kept), Some(directory)) = (kept, directory) else { return };
     let Ok(Found::Whole(_, lines) | Found::Damaged(_, lines)) = Memory::adopt(kept) else { return };
-    if !lines.is_empty() {
-        leave(directory, &lines);
+    if !lines.is_empty()
+        && let Err(reason) = farewell::leave(directory, &lines)
+    {
+        warn_of_nothing_left(directory, &reason);
     }
 }
 
-/// Leaves a snapshot in the directory, or says why not.
-fn leave(directory: &Path, lines: &[u8]) {
-    if let Err(error) = farewell::leave(directory, lines) {
-        let (directory, reason) = (directory.display(), errno_text(&error));
-        warn!(message_id = event::STATE_DEGRADED; "nobody can be left in {directory} for the next start: {reason}");
-    }
+fn warn_of_nothing_left(directory: &Path, error: &std::io::Error) {
+    let (directory, reason) = (directory.display(), errno_text(error));
+    warn!(message_id = event::STATE_DEGRADED; "nobody can be left in {directory} for the next start: {reason}");
 }
 
 /// Whether it is so long since then, at most, and the clock has not been set back meanwhile.

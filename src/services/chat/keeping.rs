@@ -13,8 +13,8 @@
 //! Whoever comes back is as good as heard: while there was no hub nobody was silent. Nobody is told of it. Not kept,
 //! because it shows again by itself: who is out of reach, and what has just been said (`reflex`).
 
-use super::chronicle::News;
 use super::members::{Member, Way};
+use super::news::News;
 use super::rooms::LOBBY;
 use super::{Hub, actions, name};
 use crate::core::limits::{MEMBERS_MAX, NEWS_MAX};
@@ -32,16 +32,19 @@ pub(super) struct Keeping {
     /// was heard is no change.
     pub(super) changed: bool,
     pub(super) news: VecDeque<News>,
+    /// News that there was no place for.
+    pub(super) news_lost: usize,
 }
 
 impl Keeping {
     pub(super) fn new(seed: Seed) -> Self {
-        Self { seed, changed: true, news: VecDeque::new() }
+        Self { seed, changed: true, news: VecDeque::new(), news_lost: 0 }
     }
 
     pub(super) fn note(&mut self, news: News) {
         if self.news.len() == NEWS_MAX {
             self.news.pop_front();
+            self.news_lost += 1;
         }
         self.news.push_back(news);
     }

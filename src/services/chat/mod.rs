@@ -10,22 +10,23 @@
 //! Two hubs that are made to talk to each other, or a hub and a time server, fall silent: see `reflex`.
 
 mod actions;
-mod chronicle;
 mod command;
 mod entrance;
 mod history;
 mod keeping;
 mod members;
 mod name;
+mod news;
 mod reach;
 mod reflex;
 mod rooms;
 mod roster;
 mod utterance;
 
-pub use chronicle::{Entry, News, file_name};
+pub use history::{Entry, file_name};
 pub use keeping::{Restored, kept_seed};
 pub use name::Hosts;
+pub use news::News;
 pub use roster::{Kicked, MemberView, NoSuchMember};
 
 use super::Service;

@@ -206,6 +206,7 @@ fn what_was_said_is_told_once_in_order_and_so_is_what_is_forgotten() {
         let tell = |news| match news {
             News::Said { room, member, line, kept, .. } => format!("{room} {member} {line} {kept}"),
             News::Forgotten { room } => format!("{room} is forgotten"),
+            News::Lost { count } => format!("{count} are lost"),
         };
         stage.hub.take_news().map(tell).collect()
     };
@@ -223,8 +224,15 @@ fn what_was_said_is_told_once_in_order_and_so_is_what_is_forgotten() {
     assert_eq!(told(&mut stage), Vec::<String>::new());
     stage.say("anna", "/join one-more");
     assert_eq!(told(&mut stage), ["Lab is forgotten"]);
-    (0..=NEWS_MAX).for_each(|number| drop(stage.say("anna", &format!("{number}"))));
-    assert_eq!(stage.hub.take_news().count(), NEWS_MAX, "at the bound and one past it");
+    for (count, lost) in [(NEWS_MAX, "one-more anna anna: 1 true"), (NEWS_MAX + 2, "2 are lost")] {
+        (1..=count).for_each(|number| drop(stage.say("anna", &format!("{number}"))));
+        let told = told(&mut stage);
+        assert_eq!(
+            (told.len() - usize::from(count > NEWS_MAX), told[0].as_str()),
+            (NEWS_MAX, lost),
+            "at the bound and past it"
+        );
+    }
 }
 
 #[test]

@@ -287,6 +287,7 @@ impl World {
                     self.files.entry(file_name(&room)).or_default().push(line.to_string())
                 }
                 News::Said { .. } => {}
+                News::Lost { count } => panic!("{count} are lost"),
                 News::Forgotten { room } => match histories(&self.hub).remove(&file_name(&room)) {
                     Some(lines) => drop(self.files.insert(file_name(&room), lines)),
                     None => drop(self.files.remove(&file_name(&room))),

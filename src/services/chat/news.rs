@@ -1,0 +1,52 @@
+//! What is to be written down: what was said in the rooms since it was last asked for, and what they have forgotten.
+//!
+//! The hub notes it; the daemon takes it once a turn and appends each message to its room's file before any of it leaves.
+//! What has been forgotten by the hub is to be forgotten there too.
+
+use super::Hub;
+use jiff::Timestamp;
+use std::rc::Rc;
+
+/// Something to write down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A message went to a room.
+    Said {
+        /// The room's name.
+        room: String,
+        /// The name of who said it.
+        member: String,
+        /// When.
+        when: Timestamp,
+        /// The message as the room has got it.
+        line: Rc<str>,
+        /// Whether it is in the room's history.
+        kept: bool,
+    },
+    /// Of what was said in a room something is forgotten for good, mostly all of it: it is not to be found anywhere, and
+    /// what is left is what [`Hub::history_of`] tells.
+    Forgotten {
+        /// The room's name.
+        room: String,
+    },
+    /// More has come than there was place for, so that the oldest is missing.
+    Lost {
+        /// How much.
+        count: usize,
+    },
+}
+
+impl Hub {
+    /// What is new since the last call, in the order in which it happened. To be taken once a turn: it is bounded, and
+    /// the oldest goes first, which is told before everything else.
+    pub fn take_news(&mut self) -> impl Iterator<Item = News> + use<> {
+        let lost = std::mem::take(&mut self.keeping.news_lost);
+        let lost = (lost > 0).then_some(News::Lost { count: lost });
+        lost.into_iter().chain(std::mem::take(&mut self.keeping.news))
+    }
+
+    /// The names of all rooms.
+    pub fn rooms(&self) -> impl Iterator<Item = &str> {
+        self.rooms.iter().map(|room| room.name.as_str())
+    }
+}
