@@ -47,6 +47,16 @@ pub enum LoadError {
     Invalid(ConfigError),
 }
 
+impl LoadError {
+    /// The whole of it in one line, for a log.
+    pub fn line(&self) -> String {
+        match self {
+            Self::Invalid(error) => error.line(),
+            other => other.to_string(),
+        }
+    }
+}
+
 impl std::error::Error for LoadError {}
 
 impl fmt::Display for LoadError {

@@ -65,7 +65,7 @@ impl Fatal {
     /// The whole of it in one line, for a log.
     pub(super) fn line(&self) -> String {
         match self {
-            Self::Config(LoadError::Invalid(error)) => error.line(),
+            Self::Config(error) => error.line(),
             other => other.to_string(),
         }
     }

@@ -39,7 +39,7 @@ pub fn main() -> ExitCode {
     let named = std::env::var_os("BELFRY_CONFIG");
     let reason = match generate(named, &folder) {
         Ok(()) => return ExitCode::SUCCESS,
-        Err(Trouble::Config(error)) => error.to_string(),
+        Err(Trouble::Config(error)) => error.line(),
         Err(Trouble::Units(fault)) => fault,
         Err(Trouble::Write(path, error)) => {
             complain(&format!("cannot write {}: {error}", path.display()));
@@ -90,15 +90,13 @@ fn write(folder: &Path, unit: &Unit) -> Result<(), Trouble> {
 }
 
 /// Says it in the journal; before there is one, on standard error and in the kernel's log, which the journal takes in later.
-fn complain(text: &str) {
-    let mut kernel_log = None;
-    if !Path::new(logging::JOURNAL).exists() {
-        kernel_log = fs::OpenOptions::new().write(true).open(KERNEL_LOG).ok();
-    }
-    for line in text.lines() {
-        log::error!("belfry-generator: {line}");
+fn complain(line: &str) {
+    log::error!("belfry-generator: {line}");
+    if !Path::new(logging::JOURNAL).exists()
+        && let Ok(mut kernel_log) = fs::OpenOptions::new().write(true).open(KERNEL_LOG)
+    {
         // One write is one record; 3 is "error" (RFC 5424 §6.2.1).
-        let _ = kernel_log.as_mut().map(|log| log.write_all(format!("<3>belfry-generator: {line}").as_bytes()));
+        let _ = kernel_log.write_all(format!("<3>belfry-generator: {line}").as_bytes());
     }
 }
 
