@@ -9,24 +9,13 @@ use crate::client::Client;
 use crate::command::eventually;
 use crate::load::{Load, Member};
 use crate::machine::Machine;
+use crate::packages::UPGRADE;
 use crate::under_load::CROWD;
 use std::fs;
 use std::time::{Duration, Instant};
 
 /// The daemon takes so many datagrams at once from a socket, so that many may be in its hand when it dies.
 const BATCH: u32 = 64;
-
-/// Installs the same packages with a higher version, as the next release would be to dpkg.
-const UPGRADE: &str = r#"set -e
-cd /srv/packages
-for package in *.deb; do
-    dpkg-deb --raw-extract $package tree
-    sed -i -E '/^Version:/s/$/+upgrade/; s/(belfryd? \(= [^)]*)/\1+upgrade/g' tree/DEBIAN/control
-    dpkg-deb --root-owner-group --build tree $package
-    rm -r tree
-done
-apt-get install --yes ./*.deb
-"#;
 
 /// How much more may be lost than nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
