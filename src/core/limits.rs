@@ -40,7 +40,8 @@ pub const TOPIC_MAX: usize = 200;
 pub const ROOMS_MAX: usize = 256;
 
 /// Rooms of one source that are there, at which it can have no other make place for one more if that has a history. A
-/// class behind one address has use for some; whoever makes hundreds wants to be rid of what others have said.
+/// class behind one address has use for some; whoever makes hundreds wants to be rid of what others have said. Who has made a
+/// room is not known any more after a restart.
 pub const ROOMS_OF_SOURCE_MAX: usize = 32;
 
 /// The history of one room, in bytes of text.

@@ -16,7 +16,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Open no socket but those that the service manager passes, as in the packages' unit
-    #[arg(long)]
+    #[arg(long, conflicts_with = "control")]
     pub activated: bool,
     /// Listen here for those who run the daemon: belfry ctl --socket PATH
     #[arg(long, value_name = "PATH")]

@@ -36,7 +36,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use config_file::Found;
 use control::Control;
-use log::{LevelFilter, error, info};
+use log::{LevelFilter, error, info, warn};
 use logging::event;
 use passed::Passed;
 use run::{Daemon, Parts};
@@ -80,8 +80,12 @@ fn obey(mut args: Args) -> Result<(), Fatal> {
     args.state_directory = state_directory(args.state_directory.take());
     let directory = args.state_directory.clone();
     let kept = passed.iter().find(|(name, _)| name == state::NAME).and_then(|(_, fd)| fd.try_clone().ok());
-    // The manager lets go of it when a start fails for good.
-    serve(args, passed).inspect_err(|_| state::rescue(kept, directory.as_deref()))
+    serve(args, passed).inspect_err(|fatal| {
+        // The manager does not try again, and lets go of it.
+        if fatal.exit_status() == exit::CONFIG {
+            state::rescue(kept, directory.as_deref());
+        }
+    })
 }
 
 fn serve(args: Args, passed: Vec<(String, OwnedFd)>) -> Result<(), Fatal> {
@@ -111,6 +115,8 @@ fn serve(args: Args, passed: Vec<(String, OwnedFd)>) -> Result<(), Fatal> {
     } else if let Some(path) = &args.control {
         daemon.open_control(Control::listen(path).map_err(Fatal::control(path))?)?;
         info!("control listens on {}", path.display());
+    } else if args.activated {
+        warn!("belfry ctl and systemctl reload will not work: no socket is passed from belfry-control.socket");
     }
     if std::io::stderr().is_terminal() {
         print_invitation(&daemon);

@@ -318,8 +318,7 @@ impl Daemon {
     /// Writes down what there is to keep and sends what waits: in this order, so that nothing leaves that a kill could
     /// cost.
     pub(super) fn flush(&mut self) {
-        let log_messages = self.config.chat.log_messages;
-        self.state.keep(self.turned, self.services.chat.as_mut(), &self.listeners, log_messages);
+        self.state.keep(self.turned, self.services.chat.as_mut(), &self.listeners);
         for service in ServiceName::ALL {
             let post = &mut self.posts[service as usize];
             post.flush(Patience::of(service), &mut self.listeners, &mut self.sender, self.poll.registry());
@@ -344,6 +343,7 @@ impl Daemon {
             self.supervisor.watchdog();
             self.watchdog_due = Some(now.mono + interval);
         }
+        self.supervisor.repeat_ready();
         self.report.look(now.mono, &self.posts);
         self.report.summarise(now.mono, &self.posts);
         if self.supervisor.is_present() {

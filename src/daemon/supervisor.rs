@@ -26,7 +26,10 @@ pub struct Supervisor {
     watchdog: Option<Duration>,
     /// The status that it knows.
     status: String,
-    /// It did not take the last that we waited for: it is not waited for again until it has taken something.
+    /// It has not taken our READY yet, and is to hear it when it does.
+    owes_ready: bool,
+    /// It did not take the last that we waited for. Once it knows that we are ready it is not waited for again until it has
+    /// taken what came next.
     is_slow: Cell<bool>,
 }
 
@@ -49,7 +52,7 @@ impl Supervisor {
         let link = Link::to(path)
             .inspect_err(|error| log::warn!("cannot reach the service manager at {}: {error}", path.display()))
             .ok();
-        Self { link, watchdog, ..Self::default() }
+        Self { link, watchdog, owes_ready: true, ..Self::default() }
     }
 
     /// Whether there is one.
@@ -61,7 +64,14 @@ impl Supervisor {
     pub fn ready(&mut self, status: &str) {
         self.status = one_line(status);
         let status = self.status.clone();
-        self.announce(&[NotifyState::Ready, NotifyState::Status(&status)]);
+        self.owes_ready = !self.announce(&[NotifyState::Ready, NotifyState::Status(&status)]);
+    }
+
+    /// Says again that we are ready, if that was not heard. To be called each turn.
+    pub fn repeat_ready(&mut self) {
+        let Some(link) = self.link.as_ref().filter(|_| self.owes_ready) else { return };
+        let states = [NotifyState::Ready, NotifyState::Status(&self.status)];
+        self.owes_ready = link.send(&states, MsgFlags::MSG_DONTWAIT).is_err();
     }
 
     /// One line for `systemctl status`. Sent when it differs from the last, so it may be called each turn.
@@ -77,12 +87,12 @@ impl Supervisor {
     pub fn reloading(&mut self) {
         let mut states = vec![NotifyState::Reloading];
         states.extend(NotifyState::monotonic_usec_now());
-        self.announce(&states);
+        let _ = self.announce(&states);
     }
 
     /// The end begins.
     pub fn stopping(&mut self) {
-        self.announce(&[NotifyState::Stopping]);
+        let _ = self.announce(&[NotifyState::Stopping]);
     }
 
     /// We are alive. To be said at least once in each [`Supervisor::watchdog_interval`].
@@ -99,30 +109,33 @@ impl Supervisor {
     }
 
     /// Has the manager hold an open file for us while we are gone, which it hands back under this name. It is not to watch
-    /// it: a file in memory is always ready.
-    pub fn store(&self, name: &str, fd: BorrowedFd<'_>) {
+    /// it: a file in memory is always ready. Whether it has been told.
+    pub fn store(&self, name: &str, fd: BorrowedFd<'_>) -> bool {
         let name = format!("FDNAME={name}");
         let states = ["FDSTORE=1", &name, "FDPOLL=0"].map(NotifyState::Custom);
-        self.announce_with(&states, &[fd.as_raw_fd()]);
+        self.announce_with(&states, &[fd.as_raw_fd()])
     }
 
     /// Has the manager close what it holds under this name.
     pub fn forget(&self, name: &str) {
         let name = format!("FDNAME={name}");
-        self.announce(&["FDSTOREREMOVE=1", &name].map(NotifyState::Custom));
+        let _ = self.announce(&["FDSTOREREMOVE=1", &name].map(NotifyState::Custom));
     }
 
-    fn announce(&self, states: &[NotifyState<'_>]) {
-        self.announce_with(states, &[]);
+    fn announce(&self, states: &[NotifyState<'_>]) -> bool {
+        self.announce_with(states, &[])
     }
 
-    fn announce_with(&self, states: &[NotifyState<'_>], fds: &[RawFd]) {
-        let flags = if self.is_slow.get() { MsgFlags::MSG_DONTWAIT } else { MsgFlags::empty() };
+    fn announce_with(&self, states: &[NotifyState<'_>], fds: &[RawFd]) -> bool {
+        // What we need it to hold, and the first READY, are worth a second.
+        let is_hasty = self.is_slow.get() && !self.owes_ready && fds.is_empty();
+        let flags = if is_hasty { MsgFlags::MSG_DONTWAIT } else { MsgFlags::empty() };
         let sent = self.link.as_ref().map_or(Ok(()), |link| link.send_with(states, fds, flags));
         self.is_slow.set(sent == Err(Errno::EAGAIN));
         if let Err(error) = sent {
             log::warn!("cannot tell the service manager: {error}");
         }
+        sent.is_ok()
     }
 }
 
@@ -252,15 +265,29 @@ mod tests {
     #[test]
     fn a_manager_that_reads_nothing_is_waited_for_once() {
         let (socket, mut supervisor) = manager("slow");
+        supervisor.ready("ready");
+        messages(&socket);
         (0..2_000).for_each(|number| supervisor.status(&number.to_string()));
         for _ in 0..100 {
-            supervisor.stopping();
+            supervisor.reloading();
         }
         assert!(supervisor.is_slow.get());
         messages(&socket);
         supervisor.stopping();
         assert!(!supervisor.is_slow.get());
         assert_eq!(messages(&socket), ["STOPPING=1\n"]);
+    }
+
+    #[test]
+    fn a_manager_that_did_not_hear_that_we_are_ready_hears_it_later() {
+        let (socket, mut supervisor) = manager("deaf");
+        (0..2_000).for_each(|number| supervisor.status(&number.to_string()));
+        supervisor.ready("ready");
+        supervisor.repeat_ready();
+        assert!(supervisor.owes_ready);
+        messages(&socket);
+        (0..2).for_each(|_| supervisor.repeat_ready());
+        assert_eq!(messages(&socket), ["READY=1\nSTATUS=ready\n"]);
     }
 
     #[test]

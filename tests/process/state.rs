@@ -96,7 +96,7 @@ fn whoever_had_been_there_for_a_second_is_there_after_a_kill_and_need_not_say_an
     for round in 0..3 {
         kill(&mut belfryd);
         belfryd = Belfryd::start_with(CHAT, hand_over(&memory));
-        belfryd.wait_for_log("members who are back: 200; whose socket is gone: 0; for whom there is no place: 0;");
+        belfryd.wait_for_log("members who are back: 200; whose socket is gone: 0; who cannot be: 0;");
         assert!(belfryd.stored().is_empty(), "it is stored already");
         assert_eq!(people[2].ask(format!("round {round}")), format!("n2: round {round}"));
         for (number, member) in people.iter().enumerate().skip(3) {

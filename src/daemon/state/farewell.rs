@@ -1,9 +1,9 @@
 //! What a daemon that ends in good order leaves in the state directory, for one that comes without what systemd held:
 //! after a stop, a boot, or a start that failed in between.
 //!
-//! It is the hub, as in memory. Rooms and topics are good for ever; members only as long as they would have been with a
-//! daemon that did not hear them, because after that the address may be somebody else's, who has asked for nothing. Once a
-//! hub has it, it is removed: whoever is killed leaves nothing of his own, and must not be followed by what another left.
+//! It is the hub, as in memory. Rooms and topics are good for ever; members only for `silent-timeout`, as long as anybody
+//! is a member who is not heard, because after that the address may be somebody else's, who has asked for nothing. Once
+//! a hub has it, and memory if it can, it is removed: whoever is killed leaves nothing of his own, and must not be followed by what another left.
 
 use super::SNAPSHOT_MAX;
 use super::file::{open_regular, replace_file};
@@ -35,10 +35,12 @@ pub(super) fn read(directory: &Path) -> Option<(Vec<u8>, Timestamp)> {
     Some((snapshot, since))
 }
 
-/// Has nothing stay behind.
-pub(super) fn remove(directory: &Path) {
-    // What cannot be removed ages.
-    let _ = std::fs::remove_file(directory.join(FILE));
+/// Has nothing stay behind; whether nothing does.
+pub(super) fn remove(directory: &Path) -> bool {
+    match std::fs::remove_file(directory.join(FILE)) {
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+        Ok(()) => true,
+    }
 }
 
 /// The lines of a snapshot that are not about members.

@@ -49,8 +49,8 @@ pub(super) struct State {
     memory: Option<Memory>,
     /// What the process before us has left, until a hub takes it.
     left: Option<Left>,
-    /// What it has left in the directory is still there.
-    farewell_stands: bool,
+    /// When to remove what it has left in the directory, if that may be there.
+    farewell_due: Option<Instant>,
     histories: Option<Histories>,
     /// When to write the hub down next, and not before.
     due: Option<Instant>,
@@ -90,16 +90,17 @@ impl State {
             }
         }
         let in_memory = found.filter(|lines| !lines.is_empty()).map(|lines| Left { lines, since: None });
-        let in_directory = state.directory.as_deref().and_then(farewell::read);
-        state.farewell_stands = in_directory.is_some();
+        let in_directory = || {
+            let (lines, since) = farewell::read(state.directory.as_deref()?)?;
+            Some(Left { lines, since: Some(since) })
+        };
         // What was kept in memory is newer.
-        state.left = in_memory.or(in_directory.map(|(lines, since)| Left { lines, since: Some(since) }));
+        state.left = in_memory.or_else(in_directory);
+        state.farewell_due = Some(Instant::default());
         if state.memory.is_none() && supervisor.is_present() {
             match Memory::new() {
-                Ok(memory) => {
-                    supervisor.store(NAME, memory.as_fd());
-                    state.memory = Some(memory);
-                }
+                // One that is not held is none.
+                Ok(memory) => state.memory = supervisor.store(NAME, memory.as_fd()).then_some(memory),
                 Err(error) => warn!(
                     message_id = event::STATE_DEGRADED;
                     "a restart will empty the rooms: cannot make a file in memory: {error}"
@@ -131,7 +132,7 @@ impl State {
             let Restored { members, cut_off, refused, senseless } = restored;
             if restored != Restored::default() {
                 info!(
-                    "members who are back: {members}; whose socket is gone: {cut_off}; for whom there is no place: \
+                    "members who are back: {members}; whose socket is gone: {cut_off}; who cannot be: \
                      {refused}; lines that make no sense: {senseless}"
                 );
             }
@@ -142,12 +143,10 @@ impl State {
     }
 
     /// Writes down what a turn has brought, before any of it leaves.
-    pub(super) fn keep(&mut self, now: Instant, hub: Option<&mut Hub>, listeners: &[Listener], log_messages: bool) {
+    pub(super) fn keep(&mut self, now: Instant, hub: Option<&mut Hub>, listeners: &[Listener]) {
         let Some(hub) = hub else { return self.forget_hub(now) };
         let news: Vec<News> = hub.take_news().collect();
-        if log_messages {
-            news.iter().for_each(log);
-        }
+        news.iter().for_each(log);
         if let Some(histories) = &mut self.histories {
             histories.write(now, hub, &news);
         }
@@ -157,17 +156,18 @@ impl State {
         if self.due.is_some_and(|due| due <= now) {
             self.save(now, hub, listeners);
         }
+        // While the memory says less than what was left, a kill is to find that.
         if !self.failed {
-            self.end_farewell();
+            self.end_farewell(now);
         }
     }
 
     /// What was left is in a hub now: a kill must not bring it back.
-    fn end_farewell(&mut self) {
-        if let Some(directory) = self.directory.as_ref().filter(|_| self.farewell_stands) {
-            farewell::remove(directory);
+    fn end_farewell(&mut self, now: Instant) {
+        if self.farewell_due.is_some_and(|due| due <= now) {
+            let is_gone = self.directory.as_deref().is_none_or(farewell::remove);
+            self.farewell_due = (!is_gone).then(|| now + RETRY);
         }
-        self.farewell_stands = false;
     }
 
     /// Writes down what [`State::keep`] has put off, and leaves the hub for whoever comes later.
@@ -181,10 +181,14 @@ impl State {
         self.snapshot.clear();
         hub.dump(|id| addr_of(listeners, id), &mut self.snapshot);
         // One warning is enough of a directory.
-        if let Err(reason) = farewell::leave(directory, &self.snapshot)
-            && !self.histories.as_ref().is_some_and(Histories::is_in_trouble)
-        {
-            warn_of_nothing_left(directory, &reason);
+        match farewell::leave(directory, &self.snapshot) {
+            // It is newer than what is in memory.
+            Ok(()) if self.failed => drop(self.memory.as_mut().map(|memory| memory.save(&[]))),
+            Ok(()) => {}
+            Err(reason) if !self.histories.as_ref().is_some_and(Histories::is_in_trouble) => {
+                warn_of_nothing_left(directory, &reason);
+            }
+            Err(_) => drop(farewell::remove(directory)),
         }
     }
 
@@ -223,7 +227,7 @@ impl State {
     /// There is no hub any more: whoever comes later finds nobody.
     fn forget_hub(&mut self, now: Instant) {
         (self.left, self.due) = (None, None);
-        self.end_farewell();
+        self.end_farewell(now);
         self.histories.iter_mut().for_each(|histories| histories.give_up(now));
         if let Some(memory) = self.memory.as_mut().filter(|memory| !memory.is_empty())
             && let Err(error) = memory.save(&[])
@@ -274,7 +278,7 @@ fn listener_at(listeners: &[Listener], addr: SocketAddr) -> Option<ListenerId> {
 }
 
 fn log(news: &News) {
-    if let News::Said { room, member, line, .. } = news {
+    if let News::Said { room, member, line, logged: true, .. } = news {
         info!(message_id = event::SAID, room = room.as_str(), member = member.as_str(); "{room}: {line}");
     }
 }
@@ -302,7 +306,7 @@ mod tests {
         let mut state = State { memory: Some(Memory::new().unwrap()), ..State::default() };
         let mut keep = |hub: &mut Hub, millis| {
             state.snapshot.clear();
-            state.keep(at(millis).mono, Some(hub), &[], false);
+            state.keep(at(millis).mono, Some(hub), &[]);
             (!state.snapshot.is_empty(), state.next_timeout())
         };
         let due = |millis| Some(at(millis).mono);
@@ -325,12 +329,12 @@ mod tests {
         let mut state = State { memory: Some(memory), histories: Some(histories), ..State::default() };
         for said in ["hello", "/nick anna"] {
             say(&mut hub, 1_000, 5_001, said);
-            state.keep(at(1_000).mono, Some(&mut hub), &[], false);
+            state.keep(at(1_000).mono, Some(&mut hub), &[]);
         }
         assert_eq!(state.next_timeout(), Some(at(1_500).mono));
-        state.keep(at(2_000).mono, Some(&mut hub), &[], false);
+        state.keep(at(2_000).mono, Some(&mut hub), &[]);
         assert_eq!(state.next_timeout(), Some(at(61_000).mono), "the file");
-        state.keep(at(3_000).mono, None, &[], false);
+        state.keep(at(3_000).mono, None, &[]);
         assert_eq!((state.next_timeout(), state.memory.unwrap().is_empty()), (None, true));
     }
 

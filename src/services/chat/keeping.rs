@@ -1,7 +1,7 @@
 //! What outlives the process: the hub as lines of text, and back.
 //!
 //! ```text
-//! {"hub":{"seed":1234}}
+//! {"hub":{"seed":1234,"log-messages":false}}
 //! {"room":{"name":"lab","topic":"tea","keeps-history":false}}
 //! {"member":{"name":"anna","room":"lab","way":"line","heartbeats":true,"listener":"0.0.0.0:9999","remote":"192.0.2.7:40001"}}
 //! ```
@@ -10,7 +10,8 @@
 //! their defaults and those that nobody knows are passed over, so another version keeps what it understands. Rooms stand
 //! in the order in which they fell empty, members in that in which they were last heard, those with heartbeats first.
 //!
-//! Whoever comes back is as good as heard: while there was no hub nobody was silent. Nobody is told of it. Not kept,
+//! Whoever comes back is as good as heard: while there was no hub nobody was silent. Nobody is told of it, unless what they say is logged
+//! from now on. Not kept,
 //! because it shows again by itself: who is out of reach, and what has just been said (`reflex`).
 
 use super::members::{Member, Way};
@@ -138,7 +139,7 @@ pub struct Restored {
     pub members: usize,
     /// Members who came by a socket that is no longer there.
     pub cut_off: usize,
-    /// Members for whom the configuration in force has no place, or who cannot be.
+    /// Members who cannot be, such as two at one address.
     pub refused: usize,
     /// Lines that make no sense, and rooms that cannot be.
     pub senseless: usize,
@@ -228,6 +229,7 @@ impl Hub {
         let &MemberLine { local, interface, remote, .. } = kept;
         let is_v4 = |addr: IpAddr| addr.is_ipv4() == remote.is_ipv4();
         let is_path = is_v4(kept.listener.ip()) && local.is_none_or(is_v4);
+        // The present stay whatever the bounds in force are, as at a reload.
         if !is_path || self.members.at(remote).is_some() || self.members.len() >= MEMBERS_MAX {
             return false;
         }

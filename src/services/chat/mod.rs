@@ -116,7 +116,7 @@ impl Hub {
         }
         self.hosts = hosts;
         for room in self.rooms.trim_histories(config.history) {
-            self.keeping.note(News::Forgotten { room });
+            self.keeping.note(News::Trimmed { room });
         }
     }
 
@@ -228,7 +228,8 @@ impl Hub {
             room.history.push(when, Rc::clone(&line), self.config.history);
         }
         let (room, member) = (room.name.clone(), member.name.clone());
-        self.keeping.note(News::Said { room, member, when, line, kept });
+        let logged = self.config.log_messages;
+        self.keeping.note(News::Said { room, member, when, line, kept, logged });
         Ok(())
     }
 

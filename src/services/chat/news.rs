@@ -22,10 +22,16 @@ pub enum News {
         line: Rc<str>,
         /// Whether it is in the room's history.
         kept: bool,
+        /// Whether it is to be logged, as those at terminals had been told when it was said.
+        logged: bool,
     },
-    /// Of what was said in a room something is forgotten for good, mostly all of it: it is not to be found anywhere, and
-    /// what is left is what [`Hub::history_of`] tells.
+    /// What was said in a room before is forgotten for good: it is not to be found anywhere.
     Forgotten {
+        /// The room's name.
+        room: String,
+    },
+    /// Of a room's history less is kept than before: what [`Hub::history_of`] tells.
+    Trimmed {
         /// The room's name.
         room: String,
     },

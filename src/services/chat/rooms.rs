@@ -179,7 +179,7 @@ impl Rooms {
 
     /// The room of that name, made for `source` if need be, and the one that had its place. `None` when there are
     /// [`ROOMS_MAX`] rooms and somebody in each, or where nobody is something was said and `source` has made
-    /// [`ROOMS_OF_SOURCE_MAX`].
+    /// [`ROOMS_OF_SOURCE_MAX`], none of which could go.
     pub(super) fn open(&mut self, name: &str, now: Instant, source: Source) -> Option<(RoomId, Option<Room>)> {
         if let Some(known) = self.named(name) {
             return Some((known, None));
@@ -189,10 +189,11 @@ impl Rooms {
             self.slots[id].made_by = made_by;
             return Some((id, None));
         }
-        let id = self.dispensable()?;
-        let has_history = self.slots[id].history.len() > 0;
-        if has_history && self.slots.iter().filter(|room| room.made_by == made_by).count() >= ROOMS_OF_SOURCE_MAX {
-            return None;
+        let mut id = self.dispensable(|_| true)?;
+        let own = |room: &Room| room.made_by == made_by;
+        let is_greedy = || self.slots.iter().filter(|room| own(room)).count() >= ROOMS_OF_SOURCE_MAX;
+        if self.slots[id].history.len() > 0 && is_greedy() {
+            id = self.dispensable(own)?;
         }
         let closed = std::mem::replace(&mut self.slots[id], Room { made_by, ..Room::new(name, now) });
         self.by_name.remove(&name::key(&closed.name));
@@ -212,8 +213,8 @@ impl Rooms {
     }
 
     /// An empty room, one in which nothing was said if there is one, of these the one that has been empty for longest.
-    fn dispensable(&self) -> Option<RoomId> {
-        let empty = |&id: &RoomId| id != LOBBY && self.slots[id].len() == 0;
+    fn dispensable(&self, may_go: impl Fn(&Room) -> bool) -> Option<RoomId> {
+        let empty = |&id: &RoomId| id != LOBBY && self.slots[id].len() == 0 && may_go(&self.slots[id]);
         let worth = |&id: &RoomId| (self.slots[id].history.len() > 0, self.slots[id].emptied);
         (0..self.slots.len()).filter(empty).min_by_key(worth)
     }

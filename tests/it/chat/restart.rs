@@ -206,6 +206,7 @@ fn what_was_said_is_told_once_in_order_and_so_is_what_is_forgotten() {
         let tell = |news| match news {
             News::Said { room, member, line, kept, .. } => format!("{room} {member} {line} {kept}"),
             News::Forgotten { room } => format!("{room} is forgotten"),
+            News::Trimmed { room } => format!("{room} is trimmed"),
             News::Lost { count } => format!("{count} are lost"),
         };
         stage.hub.take_news().map(tell).collect()

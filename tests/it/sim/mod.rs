@@ -288,10 +288,12 @@ impl World {
                 }
                 News::Said { .. } => {}
                 News::Lost { count } => panic!("{count} are lost"),
-                News::Forgotten { room } => match histories(&self.hub).remove(&file_name(&room)) {
-                    Some(lines) => drop(self.files.insert(file_name(&room), lines)),
-                    None => drop(self.files.remove(&file_name(&room))),
-                },
+                News::Forgotten { room } | News::Trimmed { room } => {
+                    match histories(&self.hub).remove(&file_name(&room)) {
+                        Some(lines) => drop(self.files.insert(file_name(&room), lines)),
+                        None => drop(self.files.remove(&file_name(&room))),
+                    }
+                }
             }
         }
         if self.is_thorough {

@@ -42,6 +42,10 @@ const RETRY: Duration = Duration::from_secs(60);
 /// Where a file is written before it takes its place. Its name is no room's.
 const NEW: &str = "new";
 
+/// A file that could not be read would have to make place, and there is one in that place already. It is no error of the
+/// folder's, so it has a number that no call here gives.
+const IN_THE_WAY: Option<i32> = Some(libc::ENOTUNIQ);
+
 /// The folder of the files.
 #[derive(Debug)]
 pub(super) struct Histories {
@@ -50,7 +54,7 @@ pub(super) struct Histories {
     known: BTreeMap<String, u64>,
     /// Files that do not say what they should.
     stale: BTreeMap<String, Stale>,
-    /// The errors that have been told since all was well.
+    /// The errors that have been told, and have not gone since.
     told: BTreeSet<Option<i32>>,
 }
 
@@ -59,6 +63,8 @@ pub(super) struct Histories {
 struct Stale {
     retry: Instant,
     forgets: bool,
+    /// Why it could not be written.
+    errno: Option<i32>,
 }
 
 /// What a turn brings for one file.
@@ -88,21 +94,22 @@ impl Histories {
                 continue;
             }
             let anew = batch.anew || batch.forgets;
-            let written = if anew { self.write_anew(Some(hub), &file) } else { self.append(hub, &file, &batch) };
+            let written =
+                if anew { self.write_anew(Some(hub), &file, batch.forgets) } else { self.append(hub, &file, &batch) };
             self.settle(now, file, batch.forgets, written);
         }
         self.retry(now, Some(hub));
     }
 
-    /// Whether there is something that cannot be written, and that has been told.
+    /// Whether the folder cannot be written, and that has been told.
     pub(super) fn is_in_trouble(&self) -> bool {
-        !self.told.is_empty()
+        self.told.iter().any(|&errno| errno != IN_THE_WAY)
     }
 
     /// Where they are written, or that they are not.
     pub(super) fn words(&self) -> String {
         let folder = self.folder.display();
-        if self.told.is_empty() { format!("histories in {folder}") } else { format!("{folder} cannot be written") }
+        if self.is_in_trouble() { format!("{folder} cannot be written") } else { format!("histories in {folder}") }
     }
 
     /// When to try again to write what could not be written.
@@ -133,29 +140,38 @@ impl Histories {
     fn retry(&mut self, now: Instant, hub: Option<&Hub>) {
         let due = self.stale.iter().filter(|(_, stale)| stale.retry <= now);
         for (file, forgets) in due.map(|(file, stale)| (file.clone(), stale.forgets)).collect::<Vec<_>>() {
-            let written = self.write_anew(hub, &file);
+            let written = self.write_anew(hub, &file, forgets);
             self.settle(now, file, forgets, written);
         }
     }
 
     /// Takes note of whether a file could be written.
     fn settle(&mut self, now: Instant, file: String, forgets: bool, written: io::Result<()>) {
+        let was_in_trouble = self.is_in_trouble();
         match written {
-            Ok(()) => {
-                self.stale.remove(&file);
-                if self.stale.is_empty() && !self.told.is_empty() {
-                    self.told.clear();
-                    info!(message_id = event::STATE_RECOVERED; "histories are written to {} again", self.folder.display());
-                }
-            }
+            Ok(()) => drop(self.stale.remove(&file)),
             Err(error) => {
-                if self.told.insert(error.raw_os_error()) {
-                    let (path, reason) = (self.folder.join(&file), errno_text(&error));
-                    warn!(message_id = event::STATE_DEGRADED; "cannot write {}: {reason}; history is in memory alone until that can be written", path.display());
+                let errno = error.raw_os_error();
+                if self.told.insert(errno) {
+                    self.warn_unwritten(&file, &error);
                 }
-                self.stale.insert(file, Stale { retry: now + RETRY, forgets });
+                self.stale.insert(file, Stale { retry: now + RETRY, forgets, errno });
             }
         }
+        let Self { told, stale, .. } = self;
+        told.retain(|&errno| stale.values().any(|stale| stale.errno == errno));
+        if was_in_trouble && !self.is_in_trouble() {
+            info!(message_id = event::STATE_RECOVERED; "histories are written to {} again", self.folder.display());
+        }
+    }
+
+    fn warn_unwritten(&self, file: &str, error: &io::Error) {
+        let (path, reason) = (self.folder.join(file), errno_text(error));
+        let reason = match error.raw_os_error() {
+            IN_THE_WAY => format!("{} is in the way of what was there", self.aside(file).display()),
+            _ => reason,
+        };
+        warn!(message_id = event::STATE_DEGRADED; "cannot write {}: {reason}; history is in memory alone until that can be written", path.display());
     }
 
     fn append(&mut self, hub: &Hub, file: &str, batch: &Batch) -> io::Result<()> {
@@ -173,30 +189,29 @@ impl Histories {
                 Ok(())
             }
             // Whatever is in the way makes place, or it is what the warning is about.
-            _ => self.write_anew(Some(hub), file),
+            _ => self.write_anew(Some(hub), file, false),
         }
     }
 
-    /// Has a file say what the hub remembers; none is left where that is nothing.
-    fn write_anew(&mut self, hub: Option<&Hub>, file: &str) -> io::Result<()> {
-        let path = self.folder.join(file);
+    /// Has a file say what the hub remembers; none is left where that is nothing. With `forgets` what was there before is
+    /// not to be found anywhere.
+    fn write_anew(&mut self, hub: Option<&Hub>, file: &str, forgets: bool) -> io::Result<()> {
+        let (path, aside) = (self.folder.join(file), self.aside(file));
         let room = hub.and_then(|hub| hub.rooms().find(|room| file_name(room) == file));
         let Some((room, lines)) = hub.zip(room).and_then(|(hub, room)| Some((room, hub.history_of(room)?))) else {
+            [&path, &aside].into_iter().try_for_each(|path| remove_if_there(path))?;
             self.known.remove(file);
-            return [path, self.aside(file)].into_iter().try_for_each(|path| match remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            });
+            return Ok(());
         };
         let mut text = Vec::new();
         lines.for_each(|(when, line)| Entry { room: room.into(), when, line: line.into() }.write_to(&mut text));
         DirBuilder::new().recursive(true).mode(0o750).create(&self.folder)?;
-        if !self.known.contains_key(file) {
+        if !forgets && !self.known.contains_key(file) {
             self.set_aside(file)?;
         }
         replace_file(&path, NEW, 0o640, &text)?;
         self.known.insert(file.to_owned(), text.len() as u64);
-        Ok(())
+        if forgets { remove_if_there(&aside) } else { Ok(()) }
     }
 
     /// Has what is in the place of a file make place, if there is something, and nothing had to before.
@@ -204,7 +219,7 @@ impl Histories {
         let (path, aside) = (self.folder.join(file), self.aside(file));
         match path.symlink_metadata() {
             Ok(meta) if meta.is_file() && meta.len() == 0 => return Ok(()),
-            Ok(_) if aside.symlink_metadata().is_ok() => return Err(io::Error::from_raw_os_error(libc::EEXIST)),
+            Ok(_) if aside.symlink_metadata().is_ok() => return Err(io::Error::from_raw_os_error(libc::ENOTUNIQ)),
             Ok(_) => std::fs::rename(&path, &aside)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
@@ -248,7 +263,7 @@ impl Histories {
             self.read_file(now, hub, file);
         }
         for (_, file) in surplus {
-            let removed = self.write_anew(Some(hub), &file);
+            let removed = self.write_anew(Some(hub), &file, true);
             self.settle(now.mono, file, true, removed);
         }
     }
@@ -303,7 +318,7 @@ impl Histories {
             self.known.insert(file, tail.len);
         } else {
             self.known.insert(file.clone(), 0);
-            let written = self.write_anew(Some(hub), &file);
+            let written = self.write_anew(Some(hub), &file, false);
             self.settle(now.mono, file, !is_taken, written);
         }
     }
@@ -324,6 +339,7 @@ fn batches(hub: &Hub, news: &[News]) -> BTreeMap<String, Batch> {
                 of(room, &|batch| entry.write_to(&mut batch.lines));
             }
             News::Forgotten { room } => of(room, &|batch| batch.forgets = true),
+            News::Trimmed { room } => of(room, &|batch| batch.anew = true),
             News::Lost { count } => {
                 warn!("{count} messages came too fast to be written down one by one");
                 hub.rooms().for_each(|room| of(room, &|batch| batch.anew = true));
@@ -331,6 +347,13 @@ fn batches(hub: &Hub, news: &[News]) -> BTreeMap<String, Batch> {
         }
     }
     batches
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// How long a file may become before what nobody needs is left out.

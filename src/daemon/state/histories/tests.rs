@@ -225,15 +225,20 @@ fn what_is_forgotten_while_the_disk_is_read_only_is_gone_when_it_is_not() {
         return;
     }
     let mut scene = Scene::new(&directory, 100);
-    ["/nick anna", "one"].iter().for_each(|said| scene.say(said));
+    ["/nick anna", "/join hall", "nobody is to find this", "/join lobby", "one"]
+        .iter()
+        .for_each(|said| scene.say(said));
     mount(None::<&str>, &directory, None::<&str>, MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY, None::<&str>).unwrap();
     ["two", "/join lab", "three", "/join lobby", "/history off"].iter().for_each(|said| scene.say(said));
+    ["/join hall", "/history off", "/history on", "five"].iter().for_each(|said| scene.say(said));
     assert_eq!(scene.histories.told.iter().copied().collect::<Vec<_>>(), [Some(Errno::EROFS as i32)]);
     assert_eq!((scene.lines("lab"), scene.lines("lobby").len()), (vec!["anna: three".to_owned()], 0));
     mount(None::<&str>, &directory, None::<&str>, MsFlags::MS_REMOUNT, None::<&str>).unwrap();
     scene.wait(60);
     scene.end_turn();
     assert!(scene.is_written("lab") && !scene.histories.folder.join("lobby.jsonl").exists());
+    assert_eq!(scene.lines("hall"), ["anna: five"]);
+    assert!(scene.is_written("hall") && !scene.histories.folder.join("hall.jsonl.unread").exists());
     assert!(scene.histories.told.is_empty());
 }
 
@@ -254,7 +259,7 @@ fn what_somebody_has_put_in_the_way_of_a_file_makes_place_or_costs_its_room_a_mi
         std::fs::write(scene.histories.folder.join(file), "not read").unwrap();
     }
     ["/join kitchen", "four"].iter().for_each(|said| scene.say(said));
-    assert_eq!(scene.histories.told.iter().copied().collect::<Vec<_>>(), [Some(Errno::EEXIST as i32)]);
+    assert_eq!(scene.histories.told.iter().copied().collect::<Vec<_>>(), [IN_THE_WAY]);
     assert_eq!(scene.file("kitchen"), "not read");
     std::fs::remove_file(scene.histories.folder.join("kitchen.jsonl.unread")).unwrap();
     scene.wait(60);
