@@ -113,7 +113,7 @@ pub struct Clock {
     /// Whether something disciplines it.
     pub synchronised: bool,
     /// The bound on its error, in seconds.
-    pub max_error: f64,
+    pub max_error: Option<f64>,
 }
 
 /// A socket of a service.

@@ -23,7 +23,10 @@ const SOCKET: &str = "/run/belfry/clock";
 /// microseconds; the loop stands still meanwhile.
 const ANSWER_WAIT_MAX: Duration = Duration::from_millis(25);
 
-/// How long one that did not answer is left alone, so that one that hangs does not slow the loop down.
+/// How long one that did not answer is left alone the first time: it may be about to start.
+const SECOND_TRY_AFTER: Duration = Duration::from_secs(1);
+
+/// And from then on, so that one that hangs does not slow the loop down.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// How long the last answer is good. Nobody knows what has become of the clock since.
@@ -40,8 +43,8 @@ pub(super) struct ClockHelper {
     told: Option<(Instant, ClockState)>,
     /// Not to be asked before.
     retry: Option<Instant>,
-    /// Somebody has been told that it does not answer.
-    complained: bool,
+    /// Tries in vain, one after the other.
+    failures: u32,
 }
 
 impl ClockHelper {
@@ -59,11 +62,13 @@ impl ClockHelper {
             match self.ask(path) {
                 Ok(state) => {
                     self.told = Some((now, state));
-                    (self.retry, self.complained) = (None, false);
+                    (self.retry, self.failures) = (None, 0);
                 }
                 Err(error) => {
-                    (self.stream, self.retry) = (None, Some(now + RETRY_AFTER));
-                    if !std::mem::replace(&mut self.complained, true) {
+                    self.failures += 1;
+                    let wait = if self.failures == 1 { SECOND_TRY_AFTER } else { RETRY_AFTER };
+                    (self.stream, self.retry) = (None, Some(now + wait));
+                    if self.failures == 2 {
                         log::warn!("cannot learn the state of the clock at {}: {error}", path.display());
                     }
                 }
@@ -217,7 +222,7 @@ mod tests {
         for second in 0..9 {
             assert_eq!(clock.ask_at(&path, at(second)), ClockState::default());
         }
-        assert_eq!(clock.retry, Some(at(10)), "it was asked once");
+        assert_eq!((clock.failures, clock.retry), (2, Some(at(11))), "it was asked twice");
         std::fs::remove_file(path).unwrap();
     }
 

@@ -99,13 +99,13 @@ impl fmt::Display for Fatal {
                 let unit = unit(service);
                 write!(f, "{service} {addr} is not among the sockets that systemd passes (")?;
                 match passed.as_slice() {
-                    [] => write!(f, "{unit} has no such address, is not there or has failed")?,
+                    [] => write!(f, "see journalctl -u {unit}")?,
                     [first, others @ ..] => {
                         write!(f, "{unit} has {first}")?;
                         others.iter().try_for_each(|other| write!(f, ", {other}"))?;
                     }
                 }
-                f.write_str("). A changed port: systemctl daemon-reload && systemctl restart belfry.target")
+                f.write_str("). To have it make others: systemctl daemon-reload && systemctl restart belfry.target")
             }
             Self::Passed { unit, reason } => write!(f, "cannot use what systemd passes from {unit}: {reason}"),
             Self::Control { path, reason } => write!(f, "cannot make the control socket {}: {reason}", path.display()),

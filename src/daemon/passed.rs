@@ -187,7 +187,7 @@ mod tests {
         let mut passed = Passed::sort(Vec::new(), true).unwrap();
         assert!(passed.is_activated());
         let told = passed.take(ServiceName::Chat, "0.0.0.0:9999".parse().unwrap()).unwrap_err().to_string();
-        assert!(told.contains("belfry-chat.socket has no such address, is not there or has failed"), "{told}");
+        assert!(told.contains("(see journalctl -u belfry-chat.socket)"), "{told}");
     }
 
     #[test]

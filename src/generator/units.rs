@@ -36,7 +36,9 @@ pub(super) fn units(config: &Config, origin: Option<&Path>) -> Vec<Unit> {
     units.push(socket("control", origin, "", CONTROL));
     let passed = ServiceName::ALL.into_iter().filter(|&service| config.listen(service).0).map(ServiceName::name);
     let names: Vec<_> = passed.chain(["netlink", "control"]).map(|name| format!("belfry-{name}.socket")).collect();
-    let text = format!("# Written by belfry-generator.\n\n[Service]\nSockets={}\n", names.join(" "));
+    let names = names.join(" ");
+    // Who restarts a socket means to have it served.
+    let text = format!("# Written by belfry-generator.\n\n[Unit]\nPartOf={names}\n\n[Service]\nSockets={names}\n");
     units.push(Unit { path: DROP_IN.to_owned(), text });
     units
 }
@@ -75,6 +77,7 @@ fn socket(name: &str, origin: Option<&Path>, about: &str, listen: &str) -> Unit 
          PartOf=belfry.target\n\
          Before=belfryd.service\n\
          Wants=belfry-hold@{name}.service\n\
+         StartLimitIntervalSec=0\n\
          {about}\
          \n\
          [Socket]\n\
@@ -157,6 +160,7 @@ mod tests {
              PartOf=belfry.target\n\
              Before=belfryd.service\n\
              Wants=belfry-hold@time.service\n\
+             StartLimitIntervalSec=0\n\
              \n\
              [Socket]\n\
              FileDescriptorName=time\n\
@@ -196,11 +200,10 @@ mod tests {
         let off = "[announce]\nenabled = false";
         assert!(made(off, "belfry-announce.socket").contains("\nConditionPathExists=!/\n"));
         let sockets = |toml| made(toml, DROP_IN);
-        assert_eq!(
-            sockets(off),
-            "# Written by belfry-generator.\n\n[Service]\n\
-             Sockets=belfry-time.socket belfry-chat.socket belfry-netlink.socket belfry-control.socket\n"
-        );
+        let passed = "belfry-time.socket belfry-chat.socket belfry-netlink.socket belfry-control.socket";
+        let expected =
+            format!("# Written by belfry-generator.\n\n[Unit]\nPartOf={passed}\n\n[Service]\nSockets={passed}\n");
+        assert_eq!(sockets(off), expected);
         assert!(sockets("").contains(" belfry-announce.socket "));
     }
 

@@ -1,6 +1,6 @@
 //! Answers of the control socket as people read them: tables, with the text of strangers escaped.
 
-use crate::control::{Kicked, LogLevel, Member, Members, Reloaded, Stats, Status, Way, level_name};
+use crate::control::{Clock, Kicked, LogLevel, Member, Members, Reloaded, Stats, Status, Way, level_name};
 use crate::core::escape::one_line;
 use crate::core::text::plural;
 use std::time::Duration;
@@ -48,7 +48,9 @@ fn duration(seconds: f64) -> String {
 
 pub(super) fn status(status: &Status) -> String {
     let clock = match &status.clock {
-        clock if clock.synchronised => format!("synchronised, error below {} ms", (clock.max_error * 1e3).ceil()),
+        Clock { synchronised: true, max_error: Some(seconds) } => {
+            format!("synchronised, error below {} ms", (seconds * 1e3).ceil())
+        }
         _ => "not synchronised".to_owned(),
     };
     let mut table = Table::default();

@@ -60,7 +60,8 @@ impl Daemon {
             rooms,
             clock: control::Clock {
                 synchronised: self.clock_state.synchronised,
-                max_error: control::seconds(self.clock_state.max_error),
+                // The kernel's figure bounds nothing else.
+                max_error: self.clock_state.synchronised.then(|| control::seconds(self.clock_state.max_error)),
             },
             listeners: listeners.collect(),
             log_level: log::max_level(),
