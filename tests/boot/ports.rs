@@ -41,6 +41,25 @@ fn a_changed_port_takes_the_command_that_a_reload_names() {
 }
 
 #[test]
+fn a_socket_that_is_restarted_is_served_and_so_is_everything_however_often_it_is_restarted() {
+    for suite in Suite::ALL {
+        let Some(machine) = Machine::boot_with_belfry(suite) else { return };
+        let guest = Guest::join(&machine, "anna");
+        for socket in ["belfry-chat.socket", "belfry-time.socket", "belfry-control.socket", "belfry-clock.socket"] {
+            machine.succeed(&format!("systemctl restart {socket}"));
+            assert!(eventually(|| machine.run("belfry ctl status").status == 0), "{suite:?}, {socket}");
+            assert_eq!(ask(&machine, TIME), "UTC", "{suite:?}, {socket}");
+            assert!(guest.is_still("anna"), "{suite:?}, {socket}");
+        }
+        for _ in 0..8 {
+            machine.succeed("systemctl restart belfry.target");
+        }
+        assert_eq!(ask(&machine, TIME), "UTC", "{suite:?}");
+        assert!(guest.is_still("anna"), "{suite:?}");
+    }
+}
+
+#[test]
 fn a_service_is_switched_off_and_on_by_the_same_command() {
     for suite in Suite::ALL {
         let Some(machine) = Machine::boot_with_belfry(suite) else { return };
