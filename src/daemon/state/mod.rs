@@ -32,8 +32,8 @@ pub(super) const NAME: &str = "state";
 /// lost.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(500);
 
-/// And at least as long for each byte of it, so that a hub of a hundred thousand does nothing else when somebody comes or
-/// goes all the time: it begins to count with some thirty thousand members.
+/// And at least so long for each byte of it, so that a hub of a hundred thousand in which somebody comes or goes all the
+/// time still has most of its time for them: it begins to count with some thirty thousand members.
 const SNAPSHOT_INTERVAL_PER_BYTE: Duration = Duration::from_nanos(100);
 
 /// The largest snapshot that is read: a million members, each with the longest texts.
@@ -180,15 +180,18 @@ impl State {
         let Some(directory) = &self.directory else { return };
         self.snapshot.clear();
         hub.dump(|id| addr_of(listeners, id), &mut self.snapshot);
-        // One warning is enough of a directory.
         match farewell::leave(directory, &self.snapshot) {
             // It is newer than what is in memory.
             Ok(()) if self.failed => drop(self.memory.as_mut().map(|memory| memory.save(&[]))),
             Ok(()) => {}
-            Err(reason) if !self.histories.as_ref().is_some_and(Histories::is_in_trouble) => {
-                warn_of_nothing_left(directory, &reason);
+            Err(reason) => {
+                // One that is older would bring back who has left.
+                farewell::remove(directory);
+                // One warning is enough of a directory.
+                if !self.histories.as_ref().is_some_and(Histories::is_in_trouble) {
+                    warn_of_nothing_left(directory, &reason);
+                }
             }
-            Err(_) => drop(farewell::remove(directory)),
         }
     }
 
