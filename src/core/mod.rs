@@ -6,6 +6,7 @@ pub mod access;
 pub mod admission;
 mod datagram;
 pub mod escape;
+pub mod frame;
 pub mod interfaces;
 pub mod limits;
 mod now;
