@@ -75,20 +75,20 @@ def read(datagram):
         head = FRAME.match(datagram, place)
         if not head:
             return session, frames, False
-        fields = head[2].decode(errors="surrogateescape").split(" ")[1:]
-        frame = Frame(head[1].decode(), [field for field in fields if "=" not in field],
-                      [tuple(field.split("=", 1)) for field in fields if "=" in field], None)
         place = head.end()
+        try:
+            fields = head[2].decode().split(" ")[1:]
+            frame = Frame(head[1].decode(), [field for field in fields if "=" not in field],
+                          [tuple(field.split("=", 1)) for field in fields if "=" in field], None)
+            end = place + number(frame.value("len", "0"))
+        except ValueError:
+            return session, frames, False
+        if end > len(datagram):
+            return session, frames, False
         if frame.value("len") is not None:
-            try:
-                end = place + number(frame.value("len"))
-            except ValueError:
-                return session, frames, False
-            if end > len(datagram):
-                return session, frames, False
             frame.text, place = datagram[place:end], end
         elif head[1] in TEXT_VERBS:
-            frame.text, place = datagram[place:].rstrip(b"\0").removesuffix(b"\n"), len(datagram)
+            frame.text, place = re.sub(rb"(\r?\n)?\0*\Z", b"", datagram[place:], count=1), len(datagram)
         frames.append(frame)
 
 
@@ -102,7 +102,7 @@ def write(verb, *fields, text=None):
             parts.append(str(field))
     if text is not None:
         parts.append(f"len={len(text)}")
-    return b"^" + " ".join(parts).encode(errors="surrogateescape") + b"^" + (text or b"")
+    return b"^" + " ".join(parts).encode() + b"^" + (text or b"")
 
 
 def position(word):
@@ -200,6 +200,7 @@ class Session:
         self.left_sessions = set()
         self.rooms = {}             # name -> Room, the mailbox `@` among them
         self.requests = {}          # number -> Request, what is not answered yet
+        self.given_up = set()       # numbers that ended in an error
         self.numbered = 0           # the last number that was given to a request
         self.first = 1              # the first number that this session has used
         self.last = 0               # the last that the hub has done
@@ -346,7 +347,7 @@ class Session:
         self.name = frame.value("name", self.name)
         self.max = number(frame.value("max", str(self.max)))
         self.heartbeat = number(frame.value("heartbeat", "3000")) / 1000
-        self.coming_in, self.heartbeat_due = False, min(now + self.heartbeat, getattr(self, "heartbeat_due", NUMBER_MAX))
+        self.coming_in, self.heartbeat_due = False, now + self.heartbeat
         for room, epoch, n in places:
             self.place(room, epoch, n)
         self.events.append({"event": "welcome", "name": self.name, "rooms": [room for room, _, _ in places]})
@@ -380,6 +381,9 @@ class Session:
         if n > self.numbered or n < self.first:
             return                      # of an earlier session
         self.last = max(self.last, n)
+        if n in self.given_up:
+            self.given_up.remove(n)     # a copy of it was done after all
+            self.events.append({"event": "done", "request": n})
         for m in [m for m in self.requests if m <= n]:
             request = self.requests.pop(m)
             if request.verb == "leave":
@@ -389,7 +393,8 @@ class Session:
             self.events.append({"event": "done", "request": m})
 
     def fail(self, n, code, text):
-        self.requests.pop(n, None)
+        del self.requests[n]
+        self.given_up.add(n)
         for m, request in self.requests.items():
             if m > n:
                 request.due = 0.0       # it waits for n, which will never be: say anew what it is after

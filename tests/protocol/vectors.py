@@ -19,7 +19,7 @@ def raw(string):
 
 def field(string):
     """The same, as session.py has words and values."""
-    return raw(string).decode(errors="surrogateescape")
+    return raw(string).decode()
 
 
 def frame(vector):
