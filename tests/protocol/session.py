@@ -380,7 +380,7 @@ class Session:
     def acknowledge(self, n):
         if n > self.numbered or n < self.first:
             return                      # of an earlier session
-        self.last = max(self.last, n)
+        self.last, moved = max(self.last, n), False
         if n in self.given_up:
             self.given_up.remove(n)     # a copy of it was done after all
             self.events.append({"event": "done", "request": n})
@@ -391,6 +391,11 @@ class Session:
             elif request.verb == "join" and request.fields[0] not in self.rooms:
                 self.come_in()          # the welcome has the position that was lost
             self.events.append({"event": "done", "request": m})
+            moved = True
+        if moved:
+            # What came before its turn was not done, and its turn has come: nothing is to wait for long any more.
+            for request in self.requests.values():
+                request.wait, request.due = RETRY_FIRST, min(request.due, time.monotonic() + RETRY_FIRST)
 
     def fail(self, n, code, text):
         del self.requests[n]
