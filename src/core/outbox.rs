@@ -213,6 +213,11 @@ impl Outbox {
         self.entries.is_empty()
     }
 
+    /// Whether so much waits that what can be asked for again had better not be added.
+    pub fn is_crowded(&self) -> bool {
+        self.arena.len() > self.bytes_max / 4 || self.deliveries > OUTBOX_DELIVERIES_MAX / 4
+    }
+
     /// Messages that were forgotten because the outbox was full.
     pub fn forgotten(&self) -> u64 {
         self.forgotten
