@@ -20,5 +20,6 @@ mod pressure;
 mod readme;
 mod reloading;
 mod serving;
+mod sessions;
 mod simple_clients;
 mod state;

@@ -138,7 +138,7 @@ class Room:
         self.epoch, self.last, self.newest = epoch, last, last
         self.held = {}          # number -> event
         self.gone = []          # (first, last, unused)
-        self.asked = {}         # number that is missing -> [when to ask, how long to wait then]
+        self.missing = []       # numbers to ask for
 
     def position(self):
         return f"{self.name}/{self.epoch}/{self.last}"
@@ -163,16 +163,19 @@ class Room:
 
     def notice(self, now):
         """Brings the list of what is missing up to date."""
-        window = range(self.last + 1, min(self.newest, self.last + WINDOW) + 1)
-        missing = [n for n in window if n not in self.held and not any(a <= n <= b for a, b, _ in self.gone)]
-        self.asked = {n: self.asked.get(n, [now + OVERTAKING, RETRY_FIRST]) for n in missing}
+        before, window = self.missing, range(self.last + 1, min(self.newest, self.last + WINDOW) + 1)
+        self.missing = [n for n in window if n not in self.held and not any(a <= n <= b for a, b, _ in self.gone)]
+        if not before:
+            self.want_due, self.want_wait = now + OVERTAKING, RETRY_FIRST
+        elif not set(before) <= set(self.missing):      # some of it has come
+            self.want_due, self.want_wait = min(self.want_due, now + RETRY_FIRST), RETRY_FIRST
 
     def want(self, now):
         """The ranges to ask for now."""
         runs = []
-        for n, retry in self.asked.items():
-            if retry[0] <= now:
-                retry[:] = now + retry[1], min(2 * retry[1], RETRY_MAX)
+        if self.missing and self.want_due <= now:
+            self.want_due, self.want_wait = now + self.want_wait, min(2 * self.want_wait, RETRY_MAX)
+            for n in self.missing:
                 if runs and runs[-1][1] == n - 1:
                     runs[-1][1] = n
                 else:
@@ -300,10 +303,10 @@ class Session:
         self.send(frames)
 
     def frame(self, n, request):
-        """A request as a frame. Whatever was given up is left out: `after` says which one is before this."""
-        before = max((m for m in self.requests if m < n), default=self.last)
-        after = ("after", before if before != n - 1 else None)
-        return write(request.verb, n, *request.fields, after, text=request.text)
+        """A request as a frame, and after which one it comes: the last that was done, or the one in flight before it."""
+        before = max((m for m in self.requests if m < n), default=None)
+        after = self.last if before is None else before if before != n - 1 else None
+        return write(request.verb, n, *request.fields, ("after", after), text=request.text)
 
     def send(self, frames):
         begin = write("as", self.session) if self.session else b""
@@ -322,7 +325,7 @@ class Session:
             return self.hello_due
         due = [self.heartbeat_due, self.heard + 3 * self.heartbeat]
         due += [request.due for request in list(self.requests.values())[:IN_FLIGHT_MAX]]
-        due += [retry[0] for room in self.rooms.values() for retry in room.asked.values()]
+        due += [room.want_due for room in self.rooms.values() if room.missing]
         return min(due + ([self.bye_due] if self.leaving else []))
 
     # Coming in and going
@@ -331,7 +334,7 @@ class Session:
         if not self.coming_in:
             self.come_in()              # the hub does not know this address
         if frame.words[0] != self.token:
-            self.hello_due = 0.0
+            self.hello_due, self.hello_wait = 0.0, RETRY_FIRST
         self.token = frame.words[0]
 
     def on_welcome(self, frame):
@@ -357,7 +360,7 @@ class Session:
         code, session = frame.words[0], frame.value("session")
         if session is None and self.coming_in and code == "full":
             self.hello_due = time.monotonic() + FULL_RETRY
-        elif session is not None and session == self.session and code == "unknown":
+        elif session is not None and session == self.session and code == "unknown" and not self.leaving:
             self.forget_session()
             self.come_in()
         elif (session is None and self.coming_in) or (session is not None and session == self.session):
@@ -450,7 +453,7 @@ class Session:
         if room and room.last < n <= room.last + 2 * WINDOW:
             room.held.setdefault(n, {
                 "event": "msg", "room": name, "epoch": epoch, "number": n, "name": frame.words[1],
-                "to": frame.value("to"), "kind": frame.value("kind"), "time": number(frame.value("time", "0")),
+                "kind": frame.value("kind"), "time": number(frame.value("time", "0")),
                 "text": frame.text.decode(errors="surrogateescape")})
             self.events += room.advance()
 
