@@ -8,11 +8,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PAGE: &str = include_str!("../../docs/PROTOCOL.md");
 
-/// How long anything may take that is tried again and again. Most of it takes a tenth of that.
+/// How long a program may take in all that tries things again and again. Most take a tenth of that.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A room that has forgotten nothing of what is said here, however long somebody hears nothing of it.
@@ -72,6 +72,7 @@ fn script(name: &str) -> PathBuf {
 struct Program {
     child: Child,
     lines: Receiver<String>,
+    deadline: Instant,
 }
 
 impl Program {
@@ -80,15 +81,15 @@ impl Program {
         let (send, lines) = channel();
         let printed = BufReader::new(child.stdout.take().unwrap()).lines();
         std::thread::spawn(move || printed.map_while(Result::ok).all(|line| send.send(line).is_ok()));
-        Self { child, lines }
+        Self { child, lines, deadline: Instant::now() + PATIENCE }
     }
 
     /// The next line; `None` when it has ended.
     fn line(&mut self) -> Option<String> {
-        match self.lines.recv_timeout(PATIENCE) {
+        match self.lines.recv_timeout(self.deadline.saturating_duration_since(Instant::now())) {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => panic!("nothing for {PATIENCE:?}"),
+            Err(RecvTimeoutError::Timeout) => panic!("it is not done after {PATIENCE:?}"),
         }
     }
 }
