@@ -161,6 +161,8 @@ fn attempt(
                 }
                 Err(error) if is_about_another(&error) => listener.errored = true,
                 Err(_) if batch.clone().next().is_some_and(|first| first.datagram_count() > 1) => piece_max = 1,
+                // None of ours is too long itself: an earlier one has met a small MTU on its way.
+                Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => listener.errored = true,
                 Err(_) => break,
             }
         }
@@ -191,6 +193,7 @@ mod tests {
     use mio::Poll;
     use nix::sched::{CloneFlags, unshare};
     use nix::sys::socket::{setsockopt, sockopt};
+    use socket2::{Domain, Protocol, Socket, Type};
     use std::net::{SocketAddr, UdpSocket};
     use std::process::Command;
     use std::rc::Rc;
@@ -320,6 +323,35 @@ mod tests {
             assert_eq!((post.unsent, post.outbox.pending().count()), (BUDGET as u64, 1), "{hopeless:?}");
             assert!(post.is_sendable(&listeners), "the next turn goes on");
         }
+    }
+
+    /// A router's word that what `from` sends to `to` is too long for the way (RFC 792; RFC 1191 §4).
+    fn fragmentation_needed(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
+        let (SocketAddr::V4(from), SocketAddr::V4(to)) = (from, to) else { panic!("IPv4 it is") };
+        let mut message = vec![3, 4, 0, 0, 0, 0, 0x03, 0xe8]; // an MTU of 1,000
+        message.extend([0x45, 0, 4, 0xec, 0, 0, 0x40, 0, 64, 17, 0, 0]);
+        message.extend([from.ip().octets(), to.ip().octets()].concat());
+        message.extend([from.port().to_be_bytes(), to.port().to_be_bytes(), [4, 0xd8], [0, 0]].concat());
+        let sum: u32 = message.chunks(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]]))).sum();
+        let checksum = !((sum & 0xffff) + (sum >> 16)) as u16;
+        message[2..4].copy_from_slice(&checksum.to_be_bytes());
+        message
+    }
+
+    #[test]
+    fn a_small_mtu_on_the_way_to_one_costs_another_nothing() {
+        if !own_network(&[]) {
+            return;
+        }
+        let (mut scene, far, near) = (Scene::new(), gatherer("127.0.0.2:0"), gatherer("127.0.0.1:0"));
+        let from = SocketAddr::from(([127, 0, 0, 1], scene.listeners[0].addr.port()));
+        let router = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4)).unwrap();
+        let to = far.local_addr().unwrap();
+        router.send_to(&fragmentation_needed(from, to), &from.into()).unwrap();
+        scene.listeners[0].errored = false;
+        scene.fan_out(&[&near], b"x", 1);
+        scene.flush();
+        assert_eq!((lens(&near), scene.post.unsent, scene.listeners[0].errored), (vec![1], 0, true));
     }
 
     #[test]
