@@ -96,9 +96,14 @@ pub const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Messages that wait in one service's outbox, however short they are.
 pub const OUTBOX_ENTRIES_MAX: usize = 65_536;
 
-/// Deliveries that wait in one service's outbox. A room's list is copied when the room changes while a message to it
+/// Datagrams that wait in one service's outbox, one for each who gets it: about as many as can be sent in a second, so that
+/// what is said is not far ahead of what is heard. A room's list is copied when the room changes while a message to it
 /// waits, so this bounds the copies too: 14 MiB of paths at the most.
-pub const OUTBOX_DELIVERIES_MAX: usize = 262_144;
+pub const OUTBOX_DATAGRAMS_MAX: usize = 262_144;
+
+/// Datagrams in one burst. The kernel takes 64 in one piece (`UDP_MAX_SEGMENTS`) and 65,507 bytes, but queues on the way drop
+/// a burst as a whole, and 16 spare nearly all that there is to be spared.
+pub const BURST_MAX: usize = 16;
 
 /// Sources whose tokens are remembered, for each service.
 pub const RATE_LIMIT_SOURCES: usize = 4_096;
