@@ -62,7 +62,6 @@ impl Hub {
                 self.tell(id, &line, out);
             }
             Command::Nick(name) => self.nick(id, name, out)?,
-            Command::Join(room) if self.members.get(id).session.is_some() => drop(self.enter_room(now, id, room, out)?),
             Command::Join(room) => self.join_room(now, id, room, out)?,
             Command::Rooms => self.tell(id, &self.list_rooms(), out),
             Command::Who(name) => {

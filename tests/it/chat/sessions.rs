@@ -5,11 +5,7 @@ use belfry::config;
 
 /// A stage on which Anna has a session, and Bob sits at a terminal.
 fn stage() -> Stage {
-    stage_with(&config::Chat::default())
-}
-
-fn stage_with(config: &config::Chat) -> Stage {
-    let mut stage = Stage::new(config);
+    let mut stage = Stage::new(&config::Chat::default());
     stage.play(
         r"
         anna > ^hello 1 start=a name=anna^
@@ -63,7 +59,7 @@ fn a_request_whose_turn_has_not_come_is_not_done_and_one_that_cannot_be_leaves_i
         r"
         anna > ^as <session1>^^say 2^two
         anna < ^ack 0^
-        anna > ^as <session1>^^say 1 len=0^^say 2 len=3^two => Accepted
+        anna > ^as <session1>^^say 1 len=0^^say 2 len=3^two => Refused(BadCommand)
         anna < ^error 1 bad-command len=25^? there is nothing to say^ack 0^
         anna > ^as <session1>^^say 2 after=0 len=3^two^say 3 len=5^three
         bob < anna: two\n
@@ -126,7 +122,7 @@ fn commands_are_answered_with_the_number_of_their_request() {
         anna < ^ack 4^
         anna < ^msg lobby/<epoch1>/1 ann kind=me time=1750000000 len=5^waves
         anna > ^as <session1>^^ask 5^/join lab
-        anna < ^ack 5^
+        anna < ^joined 5 lab/<epoch3>/0^^ack 5^
         anna < ^note lab len=17^-- ann has joined
         anna > ^as <session1>^^ask 6 lab^/topic coffee
         anna < ^answer 6 len=23^-- The topic is: coffee^ack 6^
@@ -174,7 +170,8 @@ fn a_session_is_in_several_rooms_and_counts_in_each() {
 
 #[test]
 fn a_session_is_told_what_it_has_missed_and_what_is_gone() {
-    let mut stage = stage_with(&config::Chat { history: 0, ..config::Chat::default() });
+    let mut stage = stage();
+    stage.reconfigure(&config::Chat { history: 0, ..config::Chat::default() });
     for number in 1..=70 {
         stage.say("bob", &format!("{number}\n"));
     }
@@ -457,10 +454,10 @@ fn numbers_start_anew_where_the_hub_cannot_know_them() {
     stage.play(
         r"
         anna > ^as <session1>^^hb^
-        anna < ^at lobby/<epoch1>/1 lab/<epoch3>/0 @/<epoch2>/1000^
+        anna < ^at lobby/<epoch1>/1 lab/<epoch4>/0 @/<epoch2>/1000^
         anna > ^as <session1>^^say 5 lab^three
         anna < ^ack 5^
-        anna < ^msg lab/<epoch3>/1 anna time=1750000000 len=5^three
+        anna < ^msg lab/<epoch4>/1 anna time=1750000000 len=5^three
         ",
     );
 }

@@ -227,6 +227,15 @@ impl Sessions {
     }
 }
 
+/// What became of one frame.
+#[derive(Clone, Copy, Debug)]
+enum Obeyed {
+    Done,
+    Refused(Refusal),
+    /// There is no session any more.
+    Left,
+}
+
 /// The session that a datagram says it is of, and its frames behind that.
 pub(super) fn claimed(payload: &[u8]) -> Option<(SessionId, &[u8])> {
     let (id, rest) = payload.strip_prefix(b"^as ")?.split_at_checked(16)?;
@@ -290,8 +299,9 @@ impl Hub {
                 Err(_) => Err(bad_frame()),
             };
             match obeyed {
-                Ok(true) => {}
-                Ok(false) => return Verdict::Accepted,
+                Ok(Obeyed::Done) => {}
+                Ok(Obeyed::Refused(why)) => verdict = Verdict::Refused(why),
+                Ok(Obeyed::Left) => return Verdict::Accepted,
                 Err(problem) => {
                     verdict = Verdict::Refused(problem.why);
                     self.refuse(id, None, &problem);
@@ -302,7 +312,7 @@ impl Hub {
         verdict
     }
 
-    /// Does what one frame says; whether the session goes on.
+    /// Does what one frame says.
     fn obey_frame(
         &mut self,
         now: &Now,
@@ -311,9 +321,12 @@ impl Hub {
         datagram: &Datagram<'_>,
         frame: &Frame<'_>,
         out: &mut Outbox,
-    ) -> Result<bool, Problem> {
+    ) -> Result<Obeyed, Problem> {
         match frame.verb {
-            "say" | "ask" | "join" | "leave" => self.request(now, id, member, frame, out)?,
+            "say" | "ask" | "join" | "leave" => {
+                let refused = self.request(now, id, member, frame, out)?;
+                return Ok(refused.map_or(Obeyed::Done, Obeyed::Refused));
+            }
             "hb" => self.hear_heartbeat(id, frame),
             "want" => frame.words().for_each(|range| self.repair(now, id, range, out)),
             "hello" => drop(self.hello(now, datagram.path, Some(id), frame, out)),
@@ -321,12 +334,12 @@ impl Hub {
                 send(datagram.path, format_args!("bye left session={id}"), out);
                 self.remove(now, member, super::Departure::Quit, out);
                 self.sessions.remove(id);
-                return Ok(false);
+                return Ok(Obeyed::Left);
             }
             verb if OF_HUBS.contains(&verb) => {}
             _ => return Err(bad_frame()),
         }
-        Ok(true)
+        Ok(Obeyed::Done)
     }
 
     /// Tells a session what cannot be done, and of which request that is true.
