@@ -165,7 +165,7 @@ pub const CONTROL_REQUEST_MAX: usize = 4 * 1024;
 
 /// The longest answer on the control socket, and so what waits for one connection: the next request is read when the
 /// answer to the last has left.
-pub const CONTROL_ANSWER_MAX: usize = 2 * 1024 * 1024;
+pub const CONTROL_ANSWER_MAX: usize = 4 * 1024 * 1024;
 
 /// Members in one answer on the control socket: twice the default of `max-members`, with room in
 /// [`CONTROL_ANSWER_MAX`] for the longest names and texts.

@@ -30,6 +30,7 @@ mod utterance;
 
 pub use history::file_name;
 pub use keeping::{Restored, kept_seed};
+pub use members::Way;
 pub use message::{Entry, Message};
 pub use name::Hosts;
 pub use news::News;
@@ -43,7 +44,7 @@ use crate::core::text::split_line;
 use crate::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
 use command::Problem;
 use keeping::Keeping;
-use members::{Lifetimes, MemberId, Members, Place, Way};
+use members::{Lifetimes, MemberId, Members, Place};
 use message::{By, Draft};
 use rooms::{RoomId, Rooms};
 use session::Sessions;
