@@ -67,6 +67,9 @@ pub const MAILBOX_BYTES_MAX: usize = 16 * 1024;
 /// Rooms that one session is in: their positions fit one datagram.
 pub const SESSION_ROOMS_MAX: usize = 12;
 
+/// Requests of a session that are looked at in one datagram, and that it may have in flight.
+pub const REQUESTS_MAX: usize = 32;
+
 /// The longest `start` of a session.
 pub const SESSION_START_MAX: usize = 32;
 
@@ -133,9 +136,9 @@ pub const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// The highest `max-members`: that many heartbeats every 3 s are about what one thread can receive at all.
 pub const MEMBERS_MAX: usize = 1_000_000;
 
-/// What a hub has to tell that waits to be written down. One turn brings no more: a batch from each of [`LIST_MAX`] sockets,
-/// and a reload that has each room forget something. The daemon, which knows its batches, asserts it.
-pub const NEWS_MAX: usize = 4_096 + ROOMS_MAX;
+/// What a hub has to tell that waits to be written down. One turn brings no more: a batch from each of [`LIST_MAX`] sockets
+/// with [`REQUESTS_MAX`] in each datagram, and a reload that has each room forget something. The daemon, which knows its batches, asserts it.
+pub const NEWS_MAX: usize = 4_096 * REQUESTS_MAX + ROOMS_MAX;
 
 /// The highest `history`: [`HISTORY_BYTES_MAX`] holds no more messages than this, however short they are.
 pub const HISTORY_MAX: usize = 65_536;

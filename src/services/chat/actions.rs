@@ -2,9 +2,10 @@
 
 use super::command::{self, Command, Problem};
 use super::members::{MemberId, Way};
+use super::relay::fits;
 use super::rooms::RoomId;
 use super::utterance::push_clean;
-use super::{By, Draft, Hub, News, fits, history, name};
+use super::{By, Draft, Hub, News, history, name};
 use crate::core::limits::{DATAGRAM_MAX, HISTORY_ANSWER_DATAGRAMS_MAX, TOPIC_MAX};
 use crate::core::source::Source;
 use crate::core::{Now, Outbox, Path, Refusal, Verdict};
