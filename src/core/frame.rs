@@ -7,6 +7,7 @@
 //! docs/PROTOCOL.md has the grammar in full, and what each verb means. Reading allocates nothing and never fails on what it
 //! does not know; a frame that is none ends its datagram.
 
+use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
@@ -113,7 +114,8 @@ pub fn number(word: &str) -> Option<u64> {
 }
 
 /// Which numbering of a room: it changes when the numbers start anew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "&str")]
 pub struct Epoch(pub u32);
 
 impl fmt::Display for Epoch {
@@ -131,7 +133,8 @@ impl FromStr for Epoch {
 }
 
 /// What a client shows to be who it is, once the hub has told it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "&str")]
 pub struct SessionId(pub u64);
 
 impl fmt::Display for SessionId {
@@ -145,6 +148,33 @@ impl FromStr for SessionId {
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
         hex(text, 16).map(Self).ok_or(Malformed)
+    }
+}
+
+/// How both are kept: as they stand in a frame.
+macro_rules! kept_as_written {
+    ($($name:ident)*) => {$(
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.to_string()
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = Malformed;
+
+            fn try_from(text: &str) -> Result<Self, Malformed> {
+                text.parse()
+            }
+        }
+    )*};
+}
+
+kept_as_written!(Epoch SessionId);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("malformed")
     }
 }
 

@@ -47,6 +47,35 @@ pub const ROOMS_OF_SOURCE_MAX: usize = 32;
 /// The history of one room, in bytes of text.
 pub const HISTORY_BYTES_MAX: usize = 256 * 1024;
 
+/// The longest text, whatever `max-message` says: no datagram holds a longer one.
+pub const MESSAGE_MAX: usize = DATAGRAM_MAX;
+
+/// Messages of a room that are there at least for those who have missed one, even where no history is kept: what people say
+/// while somebody is out of the network for half a minute.
+pub const REPAIR_MESSAGES_MIN: usize = 64;
+
+/// Bytes that are sent again to one session at once, and that it may have again each second: a whole history in four
+/// seconds, and for a room of a thousand lossy members no more than a fast network carries.
+pub const REPAIR_BYTES: usize = 64 * 1024;
+
+/// Messages in the mailbox of a session that it has not confirmed, and their bytes.
+pub const MAILBOX_MESSAGES_MAX: usize = 32;
+
+/// See [`MAILBOX_MESSAGES_MAX`].
+pub const MAILBOX_BYTES_MAX: usize = 16 * 1024;
+
+/// Rooms that one session is in: their positions fit one datagram.
+pub const SESSION_ROOMS_MAX: usize = 12;
+
+/// The longest `start` of a session.
+pub const SESSION_START_MAX: usize = 32;
+
+/// Sessions that are remembered although nobody has been heard of them for a while. Of more the first to have gone is forgotten.
+pub const SESSIONS_AWAY_MAX: usize = 4_096;
+
+/// How long a session is remembered after it has gone: people walk from one building to the next.
+pub const SESSION_AWAY_MAX: Duration = Duration::from_secs(600);
+
 /// The longest file of a room's history that is read; of a longer one the end. [`HISTORY_MAX`] of the shortest messages,
 /// each with its room and its time, twice.
 pub const HISTORY_FILE_MAX: u64 = 16 * 1024 * 1024;
@@ -67,9 +96,14 @@ pub const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Messages that wait in one service's outbox, however short they are.
 pub const OUTBOX_ENTRIES_MAX: usize = 65_536;
 
-/// Deliveries that wait in one service's outbox. A room's list is copied when the room changes while a message to it
+/// Datagrams that wait in one service's outbox, one for each who gets it: about as many as can be sent in a second, so that
+/// what is said is not far ahead of what is heard. A room's list is copied when the room changes while a message to it
 /// waits, so this bounds the copies too: 14 MiB of paths at the most.
-pub const OUTBOX_DELIVERIES_MAX: usize = 262_144;
+pub const OUTBOX_DATAGRAMS_MAX: usize = 262_144;
+
+/// Datagrams in one burst. The kernel takes 64 in one piece (`UDP_MAX_SEGMENTS`) and 65,507 bytes, but queues on the way drop
+/// a burst as a whole, and 16 spare nearly all that there is to be spared.
+pub const BURST_MAX: usize = 16;
 
 /// Sources whose tokens are remembered, for each service.
 pub const RATE_LIMIT_SOURCES: usize = 4_096;

@@ -58,6 +58,8 @@ reasons! {
         BadCommand = "bad-command",
         /// A `^frame^` that this hub does not speak.
         BadFrame = "bad-frame",
+        /// There is no such session, or it is not at this address.
+        NoSession = "no-session",
         /// A name or room name that cannot be had.
         BadName = "bad-name",
         /// A name that somebody else has.

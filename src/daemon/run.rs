@@ -318,6 +318,7 @@ impl Daemon {
     /// Writes down what there is to keep and sends what waits: in this order, so that nothing leaves that a kill could
     /// cost.
     pub(super) fn flush(&mut self) {
+        self.services.finish_turn(&mut self.posts);
         self.state.keep(self.turned, self.services.chat.as_mut(), &self.listeners);
         for service in ServiceName::ALL {
             let post = &mut self.posts[service as usize];

@@ -50,6 +50,15 @@ impl Services {
         }
     }
 
+    /// Has each send what has gathered in the turn.
+    pub(super) fn finish_turn(&mut self, posts: &mut Posts) {
+        for name in ServiceName::ALL {
+            if let Some(service) = self.get_mut(name) {
+                service.finish_turn(&mut posts[name as usize].outbox);
+            }
+        }
+    }
+
     /// Has each hear one batch from each of its sockets that may have something.
     pub(super) fn hear(
         &mut self,

@@ -18,6 +18,9 @@ pub trait Service {
     /// Does what is due at `now`. Called at [`Service::next_timeout`] or later, and harmless before it.
     fn handle_timeout(&mut self, now: &Now, out: &mut Outbox);
 
+    /// Sends what has gathered in a turn and travels together; called when everything that waited has been heard.
+    fn finish_turn(&mut self, _out: &mut Outbox) {}
+
     /// The next moment at which something is due; `None` while nothing is.
     fn next_timeout(&self) -> Option<Instant>;
 }

@@ -16,6 +16,8 @@
 //! Anna is at 127.0.0.1:40001, Bob behind her; `anna6` is at `[2001:db8::1]:40001` and comes by the other socket; an
 //! address may stand for a name. `\{x*1000}` is a thousand times `x`.
 //!
+//! What the hub makes up stands as `<token1>`, `<session1>`, `<epoch1>`, numbered as they first appear, on both sides.
+//!
 //! A script is compared whole. Where it differs, the panic holds the script as it should be to succeed: read it before
 //! you paste it.
 
@@ -47,7 +49,12 @@ pub(crate) struct Stage {
     mono: Instant,
     pub(crate) config: config::Chat,
     transcript: String,
+    /// What the hub has made up, and what it is called.
+    made_up: Vec<(String, String)>,
 }
+
+/// What stands before something that the hub makes up, and how many digits it has.
+const MADE_UP: [(&str, &str, usize); 3] = [("token", "^token ", 16), ("session", " session=", 16), ("epoch", "/", 8)];
 
 /// Plays one script on a hub with the default configuration.
 #[track_caller]
@@ -66,7 +73,8 @@ pub(crate) fn play_with(configure: impl FnOnce(&mut config::Chat), script: &str)
 impl Stage {
     pub(crate) fn new(config: &config::Chat) -> Self {
         let hub = Hub::new(config, "belfry.lan", hosts(), Seed(7));
-        Self { hub, out: Outbox::default(), mono: START, config: config.clone(), transcript: String::new() }
+        let (transcript, made_up) = (String::new(), Vec::new());
+        Self { hub, out: Outbox::default(), mono: START, config: config.clone(), transcript, made_up }
     }
 
     /// Another hub takes over what this one has left, and what is in the files.
@@ -76,8 +84,8 @@ impl Stage {
         let old = std::mem::replace(&mut self.hub, Hub::new(&self.config, "belfry.lan", hosts(), seed));
         let restored = self.hub.restore(&self.now(), &kept, listener_at, &mut self.out);
         for room in old.rooms() {
-            if let Some(lines) = old.history_of(room) {
-                self.hub.restore_history(&self.now(), room, lines);
+            if let Some((epoch, messages)) = old.epoch_of(room).zip(old.history_of(room)) {
+                self.hub.restore_history(&self.now(), room, messages.map(|message| (epoch, message.clone())));
             }
         }
         restored
@@ -138,6 +146,7 @@ impl Stage {
     pub(crate) fn say(&mut self, who: &str, said: &str) -> Vec<Vec<u8>> {
         let now = self.now();
         self.hub.handle_datagram(&now, &Datagram::unicast(path(who), said.as_bytes()), &mut self.out);
+        self.hub.finish_turn(&mut self.out);
         let datagrams: Vec<Vec<u8>> = self.out.pending().map(|(_, bytes)| bytes.to_vec()).collect();
         self.out.advance(datagrams.len());
         datagrams
@@ -161,6 +170,7 @@ impl Stage {
         while let Some(due) = self.hub.next_timeout().map(|due| due.max(self.mono)).filter(|&due| due < until) {
             self.mono = due;
             self.hub.handle_timeout(&self.now(), &mut self.out);
+            self.hub.finish_turn(&mut self.out);
             if !self.out.is_empty() {
                 self.note(&format!("@{}", seconds(self.mono)));
                 self.note_output();
@@ -171,6 +181,7 @@ impl Stage {
         if self.hub.next_timeout().is_some_and(|due| due <= until) {
             self.hub.handle_timeout(&self.now(), &mut self.out);
         }
+        self.hub.finish_turn(&mut self.out);
         self.note_output();
     }
 
@@ -191,7 +202,7 @@ impl Stage {
             }
             (arrow @ (">" | ">|"), said) => {
                 let (said, asserted) = split_verdict(said);
-                let payload = unescape(said);
+                let payload = unescape(&self.with_digits(said));
                 let truncated = arrow == ">|";
                 let datagram = Datagram { truncated, ..Datagram::unicast(path, &payload) };
                 let now = self.now();
@@ -202,6 +213,7 @@ impl Stage {
             }
             _ => panic!("what does {line:?} mean?"),
         }
+        self.hub.finish_turn(&mut self.out);
         self.note_output();
     }
 
@@ -214,8 +226,34 @@ impl Stage {
             self.out.pending().map(|(path, bytes)| format!("{} < {}", name(path), escape(bytes))).collect();
         self.out.advance(lines.len());
         for line in lines {
-            self.note(line.trim_end());
+            let line = self.with_names(line.trim_end());
+            self.note(&line);
         }
+    }
+
+    /// What the hub has made up under this name.
+    pub(crate) fn made_up(&self, name: &str) -> String {
+        self.with_digits(name)
+    }
+
+    /// The line with what is made up in it called by names.
+    fn with_names(&mut self, line: &str) -> String {
+        for (kind, before, len) in MADE_UP {
+            for (at, _) in line.match_indices(before) {
+                let digits = line[at + before.len()..].get(..len).unwrap_or_default();
+                let is_made_up = digits.len() == len && digits.chars().all(|c| c.is_ascii_hexdigit());
+                if is_made_up && !self.made_up.iter().any(|(known, _)| known == digits) {
+                    let number = self.made_up.iter().filter(|(_, name)| name.contains(kind)).count() + 1;
+                    self.made_up.push((digits.to_owned(), format!("<{kind}{number}>")));
+                }
+            }
+        }
+        self.made_up.iter().fold(line.to_owned(), |line, (digits, name)| line.replace(digits, name))
+    }
+
+    /// The line with what is made up in it as the hub knows it.
+    fn with_digits(&self, line: &str) -> String {
+        self.made_up.iter().fold(line.to_owned(), |line, (digits, name)| line.replace(name, digits))
     }
 }
 

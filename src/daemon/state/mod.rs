@@ -281,7 +281,8 @@ fn listener_at(listeners: &[Listener], addr: SocketAddr) -> Option<ListenerId> {
 }
 
 fn log(news: &News) {
-    if let News::Said { room, member, line, logged: true, .. } = news {
+    if let News::Said { room, member, message, logged: true, .. } = news {
+        let line = &message.line;
         info!(message_id = event::SAID, room = room.as_str(), member = member.as_str(); "{room}: {line}");
     }
 }

@@ -4,7 +4,7 @@ use super::command::{self, Command, Problem};
 use super::members::{MemberId, Way};
 use super::rooms::RoomId;
 use super::utterance::push_clean;
-use super::{Hub, News, fits, history, name};
+use super::{By, Draft, Hub, News, fits, history, name};
 use crate::core::limits::{DATAGRAM_MAX, HISTORY_ANSWER_DATAGRAMS_MAX, TOPIC_MAX};
 use crate::core::source::Source;
 use crate::core::{Now, Outbox, Path, Refusal, Verdict};
@@ -41,31 +41,44 @@ impl Hub {
             _ => {}
         }
         let id = self.enter(now, path, newline, out)?;
+        self.obey(now, id, self.members.get(id).room(), command, None, out)
+    }
+
+    /// Does what a member asks for, about one of its rooms.
+    pub(super) fn obey(
+        &mut self,
+        now: &Now,
+        id: MemberId,
+        room: RoomId,
+        command: Command<'_>,
+        by: Option<By>,
+        out: &mut Outbox,
+    ) -> Result<Verdict, Problem> {
         match command {
-            Command::Help | Command::Quit => unreachable!("answered above"),
+            Command::Help => self.tell(id, &command::help(), out),
+            Command::Quit => return Err(Problem::new(Refusal::BadCommand, "? ^bye^ ends a session")),
             Command::WhoAmI => {
-                let member = self.members.get(id);
-                let line = format!("-- You are {} in {}.", member.name, self.rooms.get(member.room).name);
+                let line = format!("-- You are {} in {}.", self.members.get(id).name, self.rooms.get(room).name);
                 self.tell(id, &line, out);
             }
             Command::Nick(name) => self.nick(id, name, out)?,
+            Command::Join(room) if self.members.get(id).session.is_some() => drop(self.enter_room(now, id, room, out)?),
             Command::Join(room) => self.join_room(now, id, room, out)?,
             Command::Rooms => self.tell(id, &self.list_rooms(), out),
-            Command::Who(room) => {
-                let room = self.room_or_own(id, room)?;
+            Command::Who(name) => {
+                let room = self.room_or(room, name)?;
                 self.tell(id, &self.list_members(String::new(), room), out);
             }
-            Command::Message { to, text } => self.message(id, to, text, out)?,
+            Command::Message { to, text } => self.message(now, id, to, text, by, out)?,
             Command::Me(text) => {
-                let mut line = format!("* {} ", self.members.get(id).name);
-                push_clean(&mut line, text);
-                self.relay(now, id, &line, true, out)?;
+                let from = self.members.get(id).name.clone();
+                self.relay(now, id, room, &Draft { from: &from, text, is_action: true, by }, out)?;
                 return Ok(Verdict::Accepted);
             }
-            Command::ShowTopic => self.tell(id, &self.topic_line(self.members.get(id).room), out),
-            Command::SetTopic(text) => self.set_topic(id, text, out)?,
-            Command::ShowHistory(count) => self.show_history(now, id, count.unwrap_or(HISTORY_USUAL), out),
-            Command::KeepHistory(keep) => self.keep_history(id, keep, out),
+            Command::ShowTopic => self.tell(id, &self.topic_line(room), out),
+            Command::SetTopic(text) => self.set_topic(id, room, text, out)?,
+            Command::ShowHistory(count) => self.show_history(now, id, room, count.unwrap_or(HISTORY_USUAL), out),
+            Command::KeepHistory(keep) => self.keep_history(id, room, keep, out),
             Command::Back => self.set_away(id, None, out)?,
             Command::Away(text) => self.set_away(id, Some(text), out)?,
         }
@@ -85,6 +98,7 @@ impl Hub {
         if old != name {
             self.notify_others(id, &format!("-- {old} is now {name}"), out);
         }
+        self.tell_welcome(id);
         Ok(())
     }
 
@@ -94,19 +108,15 @@ impl Hub {
             return Err(Problem::new(Refusal::BadName, format!("? not a room name: {fault}")));
         }
         let source = Source::of(self.members.get(id).path.remote.ip());
-        let (room, closed) = self
-            .rooms
-            .open(name, now.mono, source)
+        let room = self
+            .open_room(now, name, source)
             .ok_or_else(|| Problem::new(Refusal::Full, "? there are too many rooms; /rooms lists them"))?;
-        if let Some(closed) = closed {
-            self.keeping.note(News::Forgotten { room: closed.name });
-        }
-        if self.members.get(id).room != room {
+        if self.members.get(id).room() != room {
             self.keeping.changed = true;
             let member = self.members.get(id).name.clone();
             self.notify_others(id, &format!("-- {member} has gone to {}", self.rooms.get(room).name), out);
             self.rooms.unseat(id, &mut self.members, now.mono);
-            self.members.get_mut(id).room = room;
+            self.members.get_mut(id).place.room = room;
             self.rooms.seat(id, &mut self.members);
             self.notify_others(id, &format!("-- {member} has joined"), out);
         }
@@ -120,7 +130,16 @@ impl Hub {
         Ok(())
     }
 
-    fn message(&self, id: MemberId, to: &str, text: &str, out: &mut Outbox) -> Result<(), Problem> {
+    /// A message to one member alone; the sender gets it too, if it is not a session, which knows what it has said.
+    pub(super) fn message(
+        &mut self,
+        now: &Now,
+        id: MemberId,
+        to: &str,
+        text: &str,
+        by: Option<By>,
+        out: &mut Outbox,
+    ) -> Result<(), Problem> {
         let Some(recipient) = self.members.named(to) else {
             return Err(Problem::new(Refusal::NoSuchMember, "? nobody has that name; /who shows who is here"));
         };
@@ -128,25 +147,31 @@ impl Hub {
         let mut line = format!("{} -> {}: ", from.name, to.name);
         push_clean(&mut line, text);
         fits(&line)?;
-        self.tell(recipient, &line, out);
-        if recipient != id {
+        let is_out_of_reach = (!to.in_reach).then(|| format!("-- {} is out of reach, and may not get it", to.name));
+        let is_away = to.away.as_ref().map(|away| format!("-- {} is away: {away}", to.name));
+        let (sender, is_session) = (from.name.clone(), from.session.is_some());
+        match to.session.as_ref().map(|session| session.id) {
+            Some(session) => {
+                let draft = Draft { from: &sender, text, is_action: false, by };
+                self.put_in_mailbox(now, session, &line, &draft);
+            }
+            None => self.tell(recipient, &line, out),
+        }
+        if recipient != id && !is_session {
             self.tell(id, &line, out);
         }
-        if !to.in_reach {
-            self.tell(id, &format!("-- {} is out of reach, and may not get it", to.name), out);
-        }
-        if let Some(away) = &to.away {
-            self.tell(id, &format!("-- {} is away: {away}", to.name), out);
-        }
+        is_out_of_reach.iter().chain(&is_away).for_each(|line| self.tell(id, line, out));
         Ok(())
     }
 
-    fn set_topic(&mut self, id: MemberId, text: &str, out: &mut Outbox) -> Result<(), Problem> {
+    fn set_topic(&mut self, id: MemberId, room: RoomId, text: &str, out: &mut Outbox) -> Result<(), Problem> {
         let topic = short_text(text)?;
         let member = self.members.get(id);
+        let notice = format!("-- {} has set the topic: {topic}", member.name);
+        let except = Some(member.path.remote);
         self.tell(id, &format!("-- The topic is: {topic}"), out);
-        self.notify_others(id, &format!("-- {} has set the topic: {topic}", member.name), out);
-        self.rooms.get_mut(member.room).topic = topic;
+        self.notify_room(room, &notice, except, out);
+        self.rooms.get_mut(room).topic = topic;
         self.keeping.changed = true;
         Ok(())
     }
@@ -175,14 +200,14 @@ impl Hub {
     }
 
     fn list_rooms(&self) -> String {
-        let rooms: Vec<_> = self.rooms.iter().filter(|room| room.len() > 0 || room.history.len() > 0).collect();
+        let rooms: Vec<_> = self.rooms.iter().filter(|room| room.len() > 0 || room.stream.history_len() > 0).collect();
         let items = rooms.iter().map(|room| format!("{} ({})", room.name, room.len()));
         fit_list("-- Rooms: ".to_owned(), rooms.len(), items)
     }
 
-    /// The room of that name, or without one the room that the member is in.
-    fn room_or_own(&self, id: MemberId, name: Option<&str>) -> Result<RoomId, Problem> {
-        let Some(name) = name else { return Ok(self.members.get(id).room) };
+    /// The room of that name, or without one this room.
+    fn room_or(&self, room: RoomId, name: Option<&str>) -> Result<RoomId, Problem> {
+        let Some(name) = name else { return Ok(room) };
         self.rooms
             .named(without_hash(name))
             .ok_or_else(|| Problem::new(Refusal::NoSuchRoom, "? there is no such room; /rooms lists them"))
@@ -205,40 +230,41 @@ impl Hub {
         fit_list(format!("{head}-- {} in {}: ", room.len(), room.name), room.len(), names.into_iter())
     }
 
-    fn show_history(&self, now: &Now, id: MemberId, count: usize, out: &mut Outbox) {
-        let room = self.rooms.get(self.members.get(id).room);
+    fn show_history(&mut self, now: &Now, id: MemberId, room: RoomId, count: usize, out: &mut Outbox) {
+        let room = self.rooms.get(room);
         if self.config.history == 0 || !room.keeps_history {
             return self.tell(id, "-- No history is kept in this room.", out);
         }
-        if room.history.len() == 0 {
+        if room.stream.history_len() == 0 {
             return self.tell(id, "-- Nothing has been said in this room yet.", out);
         }
-        let lines = room.history.last(count.min(HISTORY_LINES_MAX)).map(|(wall, line)| {
-            let dated = format!("[{}] {line}", history::age(now.wall, wall));
+        let lines = room.stream.history(count.min(HISTORY_LINES_MAX)).map(|message| {
+            let dated = format!("[{}] {}", history::age(now.wall, message.when), message.line);
             // A line that fills its datagram has no room for its age.
-            if dated.len() < DATAGRAM_MAX { dated } else { line.to_owned() }
+            if dated.len() < DATAGRAM_MAX { dated } else { message.line.to_string() }
         });
         for datagram in pack(lines.collect()) {
             self.tell(id, &datagram, out);
         }
     }
 
-    fn keep_history(&mut self, id: MemberId, keep: bool, out: &mut Outbox) {
+    fn keep_history(&mut self, id: MemberId, room: RoomId, keep: bool, out: &mut Outbox) {
         if self.config.history == 0 {
             return self.tell(id, "-- No history is kept in this hub.", out);
         }
-        let member = self.members.get(id);
-        let room = self.rooms.get_mut(member.room);
-        room.keeps_history = keep;
+        let of_room = self.rooms.get_mut(room);
+        of_room.keeps_history = keep;
         self.keeping.changed = true;
         if !keep {
-            room.history.trim(0);
-            self.keeping.note(News::Forgotten { room: room.name.clone() });
+            of_room.stream.forget();
+            self.keeping.note(News::Forgotten { room: of_room.name.clone() });
         }
         let what = if keep { "kept from now on" } else { "no longer kept, and what was kept is gone" };
         self.tell(id, &format!("-- What is said in this room is {what}."), out);
-        let notice = format!("-- {}: what is said in this room is {what}", self.members.get(id).name);
-        self.notify_others(id, &notice, out);
+        let member = self.members.get(id);
+        let notice = format!("-- {}: what is said in this room is {what}", member.name);
+        let except = Some(member.path.remote);
+        self.notify_room(room, &notice, except, out);
     }
 }
 

@@ -3,7 +3,9 @@
 use super::Hub;
 use super::command::Problem;
 use super::members::{MemberId, Way};
-use super::rooms::LOBBY;
+use super::news::News;
+use super::rooms::{LOBBY, RoomId};
+use crate::core::source::Source;
 use crate::core::{Now, Outbox, Path, Refusal};
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -32,8 +34,17 @@ impl Hub {
         Ok(id)
     }
 
+    /// The room of that name, made if need be; one that nobody is in may have to make place.
+    pub(super) fn open_room(&mut self, now: &Now, name: &str, source: Source) -> Option<RoomId> {
+        let (room, closed) = self.rooms.open(name, now, source)?;
+        if let Some(closed) = closed {
+            self.keeping.note(News::Forgotten { room: closed.name });
+        }
+        Some(room)
+    }
+
     /// Refuses somebody new at an address while there is no place.
-    fn has_place_for(&self, addr: IpAddr) -> Result<(), Problem> {
+    pub(super) fn has_place_for(&self, addr: IpAddr) -> Result<(), Problem> {
         if self.members.len() >= self.config.max_members {
             return Err(Problem::new(Refusal::Full, "? the hub is full; try again later"));
         }
@@ -60,7 +71,7 @@ impl Hub {
 
     fn welcome(&self, id: MemberId) -> String {
         let member = self.members.get(id);
-        let room = self.rooms.get(member.room);
+        let room = self.rooms.get(member.room());
         let company = match room.len() - 1 {
             0 => "nobody else yet".to_owned(),
             1 => "one other".to_owned(),
@@ -88,9 +99,9 @@ impl Hub {
     }
 
     /// Tells the terminals in all rooms that what is said is logged from now on, if it is.
-    pub(super) fn tell_of_the_log(&self, out: &mut Outbox) {
+    pub(super) fn tell_of_the_log(&mut self, out: &mut Outbox) {
         if self.config.log_messages {
-            self.rooms.iter().for_each(|room| room.notify(LOGGED, None, out));
+            self.rooms.ids().for_each(|room| self.notify_room(room, LOGGED, None, out));
         }
     }
 }

@@ -1,84 +1,13 @@
-//! The last lines of a room, bounded in number and in bytes; and a line as a file has it, in which it outlives the hub.
+//! The history of a room, as people ask for it and as files have it.
 
+use super::message::{Entry, Message};
 use super::{Hub, name};
 use crate::core::Now;
-use crate::core::limits::{DATAGRAM_MAX, HISTORY_BYTES_MAX};
-use crate::core::text::is_control;
+use crate::core::frame::Epoch;
+use crate::core::limits::NAME_MAX;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::rc::Rc;
-
-/// What a line in a file has beside the name of its room and what was said.
-const FRAME: &str = "{'room':'','when':'1970-01-01T00:00:00.000000000Z','line':''}\n";
-
-/// What was said in a room, oldest first.
-#[derive(Debug, Default)]
-pub(super) struct History {
-    lines: VecDeque<(Timestamp, Rc<str>)>,
-    bytes: usize,
-}
-
-impl History {
-    /// Adds a line and forgets the oldest past `count_max` lines or [`HISTORY_BYTES_MAX`] bytes.
-    pub(super) fn push(&mut self, wall: Timestamp, line: Rc<str>, count_max: usize) {
-        self.bytes += line.len();
-        self.lines.push_back((wall, line));
-        self.trim(count_max);
-    }
-
-    /// Forgets the oldest past `count_max` lines.
-    pub(super) fn trim(&mut self, count_max: usize) {
-        while self.lines.len() > count_max || self.bytes > HISTORY_BYTES_MAX {
-            let Some((_, line)) = self.lines.pop_front() else { break };
-            self.bytes -= line.len();
-        }
-    }
-
-    /// The last `count` lines, oldest first, with when they were said.
-    pub(super) fn last(&self, count: usize) -> impl ExactSizeIterator<Item = (Timestamp, &str)> {
-        let skip = self.lines.len().saturating_sub(count);
-        self.lines.iter().skip(skip).map(|(wall, line)| (*wall, &**line))
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.lines.len()
-    }
-}
-
-/// A line of a room's history, as a file has it. It names its room, so that what is left of a file still says whose it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry<'a> {
-    /// The room's name.
-    #[serde(borrow)]
-    pub room: Cow<'a, str>,
-    /// When it was said.
-    pub when: Timestamp,
-    /// The message as the room has got it.
-    #[serde(borrow)]
-    pub line: Cow<'a, str>,
-}
-
-impl<'a> Entry<'a> {
-    /// Reads a line without its newline; `None` for what the hub would not have said.
-    pub fn read(line: &'a [u8]) -> Option<Self> {
-        let entry: Self = serde_json::from_slice(line).ok()?;
-        (name::fault(&entry.room).is_none() && is_message(&entry.line)).then_some(entry)
-    }
-
-    /// Appends the line, with its newline.
-    pub fn write_to(&self, text: &mut Vec<u8>) {
-        super::keeping::write_line(self, text);
-    }
-}
-
-/// Whether a line may go out as it is: it fits a datagram, steers no terminal, and is one line or goes on indented.
-fn is_message(line: &str) -> bool {
-    let indented = line.split('\n').skip(1).all(|further| further.starts_with('\t'));
-    !line.is_empty() && line.len() < DATAGRAM_MAX && indented && !line.chars().any(is_control)
-}
 
 /// The name of a room's file: that by which rooms are told apart, with every byte but `a-z`, `0-9`, `-` and `_` as `%XX`.
 pub fn file_name(room: &str) -> String {
@@ -94,15 +23,21 @@ pub fn file_name(room: &str) -> String {
 
 impl Hub {
     /// What is kept of what was said in a room, oldest first; `None` where there is nothing.
-    pub fn history_of(&self, room: &str) -> Option<impl Iterator<Item = (Timestamp, &str)>> {
-        let history = &self.rooms.get(self.rooms.named(room)?).history;
-        (history.len() > 0).then(|| history.last(usize::MAX))
+    pub fn history_of(&self, room: &str) -> Option<impl Iterator<Item = &Message>> {
+        let stream = &self.rooms.get(self.rooms.named(room)?).stream;
+        (stream.history_len() > 0).then(|| stream.history(usize::MAX))
+    }
+
+    /// In which epoch a room is.
+    pub fn epoch_of(&self, room: &str) -> Option<Epoch> {
+        self.rooms.named(room).map(|id| self.rooms.get(id).stream.epoch)
     }
 
     /// About how long a file is that says what is kept of a room: at most twice as long, if everything has to be escaped.
     pub fn history_file_len(&self, room: &str) -> u64 {
-        let history = self.rooms.named(room).map(|id| &self.rooms.get(id).history);
-        history.map_or(0, |history| history.bytes + history.len() * (FRAME.len() + room.len())) as u64
+        let stream = self.rooms.named(room).map(|id| &self.rooms.get(id).stream);
+        let frame = Entry::FRAME.len() + NAME_MAX + room.len();
+        stream.map_or(0, |stream| stream.history_bytes() + stream.history_len() * frame) as u64
     }
 
     /// How many lines of each room are kept.
@@ -111,19 +46,38 @@ impl Hub {
     }
 
     /// Takes back what was said in a room, oldest first; whether there is such a room, or place for it, and it keeps a
-    /// history. To be called before anything is said.
-    pub fn restore_history<'a>(
-        &mut self,
-        now: &Now,
-        room: &str,
-        lines: impl Iterator<Item = (Timestamp, &'a str)>,
-    ) -> bool {
+    /// history. To be called after [`Hub::restore`] and before anything is said.
+    ///
+    /// The numbers go on if that hub has known the room, and nothing that it had heard is missing.
+    pub fn restore_history(&mut self, now: &Now, room: &str, entries: impl Iterator<Item = (Epoch, Message)>) -> bool {
         let count_max = self.config.history;
-        let opened = (count_max > 0 && name::fault(room).is_none()).then(|| self.rooms.open_free(room, now.mono));
-        let Some(room) = opened.flatten().map(|id| self.rooms.get_mut(id)).filter(|room| room.keeps_history) else {
-            return false;
-        };
-        lines.for_each(|(when, line)| room.history.push(when, line.into(), count_max));
+        let opened = (count_max > 0 && name::fault(room).is_none()).then(|| self.rooms.open_free(room, now));
+        let Some(id) = opened.flatten().filter(|&id| self.rooms.get(id).keeps_history) else { return false };
+        let mut messages: Vec<(Epoch, Message)> = entries.collect();
+        let room = self.rooms.get_mut(id);
+        if let Some((epoch, number)) = room.kept_position.take() {
+            let newest = messages.last().filter(|&&(of, _)| of == epoch).map_or(0, |(_, message)| message.number);
+            if newest >= number {
+                room.stream.epoch = epoch;
+            }
+        }
+        let mut newest = 0;
+        for (epoch, message) in &mut messages {
+            let is_numbered = *epoch == room.stream.epoch && message.number > newest;
+            message.number = if is_numbered { message.number } else { 0 };
+            newest = newest.max(message.number);
+        }
+        self.restore_requests(messages.iter().filter_map(|(_, message)| message.by));
+        // One that has no number stands before those that have.
+        let first = messages.iter().rposition(|(_, message)| message.number == 0);
+        for (at, (_, mut message)) in messages.into_iter().enumerate() {
+            if first.is_some_and(|first| at <= first) {
+                message.number = 0;
+            }
+            self.rooms.get_mut(id).stream.push(Rc::new(message), true, count_max);
+        }
+        let stream = &mut self.rooms.get_mut(id).stream;
+        stream.newest = stream.newest.max(newest);
         self.keeping.changed = true;
         true
     }
@@ -142,35 +96,9 @@ pub(super) fn age(now: Timestamp, then: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::message::Draft;
     use super::*;
-
-    fn lines(history: &History, count: usize) -> Vec<&str> {
-        history.last(count).map(|(_, line)| line).collect()
-    }
-
-    #[test]
-    fn the_oldest_lines_go_first() {
-        let mut history = History::default();
-        for line in ["a", "b", "c", "d"] {
-            history.push(Timestamp::UNIX_EPOCH, line.into(), 3);
-        }
-        assert_eq!(lines(&history, 10), ["b", "c", "d"]);
-        assert_eq!(lines(&history, 2), ["c", "d"]);
-        history.trim(1);
-        assert_eq!(lines(&history, 10), ["d"]);
-    }
-
-    #[test]
-    fn a_history_is_bounded_in_bytes_too() {
-        let mut history = History::default();
-        let kib = Rc::<str>::from("x".repeat(1_024));
-        for _ in 0..256 {
-            history.push(Timestamp::UNIX_EPOCH, Rc::clone(&kib), 1_000);
-        }
-        assert_eq!(history.len(), 256, "at the bound");
-        history.push(Timestamp::UNIX_EPOCH, "x".into(), 1_000);
-        assert_eq!(history.len(), 256, "one byte past it");
-    }
+    use crate::core::limits::DATAGRAM_MAX;
 
     #[test]
     fn an_age_is_told_in_the_largest_unit_that_fits() {
@@ -182,31 +110,48 @@ mod tests {
 
     #[test]
     fn a_line_of_history_reads_back_and_what_the_hub_would_not_say_does_not() {
-        let entry = |room: &'static str, line: &'static str| Entry {
-            room: room.into(),
-            when: "2026-11-21T14:03:27.5Z".parse().expect("a moment"),
-            line: line.into(),
-        };
+        let when = "2026-11-21T14:03:27.5Z".parse().expect("a moment");
         let long = &*"x".repeat(DATAGRAM_MAX).leak();
-        for (good, read) in [
-            (entry("Lab", "anna: \"hi\"\n\tthere\\"), true),
-            (entry("Änne", "* anna waves"), true),
-            (entry("lab", &long[1..]), true),
-            (entry("lab", long), false),
-            (entry("lab", ""), false),
-            (entry("lab", "anna: a\nbob: b"), false),
-            (entry("lab", "anna: \x1b[2J"), false),
-            (entry("a lab", "anna: hi"), false),
-            (entry("../lab", "anna: hi"), false),
+        for (room, line, is_read) in [
+            ("Lab", "anna: \"hi\"\n\tthere\\", true),
+            ("Änne", "* anna waves", true),
+            ("lab", &long[1..], true),
+            ("lab", long, false),
+            ("lab", "", false),
+            ("lab", "anna: a\nbob: b", false),
+            ("lab", "anna: \x1b[2J", false),
+            ("a lab", "anna: hi", false),
+            ("../lab", "anna: hi", false),
         ] {
+            let entry = Entry { room: room.into(), epoch: Epoch(7), message: Message::from_line(when, line) };
             let mut text = Vec::new();
-            good.write_to(&mut text);
-            let line = text.strip_suffix(b"\n").expect("a newline");
-            assert!(!line.contains(&b'\n'));
-            assert_eq!(Entry::read(line), read.then_some(good));
+            Entry::write(&entry.room, entry.epoch, &entry.message, &mut text);
+            let written = text.strip_suffix(b"\n").expect("a newline");
+            assert!(!written.contains(&b'\n'));
+            assert_eq!(Entry::read(written), is_read.then_some(entry));
         }
-        let newer = br#"{"when":"2026-11-21T14:03:27Z","number":7,"room":"lab","line":"anna: hi"}"#;
-        assert_eq!(Entry::read(newer).map(|entry| entry.line.into_owned()), Some("anna: hi".to_owned()));
+        let newer = br#"{"when":"2026-11-21T14:03:27Z","weather":7,"room":"lab","line":"anna: hi"}"#;
+        assert_eq!(Entry::read(newer).map(|entry| entry.message.line.to_string()), Some("anna: hi".to_owned()));
+    }
+
+    #[test]
+    fn a_line_has_the_text_and_says_where_or_the_text_stands_beside_it() {
+        let draft = |text| Draft { from: "anna", text, is_action: false, by: None };
+        for (line, text) in [("anna: hi", "hi"), ("anna: ?", "\x1b"), ("anna:", " "), ("anna: ä", "ä")] {
+            let message = Message::new(7, Timestamp::UNIX_EPOCH, line, &draft(text));
+            let mut written = Vec::new();
+            Entry::write("lab", Epoch(1), &message, &mut written);
+            let read = Entry::read(&written[..written.len() - 1]).expect("an entry").message;
+            assert_eq!(read, message);
+            let mut frame = Vec::new();
+            read.write_frame("lab", Epoch(1), &mut frame);
+            let expected = format!("^msg lab/00000001/7 anna time=0 len={}^{text}", text.len());
+            assert_eq!(frame.escape_ascii().to_string(), expected.as_bytes().escape_ascii().to_string());
+        }
+        for damaged in [r#""len":9"#, r#""len":1"#, r#""from":"a b""#, r#""from":"a^b""#] {
+            let line = format!(r#"{{"when":"2026-11-21T14:03:27Z","room":"lab","line":"anna: ä",{damaged}}}"#);
+            assert_eq!(Entry::read(line.as_bytes()), None, "{damaged}");
+        }
     }
 
     #[test]

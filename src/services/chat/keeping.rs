@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! {"hub":{"seed":1234,"log-messages":false}}
-//! {"room":{"name":"lab","topic":"tea","keeps-history":false}}
+//! {"room":{"name":"lab","topic":"tea","keeps-history":true,"epoch":"5e2f01aa","number":18}}
+//! {"session":{"id":"9f3c…","last":7,"name":"bob","rooms":[…],"mailbox":{…}}}
 //! {"member":{"name":"anna","room":"lab","way":"line","heartbeats":true,"listener":"0.0.0.0:9999","remote":"192.0.2.7:40001"}}
 //! ```
 //!
@@ -17,7 +18,9 @@
 use super::members::{Member, Way};
 use super::news::News;
 use super::rooms::LOBBY;
+use super::session::SessionLine;
 use super::{Hub, actions, name};
+use crate::core::frame::{Epoch, SessionId};
 use crate::core::limits::{MEMBERS_MAX, NEWS_MAX};
 use crate::core::{ListenerId, Now, Outbox, Path, Seed};
 use serde::{Deserialize, Serialize};
@@ -42,6 +45,10 @@ impl Keeping {
         Self { seed, changed: true, news: VecDeque::new(), news_lost: 0 }
     }
 
+    pub(super) fn seed(&self) -> Seed {
+        self.seed
+    }
+
     pub(super) fn note(&mut self, news: News) {
         if self.news.len() == NEWS_MAX {
             self.news.pop_front();
@@ -58,6 +65,8 @@ enum Line<'a> {
     Hub(HubLine),
     #[serde(borrow)]
     Room(RoomLine<'a>),
+    #[serde(borrow)]
+    Session(SessionLine<'a>),
     #[serde(borrow)]
     Member(MemberLine<'a>),
 }
@@ -79,6 +88,11 @@ struct RoomLine<'a> {
     topic: Cow<'a, str>,
     #[serde(default = "yes")]
     keeps_history: bool,
+    /// Where the numbers stand, as far as its history will show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    epoch: Option<Epoch>,
+    #[serde(default)]
+    number: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -101,6 +115,8 @@ struct MemberLine<'a> {
     #[serde(default, skip_serializing_if = "is_zero")]
     interface: u32,
     remote: SocketAddr,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<SessionId>,
 }
 
 fn yes() -> bool {
@@ -151,8 +167,11 @@ impl Hub {
         write_line(&Line::Hub(HubLine { seed: self.keeping.seed.0, log_messages: self.config.log_messages }), text);
         for room in self.rooms.in_order() {
             let (name, topic) = (room.name.as_str().into(), room.topic.as_str().into());
-            write_line(&Line::Room(RoomLine { name, topic, keeps_history: room.keeps_history }), text);
+            let epoch = (room.keeps_history && self.config.history > 0).then_some(room.stream.epoch);
+            let (keeps_history, number) = (room.keeps_history, room.stream.newest);
+            write_line(&Line::Room(RoomLine { name, topic, keeps_history, epoch, number }), text);
         }
+        self.session_lines().for_each(|session| write_line(&Line::Session(session), text));
         for member in self.members.in_order() {
             if let Some(listener) = addr_of(member.path.listener) {
                 write_line(&Line::Member(self.member_line(member, listener)), text);
@@ -164,7 +183,7 @@ impl Hub {
         let Path { listener: _, local, interface, remote } = member.path;
         MemberLine {
             name: member.name.as_str().into(),
-            room: self.rooms.get(member.room).name.as_str().into(),
+            room: self.rooms.get(member.room()).name.as_str().into(),
             way: member.way,
             heartbeats: member.heartbeats,
             away: member.away.as_deref().map(Cow::from),
@@ -172,6 +191,7 @@ impl Hub {
             local,
             interface,
             remote,
+            session: member.session.as_ref().map(|session| session.id),
         }
     }
 
@@ -190,6 +210,7 @@ impl Hub {
         listener_at: impl Fn(SocketAddr) -> Option<ListenerId>,
         out: &mut Outbox,
     ) -> Restored {
+        self.rooms.begin(now);
         let mut restored = Restored::default();
         let mut was_logged = false;
         for line in lines(text) {
@@ -199,7 +220,8 @@ impl Hub {
                     continue;
                 }
                 Some(Line::Room(room)) if self.restore_room(now, &room) => continue,
-                Some(Line::Room(_)) | None => &mut restored.senseless,
+                Some(Line::Session(session)) if self.restore_session(now, &session) => continue,
+                Some(Line::Room(_) | Line::Session(_)) | None => &mut restored.senseless,
                 Some(Line::Member(member)) => match listener_at(member.listener) {
                     None => &mut restored.cut_off,
                     Some(listener) if self.restore_member(now, &member, listener) => &mut restored.members,
@@ -208,6 +230,7 @@ impl Hub {
             };
             *count += 1;
         }
+        self.bound_sessions();
         // Some may be missing now.
         self.keeping.changed = true;
         if !was_logged {
@@ -218,10 +241,15 @@ impl Hub {
 
     fn restore_room(&mut self, now: &Now, kept: &RoomLine<'_>) -> bool {
         let is_good = name::fault(&kept.name).is_none();
-        let Some(id) = is_good.then(|| self.rooms.open_free(&kept.name, now.mono)).flatten() else { return false };
+        let Some(id) = is_good.then(|| self.rooms.open_free(&kept.name, now)).flatten() else { return false };
         let room = self.rooms.get_mut(id);
         room.topic = actions::short_text(&kept.topic).unwrap_or_default();
         room.keeps_history = kept.keeps_history;
+        match kept.epoch {
+            // Nothing was said, so nothing can be missing.
+            Some(epoch) if kept.number == 0 => room.stream.epoch = epoch,
+            epoch => room.kept_position = epoch.map(|epoch| (epoch, kept.number)),
+        }
         true
     }
 
@@ -235,7 +263,7 @@ impl Hub {
         }
         // One whose line is lost has lost its topic, and nobody.
         let is_good = name::fault(&kept.room).is_none();
-        let room = is_good.then(|| self.rooms.open_free(&kept.room, now.mono)).flatten().unwrap_or(LOBBY);
+        let room = is_good.then(|| self.rooms.open_free(&kept.room, now)).flatten().unwrap_or(LOBBY);
         let path = Path { listener, local, interface, remote };
         let id = self.members.insert(now.mono, path, kept.way, room, &self.hosts);
         let is_good = name::fault(&kept.name).is_none() || name::is_automatic(&kept.name, remote);
@@ -243,6 +271,11 @@ impl Hub {
             self.members.rename(id, &kept.name);
         }
         self.members.heard(id, now.mono, kept.heartbeats);
+        let is_session = kept.session.is_some_and(|session| self.resume(now, id, session));
+        if (kept.way == Way::Session) != is_session {
+            self.members.remove(id);
+            return false;
+        }
         let away = kept.away.as_deref().and_then(|text| actions::short_text(text).ok());
         self.members.get_mut(id).away = away.map(String::into_boxed_str);
         self.rooms.seat(id, &mut self.members);

@@ -7,6 +7,7 @@
 use super::name::{self, Hosts};
 use super::reflex::Reflex;
 use super::rooms::{Audience, RoomId};
+use crate::core::frame::{Epoch, SessionId};
 use crate::core::source::Source;
 use crate::core::{Instant, Path, Seed, SeededMap};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ pub(super) enum Way {
     Program,
     /// A terminal: messages with a newline, a welcome, and notices of who comes and goes.
     Line,
+    /// A program that speaks in frames: messages with numbers, and what it has missed again.
+    Session,
 }
 
 #[derive(Debug)]
@@ -35,9 +38,9 @@ pub(super) struct Member {
     pub(super) way: Way,
     pub(super) name: String,
     pub(super) away: Option<Box<str>>,
-    pub(super) room: RoomId,
-    /// Where it stands in its room's audiences.
-    pub(super) seat: Seat,
+    /// The room that it is in; the first, if it is a session that is in several.
+    pub(super) place: Place,
+    pub(super) session: Option<Box<Attendance>>,
     /// Whether its host is on the network, as far as we know.
     pub(super) in_reach: bool,
     /// Times its host has answered "port unreachable" since it was last heard.
@@ -49,6 +52,58 @@ pub(super) struct Member {
     pub(super) last_heard: Instant,
     before: Option<u32>,
     after: Option<u32>,
+}
+
+/// A member's being in a room.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) room: RoomId,
+    /// Where it stands in the room's audiences.
+    pub(super) seat: Seat,
+    /// From where on a session counts there.
+    pub(super) since: Since,
+}
+
+/// A number, in the epoch that it is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Since {
+    pub(super) epoch: Epoch,
+    pub(super) number: u64,
+}
+
+impl Since {
+    /// The number in this epoch: of a new one nobody has had anything.
+    pub(super) fn in_epoch(self, epoch: Epoch) -> u64 {
+        if self.epoch == epoch { self.number } else { 0 }
+    }
+}
+
+/// A session's being here.
+#[derive(Debug)]
+pub(super) struct Attendance {
+    pub(super) id: SessionId,
+    /// Its rooms but the first.
+    pub(super) further: Vec<Place>,
+}
+
+impl Member {
+    /// The room that it is in; the first, if it is a session that is in several.
+    pub(super) fn room(&self) -> RoomId {
+        self.place.room
+    }
+
+    pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
+        std::iter::once(&self.place).chain(self.session.iter().flat_map(|session| &session.further))
+    }
+
+    pub(super) fn place_in(&mut self, room: RoomId) -> Option<&mut Place> {
+        let further = self.session.iter_mut().flat_map(|session| &mut session.further);
+        std::iter::once(&mut self.place).chain(further).find(|place| place.room == room)
+    }
+
+    pub(super) fn is_in(&self, room: RoomId) -> bool {
+        self.places().any(|place| place.room == room)
+    }
 }
 
 /// A place in an [`Audience`].
@@ -134,8 +189,8 @@ impl Members {
             way,
             name: name.clone(),
             away: None,
-            room,
-            seat: Seat::default(),
+            place: Place { room, seat: Seat::default(), since: Since::default() },
+            session: None,
             in_reach: true,
             strikes: 0,
             reflex: Reflex::default(),
@@ -146,13 +201,13 @@ impl Members {
         });
         self.by_addr.insert(path.remote, slot(id));
         self.by_name.insert(name::key(&name), slot(id));
-        *self.of_source.entry(Source::of(path.remote.ip())).or_insert(0) += 1;
+        self.count_in(path.remote.ip());
         self.enqueue(id);
         id
     }
 
     /// `wanted`, or `wanted-2` and so on while somebody else has it.
-    fn free_name(&self, wanted: String) -> String {
+    pub(super) fn free_name(&self, wanted: String) -> String {
         if self.named(&wanted).is_none() {
             return wanted;
         }
@@ -167,12 +222,29 @@ impl Members {
         let member = self.slots.remove(id);
         self.by_addr.remove(&member.path.remote);
         self.by_name.remove(&name::key(&member.name));
-        let source = Source::of(member.path.remote.ip());
+        self.count_out(member.path.remote.ip());
+        member
+    }
+
+    /// Moves a member to another address, at which nobody is.
+    pub(super) fn readdress(&mut self, id: MemberId, path: Path) {
+        let old = std::mem::replace(&mut self.slots[id].path, path);
+        self.by_addr.remove(&old.remote);
+        self.by_addr.insert(path.remote, slot(id));
+        self.count_out(old.remote.ip());
+        self.count_in(path.remote.ip());
+    }
+
+    fn count_in(&mut self, addr: IpAddr) {
+        *self.of_source.entry(Source::of(addr)).or_insert(0) += 1;
+    }
+
+    fn count_out(&mut self, addr: IpAddr) {
+        let source = Source::of(addr);
         match self.of_source.get_mut(&source) {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(self.of_source.remove(&source)),
         }
-        member
     }
 
     /// Gives a member another name, which nobody else has; the old one comes back.

@@ -2,7 +2,8 @@
 //!
 //! A member is a source address. Its first datagram decides how it is spoken to: one that ends in a newline comes from
 //! a terminal, which gets lines, a welcome and notices; any other from a program, which gets each message as one datagram
-//! and nothing unasked. Whatever is said reaches the members of one room, in the order in which it was said.
+//! and nothing unasked. A third kind says hello, and speaks in frames from then on: a session, which loses nothing (`session`).
+//! Whatever is said reaches the members of one room, in the order in which it was said.
 //!
 //! Lines that begin with `-- ` are the hub's own, `? ` begins an error line. A member's line begins with its name, so
 //! no text passes for a line of the hub or for another member; a `line-format` that puts the text first gives that up.
@@ -15,30 +16,38 @@ mod entrance;
 mod history;
 mod keeping;
 mod members;
+mod message;
 mod name;
 mod news;
+mod packer;
 mod reach;
 mod reflex;
 mod rooms;
 mod roster;
+mod session;
+mod stream;
 mod utterance;
 
-pub use history::{Entry, file_name};
+pub use history::file_name;
 pub use keeping::{Restored, kept_seed};
+pub use message::{Entry, Message};
 pub use name::Hosts;
 pub use news::News;
 pub use roster::{Kicked, MemberView, NoSuchMember};
 
 use super::Service;
 use crate::config;
+use crate::core::frame::{SessionId, frames, write_text_frame};
 use crate::core::limits::DATAGRAM_MAX;
 use crate::core::text::split_line;
 use crate::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
 use command::Problem;
 use keeping::Keeping;
-use members::{Lifetimes, MemberId, Members, Way};
+use members::{Lifetimes, MemberId, Members, Place, Way};
+use message::{By, Draft};
 use rooms::{RoomId, Rooms};
-use std::collections::VecDeque;
+use session::Sessions;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use utterance::{Said, push_clean};
@@ -56,6 +65,13 @@ pub struct Hub {
     /// which is how long the kernel looks.
     out_of_reach: VecDeque<(Instant, SocketAddr)>,
     keeping: Keeping,
+    sessions: Sessions,
+    /// The request that is being done, of a session that gets what is told as its answer.
+    asking: Option<(SessionId, u64)>,
+    /// Rooms that have something for their sessions at the end of the turn.
+    speaking: Vec<RoomId>,
+    /// When to tell the sessions of a room how far they should be.
+    beacons: BTreeSet<(Instant, RoomId)>,
 }
 
 /// A datagram, read.
@@ -102,15 +118,27 @@ impl Departure {
 impl Hub {
     /// An empty hub on the host called `host`.
     pub fn new(config: &config::Chat, host: &str, hosts: Hosts, seed: Seed) -> Self {
-        let (members, rooms, keeping) = (Members::new(seed), Rooms::default(), Keeping::new(seed));
-        let (config, host, out_of_reach) = (config.clone(), host.to_owned(), VecDeque::new());
-        Self { config, host, hosts, members, rooms, out_of_reach, keeping }
+        Self {
+            config: config.clone(),
+            host: host.to_owned(),
+            hosts,
+            members: Members::new(seed),
+            rooms: Rooms::new(seed),
+            out_of_reach: VecDeque::new(),
+            keeping: Keeping::new(seed),
+            sessions: Sessions::new(seed),
+            asking: None,
+            speaking: Vec::new(),
+            beacons: BTreeSet::new(),
+        }
     }
 
     /// Takes a new configuration; everybody stays.
     pub fn reconfigure(&mut self, config: &config::Chat, hosts: Hosts, out: &mut Outbox) {
-        let was_logged = std::mem::replace(&mut self.config, config.clone()).log_messages;
-        if config.log_messages != was_logged {
+        let was = std::mem::replace(&mut self.config, config.clone());
+        // Whether numbers go on after a restart, too.
+        self.keeping.changed |= (config.history == 0) != (was.history == 0);
+        if config.log_messages != was.log_messages {
             self.keeping.changed = true;
             self.tell_of_the_log(out);
         }
@@ -146,7 +174,7 @@ impl Hub {
     pub fn remove_listener(&mut self, now: &Now, listener: ListenerId, out: &mut Outbox) {
         let mut ids = self.members.ids();
         ids.retain(|&id| self.members.get(id).path.listener == listener);
-        let gone = ids.into_iter().map(|id| self.take_out(now, id)).collect();
+        let gone = ids.into_iter().flat_map(|id| self.take_out(now, id)).collect();
         self.tell_of(gone, Departure::ListenerClosed, out);
     }
 
@@ -158,19 +186,23 @@ impl Hub {
 
     fn remove(&mut self, now: &Now, id: MemberId, departure: Departure, out: &mut Outbox) {
         let gone = self.take_out(now, id);
-        self.tell_of(vec![gone], departure, out);
+        self.tell_of(gone, departure, out);
     }
 
-    /// Ends a membership, without a word; the room and the name.
-    fn take_out(&mut self, now: &Now, id: MemberId) -> (RoomId, String) {
+    /// Ends a membership, without a word; each room and the name.
+    fn take_out(&mut self, now: &Now, id: MemberId) -> Vec<(RoomId, String)> {
         self.keeping.changed = true;
         self.rooms.unseat(id, &mut self.members, now.mono);
         let member = self.members.remove(id);
-        (member.room, member.name)
+        let places: Vec<Place> = member.places().copied().collect();
+        if let Some(session) = &member.session {
+            self.part(now, session.id, &member.name, &places);
+        }
+        places.iter().map(|place| (place.room, member.name.clone())).collect()
     }
 
     /// Tells each room who has gone, when all have: nobody who has gone hears of it, and a thousand cost one notice.
-    fn tell_of(&self, mut gone: Vec<(RoomId, String)>, departure: Departure, out: &mut Outbox) {
+    fn tell_of(&mut self, mut gone: Vec<(RoomId, String)>, departure: Departure, out: &mut Outbox) {
         gone.sort_by_key(|&(room, _)| room);
         for of_room in gone.chunk_by(|(a, _), (b, _)| a == b) {
             let notice = match of_room {
@@ -180,7 +212,7 @@ impl Hub {
                     actions::fit_list(format!("-- {}: ", departure.heading()), of_room.len(), names)
                 }
             };
-            self.rooms.get(of_room[0].0).notify(&notice, None, out);
+            self.notify_room(of_room[0].0, &notice, None, out);
         }
     }
 
@@ -196,44 +228,84 @@ impl Hub {
     // ---- lines to people ----
 
     /// One line to one member, in its way.
-    fn tell(&self, id: MemberId, line: &str, out: &mut Outbox) {
+    fn tell(&mut self, id: MemberId, line: &str, out: &mut Outbox) {
         let member = self.members.get(id);
-        out.send_line(member.path, line, member.way == Way::Line);
+        match &member.session {
+            Some(session) => self.tell_line(session.id, line),
+            None => out.send_line(member.path, line, member.way == Way::Line),
+        }
     }
 
-    /// A notice to the terminals in a member's room but its own.
-    fn notify_others(&self, id: MemberId, notice: &str, out: &mut Outbox) {
+    /// A notice to the terminals and sessions of a member's rooms, but not to its own terminal.
+    fn notify_others(&mut self, id: MemberId, notice: &str, out: &mut Outbox) {
         let member = self.members.get(id);
-        self.rooms.get(member.room).notify(notice, Some(member.path.remote), out);
+        let (rooms, except) = (member.places().map(|place| place.room).collect::<Vec<_>>(), Some(member.path.remote));
+        rooms.into_iter().for_each(|room| self.notify_room(room, notice, except, out));
     }
 
-    /// A message to a member's room, kept in the room's history.
+    /// A notice to the terminals in a room but `except`, and to its sessions.
+    fn notify_room(&mut self, room: RoomId, notice: &str, except: Option<SocketAddr>, out: &mut Outbox) {
+        let of_room = self.rooms.get(room);
+        of_room.notify(notice, except, out);
+        if of_room.has_sessions() {
+            let mut note = Vec::new();
+            write_text_frame(&mut note, format_args!("note {}", of_room.name), notice.as_bytes());
+            self.add_frame_for(room, &note);
+        }
+    }
+
+    /// Adds a frame to what the sessions of a room get at the end of the turn.
+    fn add_frame_for(&mut self, room: RoomId, frame: &[u8]) {
+        let frames = &mut self.rooms.get_mut(room).frames;
+        if frames.is_empty() {
+            self.speaking.push(room);
+        }
+        frames.add(frame);
+    }
+
+    /// A message to a room of a member's, kept in the room's history.
     fn relay(
         &mut self,
         now: &Now,
         id: MemberId,
-        line: &str,
-        sender_first: bool,
+        room: RoomId,
+        draft: &Draft<'_>,
         out: &mut Outbox,
     ) -> Result<(), Problem> {
-        fits(line)?;
-        let member = self.members.get(id);
-        let signature = reflex::signature(line, sender_first, &member.name, &self.config.line_format);
-        let except = (!self.config.echo_to_sender).then_some(member.path.remote);
-        let room = self.rooms.get_mut(member.room);
-        room.lines.note(now.mono, signature);
-        room.relay(line, except, out);
-        let (kept, when, line) = (room.keeps_history && self.config.history > 0, now.wall, Rc::from(line));
-        if kept {
-            room.history.push(when, Rc::clone(&line), self.config.history);
+        let line = self.render(draft);
+        fits(&line)?;
+        let sender_first = draft.is_action || self.config.line_format.sender_first;
+        let signature = reflex::signature(&line, sender_first, draft.from, &self.config.line_format);
+        let except = (!self.config.echo_to_sender).then_some(self.members.get(id).path.remote);
+        let of_room = self.rooms.get_mut(room);
+        let (kept, epoch) = (of_room.keeps_history && self.config.history > 0, of_room.stream.epoch);
+        let message = Rc::new(Message::new(of_room.stream.newest + 1, now.wall, &line, draft));
+        let mut frame = Vec::new();
+        message.write_frame(&of_room.name, epoch, &mut frame);
+        if frame.len() > DATAGRAM_MAX {
+            return Err(self.too_long());
         }
-        let (room, member) = (room.name.clone(), member.name.clone());
+        of_room.lines.note(now.mono, signature);
+        of_room.relay(&line, except, out);
+        of_room.stream.push(Rc::clone(&message), kept, self.config.history);
+        let (name, has_sessions) = (of_room.name.clone(), of_room.has_sessions());
+        if has_sessions {
+            self.add_frame_for(room, &frame);
+            self.note_spoken(now.mono, room);
+        }
         let logged = self.config.log_messages;
-        self.keeping.note(News::Said { room, member, when, line, kept, logged });
+        self.keeping.note(News::Said { room: name, member: draft.from.to_owned(), epoch, message, kept, logged });
         Ok(())
     }
 
-    fn render(&self, name: &str, text: &str) -> String {
+    /// The line in which programs and terminals get it.
+    fn render(&self, draft: &Draft<'_>) -> String {
+        let (name, text) = (draft.from, draft.text);
+        if draft.is_action {
+            let mut line = format!("* {name} ");
+            push_clean(&mut line, text);
+            return line;
+        }
         let format = &self.config.line_format;
         let mut line = format.before.clone();
         if format.sender_first {
@@ -253,6 +325,18 @@ impl Hub {
 
     fn hear(&mut self, now: &Now, datagram: &Datagram<'_>, out: &mut Outbox) -> Result<Verdict, Problem> {
         let path = datagram.path;
+        if let Some((session, rest)) = session::claimed(datagram.payload) {
+            return Ok(self.hear_session(now, datagram, session, rest, out));
+        }
+        if session::is_hello(datagram.payload) {
+            return Ok(match frames(datagram.payload).next() {
+                Some(Ok(hello)) if !datagram.truncated => self.hello(now, path, None, &hello, out),
+                _ => Verdict::Dropped(DropReason::NotForUs),
+            });
+        }
+        if self.is_session_at(datagram) {
+            return Err(session::is_not_the_session());
+        }
         let utterance = self.read(datagram);
         let said = utterance.as_ref().ok().map(|utterance| utterance.said);
         if let Some(id) = self.members.at(path.remote) {
@@ -265,7 +349,10 @@ impl Hub {
         let Utterance { said, newline } = utterance?;
         match said {
             Said::Quit => Ok(self.quit(now, path, out)),
-            Said::Frame => Err(Problem::new(Refusal::BadFrame, "? of frames, this hub knows ^hb^ only")),
+            Said::Frame(line) if session::is_of_hub(line) => Ok(session::FROM_A_HUB),
+            Said::Frame(_) => {
+                Err(Problem::new(Refusal::BadFrame, "? no frame that a hub knows: ^hb^, ^hello 1^, ^as ID^"))
+            }
             Said::Command(typed) => self.command(now, path, newline, typed, out),
             Said::Nothing | Said::Heartbeat => {
                 let id = self.enter(now, path, newline, out)?;
@@ -274,8 +361,9 @@ impl Hub {
             }
             Said::Text(text) => {
                 let id = self.enter(now, path, newline, out)?;
-                let line = self.render(&self.members.get(id).name, text);
-                self.relay(now, id, &line, self.config.line_format.sender_first, out)?;
+                let member = self.members.get(id);
+                let (room, from) = (member.room(), member.name.clone());
+                self.relay(now, id, room, &Draft { from: &from, text, is_action: false, by: None }, out)?;
                 Ok(Verdict::Accepted)
             }
         }
@@ -295,7 +383,7 @@ impl Hub {
     fn reflex_in(&mut self, now: &Now, id: MemberId, said: Option<Said<'_>>) -> Option<DropReason> {
         let Some(Said::Text(text)) = said else { return None };
         let member = self.members.get_mut(id);
-        let room = &self.rooms.get(member.room).lines;
+        let room = &self.rooms.get(member.room()).lines;
         member.reflex.find(now.mono, room, &self.config.line_format, &member.name, text)
     }
 
@@ -306,6 +394,7 @@ impl Hub {
 
 impl Service for Hub {
     fn handle_datagram(&mut self, now: &Now, datagram: &Datagram<'_>, out: &mut Outbox) -> Verdict {
+        self.keeping.changed |= self.rooms.begin(now);
         // The caller may be late; the expired get not even the message that finds them expired.
         self.handle_timeout(now, out);
         self.hear(now, datagram, out).unwrap_or_else(|problem| {
@@ -323,15 +412,23 @@ impl Service for Hub {
     fn handle_timeout(&mut self, now: &Now, out: &mut Outbox) {
         let mut gone = Vec::new();
         while let Some(id) = self.members.expired(now.mono, self.lifetimes()) {
-            gone.push(self.take_out(now, id));
+            gone.extend(self.take_out(now, id));
         }
         self.tell_of(gone, Departure::Expired, out);
         self.try_out_of_reach(now);
+        self.tell_newest(now.mono);
+        self.keeping.changed |= self.sessions.forget_old(now.mono);
+    }
+
+    fn finish_turn(&mut self, out: &mut Outbox) {
+        self.send_frames(out);
     }
 
     fn next_timeout(&self) -> Option<Instant> {
         let tries = self.out_of_reach.front().map(|&(due, _)| due);
-        self.members.next_expiry(self.lifetimes()).into_iter().chain(tries).min()
+        let beacon = self.beacons.first().map(|&(due, _)| due);
+        let others = [tries, beacon, self.sessions.next_timeout()];
+        self.members.next_expiry(self.lifetimes()).into_iter().chain(others.into_iter().flatten()).min()
     }
 }
 

@@ -3,8 +3,8 @@
 //! The hub notes it; the daemon takes it once a turn and appends each message to its room's file before any of it leaves.
 //! What has been forgotten by the hub is to be forgotten there too.
 
-use super::Hub;
-use jiff::Timestamp;
+use super::{Hub, Message};
+use crate::core::frame::Epoch;
 use std::rc::Rc;
 
 /// Something to write down.
@@ -16,10 +16,10 @@ pub enum News {
         room: String,
         /// The name of who said it.
         member: String,
-        /// When.
-        when: Timestamp,
-        /// The message as the room has got it.
-        line: Rc<str>,
+        /// In which epoch of the room.
+        epoch: Epoch,
+        /// What was said.
+        message: Rc<Message>,
         /// Whether it is in the room's history.
         kept: bool,
         /// Whether it is to be logged, as those at terminals had been told when it was said.

@@ -4,13 +4,15 @@
 //! members and paths have the same order; one who leaves is replaced by the last, so coming and going cost the same in
 //! any room.
 
-use super::history::History;
 use super::members::{Member, MemberId, Members, Seat, Way};
 use super::name;
+use super::packer::Packer;
 use super::reflex::RoomLines;
+use super::stream::Stream;
+use crate::core::frame::Epoch;
 use crate::core::limits::{ROOMS_MAX, ROOMS_OF_SOURCE_MAX};
 use crate::core::source::Source;
-use crate::core::{Instant, ListenerId, Outbox, Path};
+use crate::core::{Instant, ListenerId, Now, Outbox, Path, Seed};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -39,8 +41,15 @@ struct Hearers {
 pub(super) struct Room {
     pub(super) name: String,
     pub(super) topic: String,
-    pub(super) history: History,
+    /// What was said.
+    pub(super) stream: Stream,
     pub(super) keeps_history: bool,
+    /// Where the numbers stood in the hub before this one, until the history shows that they can go on.
+    pub(super) kept_position: Option<(Epoch, u64)>,
+    /// Frames for the sessions in it, until the turn ends.
+    pub(super) frames: Packer,
+    /// When to tell its sessions the newest number, if nothing is said meanwhile.
+    pub(super) beacon: Option<Instant>,
     /// What has just been said, lest it comes back.
     pub(super) lines: RoomLines,
     /// When the last member left.
@@ -51,12 +60,15 @@ pub(super) struct Room {
 }
 
 impl Room {
-    fn new(name: &str, now: Instant) -> Self {
+    fn new(name: &str, now: Instant, epoch: Epoch) -> Self {
         Self {
             name: name.to_owned(),
             topic: String::new(),
-            history: History::default(),
+            stream: Stream::new(epoch),
             keeps_history: true,
+            kept_position: None,
+            frames: Packer::default(),
+            beacon: None,
             lines: RoomLines::default(),
             emptied: now,
             made_by: None,
@@ -74,14 +86,31 @@ impl Room {
         self.audiences.iter().flat_map(|audience| audience.members.iter().copied())
     }
 
-    /// Sends `line` to everybody in the room but `except`, to each in its way.
+    /// Sends `line` to everybody in the room but `except` and the sessions, to each in its way.
     pub(super) fn relay(&self, line: &str, except: Option<SocketAddr>, out: &mut Outbox) {
-        self.send(line, except, out, |_| true);
+        self.send(line, except, out, |way| way != Way::Session);
     }
 
     /// Sends `line` to the members at terminals but `except`.
     pub(super) fn notify(&self, line: &str, except: Option<SocketAddr>, out: &mut Outbox) {
         self.send(line, except, out, |way| way == Way::Line);
+    }
+
+    /// Whether a session is in the room.
+    pub(super) fn has_sessions(&self) -> bool {
+        self.sessions().next().is_some()
+    }
+
+    fn sessions(&self) -> impl Iterator<Item = &Hearers> {
+        self.audiences.iter().filter(|audience| audience.way == Way::Session && !audience.members.is_empty())
+    }
+
+    /// Sends the frames that have gathered.
+    pub(super) fn send_frames(&mut self, out: &mut Outbox) {
+        for audience in self.audiences.iter().filter(|audience| audience.way == Way::Session && audience.in_reach) {
+            self.frames.send(out, |payload, out| out.fan_out(&audience.paths, None, payload));
+        }
+        self.frames.clear();
     }
 
     fn send(&self, line: &str, except: Option<SocketAddr>, out: &mut Outbox, hears: impl Fn(Way) -> bool) {
@@ -93,13 +122,13 @@ impl Room {
         for audience in self.audiences.iter().filter(hears) {
             let payload = match audience.way {
                 Way::Program => terminated.without_last(),
-                Way::Line => terminated,
+                Way::Line | Way::Session => terminated,
             };
             out.fan_out(&audience.paths, except, payload);
         }
     }
 
-    fn seat(&mut self, id: MemberId, member: &mut Member) {
+    fn seat(&mut self, id: MemberId, member: &Member) -> Seat {
         let (listener, way, in_reach) = (member.path.listener, member.way, member.in_reach);
         let of_member = |a: &Hearers| (a.listener, a.way, a.in_reach) == (listener, way, in_reach);
         let same = self.audiences.iter().position(of_member);
@@ -113,8 +142,7 @@ impl Room {
         let index = u32::try_from(audience.members.len()).expect("max-members fits in 32 bits");
         audience.members.push(id);
         Rc::make_mut(&mut audience.paths).push(member.path);
-        member.seat =
-            Seat { audience: Audience(u16::try_from(at).expect("few sockets, two ways, in reach or not")), index };
+        Seat { audience: Audience(u16::try_from(at).expect("few sockets, three ways, in reach or not")), index }
     }
 
     /// Frees a seat; the member that takes it over, if any.
@@ -132,16 +160,35 @@ impl Room {
 pub(super) struct Rooms {
     slots: Vec<Room>,
     by_name: BTreeMap<String, RoomId>,
-}
-
-impl Default for Rooms {
-    fn default() -> Self {
-        let lobby = Room::new("lobby", Instant::default());
-        Self { by_name: BTreeMap::from([(name::key(&lobby.name), LOBBY)]), slots: vec![lobby] }
-    }
+    seed: Seed,
+    /// Rooms that were ever made.
+    made: u64,
 }
 
 impl Rooms {
+    pub(super) fn new(seed: Seed) -> Self {
+        let lobby = Room::new("lobby", Instant::default(), Epoch::default());
+        Self { by_name: BTreeMap::from([(name::key(&lobby.name), LOBBY)]), slots: vec![lobby], seed, made: 1 }
+    }
+
+    /// A room in an epoch that it has never been in.
+    fn make(&mut self, name: &str, now: &Now) -> Room {
+        self.made += 1;
+        let hash = self.seed.hash(&("epoch", name, self.made, now.wall.as_nanosecond()));
+        Room::new(name, now.mono, Epoch(hash as u32))
+    }
+
+    /// Gives the lobby, which is there before any clock is read, an epoch of its own.
+    ///
+    /// Whether it had none.
+    pub(super) fn begin(&mut self, now: &Now) -> bool {
+        let is_first = self.slots[LOBBY].stream.epoch == Epoch::default();
+        if is_first {
+            self.slots[LOBBY].stream.epoch = self.make("lobby", now).stream.epoch;
+        }
+        is_first
+    }
+
     pub(super) fn get(&self, id: RoomId) -> &Room {
         &self.slots[id]
     }
@@ -152,6 +199,11 @@ impl Rooms {
 
     pub(super) fn named(&self, name: &str) -> Option<RoomId> {
         self.by_name.get(&name::key(name)).copied()
+    }
+
+    /// Every room, by its place.
+    pub(super) fn ids(&self) -> std::ops::Range<RoomId> {
+        0..self.slots.len()
     }
 
     /// Every room, in the order of the names.
@@ -168,10 +220,10 @@ impl Rooms {
 
     /// Applies a new bound to every history; the names of the rooms that have forgotten something.
     pub(super) fn trim_histories(&mut self, count_max: usize) -> Vec<String> {
-        let too_long = self.slots.iter_mut().filter(|room| room.history.len() > count_max);
+        let too_long = self.slots.iter_mut().filter(|room| room.stream.history_len() > count_max);
         too_long
             .map(|room| {
-                room.history.trim(count_max);
+                room.stream.trim(count_max);
                 room.name.clone()
             })
             .collect()
@@ -180,7 +232,7 @@ impl Rooms {
     /// The room of that name, made for `source` if need be, and the one that had its place. `None` when there are
     /// [`ROOMS_MAX`] rooms and somebody in each, or where nobody is something was said and `source` has made
     /// [`ROOMS_OF_SOURCE_MAX`], none of which could go.
-    pub(super) fn open(&mut self, name: &str, now: Instant, source: Source) -> Option<(RoomId, Option<Room>)> {
+    pub(super) fn open(&mut self, name: &str, now: &Now, source: Source) -> Option<(RoomId, Option<Room>)> {
         if let Some(known) = self.named(name) {
             return Some((known, None));
         }
@@ -192,22 +244,24 @@ impl Rooms {
         let mut id = self.dispensable(|_| true)?;
         let own = |room: &Room| room.made_by == made_by;
         let is_greedy = || self.slots.iter().filter(|room| own(room)).count() >= ROOMS_OF_SOURCE_MAX;
-        if self.slots[id].history.len() > 0 && is_greedy() {
+        if self.slots[id].stream.history_len() > 0 && is_greedy() {
             id = self.dispensable(own)?;
         }
-        let closed = std::mem::replace(&mut self.slots[id], Room { made_by, ..Room::new(name, now) });
+        let made = Room { made_by, ..self.make(name, now) };
+        let closed = std::mem::replace(&mut self.slots[id], made);
         self.by_name.remove(&name::key(&closed.name));
         self.by_name.insert(name::key(name), id);
         Some((id, Some(closed)))
     }
 
     /// The room of that name, made if there is a free place.
-    pub(super) fn open_free(&mut self, name: &str, now: Instant) -> Option<RoomId> {
+    pub(super) fn open_free(&mut self, name: &str, now: &Now) -> Option<RoomId> {
         let known = self.named(name);
         if known.is_some() || self.slots.len() == ROOMS_MAX {
             return known;
         }
-        self.slots.push(Room::new(name, now));
+        let made = self.make(name, now);
+        self.slots.push(made);
         self.by_name.insert(name::key(name), self.slots.len() - 1);
         Some(self.slots.len() - 1)
     }
@@ -215,25 +269,36 @@ impl Rooms {
     /// An empty room, one in which nothing was said if there is one, of these the one that has been empty for longest.
     fn dispensable(&self, may_go: impl Fn(&Room) -> bool) -> Option<RoomId> {
         let empty = |&id: &RoomId| id != LOBBY && self.slots[id].len() == 0 && may_go(&self.slots[id]);
-        let worth = |&id: &RoomId| (self.slots[id].history.len() > 0, self.slots[id].emptied);
+        let worth = |&id: &RoomId| (self.slots[id].stream.history_len() > 0, self.slots[id].emptied);
         (0..self.slots.len()).filter(empty).min_by_key(worth)
     }
 
-    /// Gives a member a seat in the room that it is in.
+    /// Gives a member a seat in each room that it is in.
     pub(super) fn seat(&mut self, id: MemberId, members: &mut Members) {
-        let member = members.get_mut(id);
-        self.slots[member.room].seat(id, member);
+        let rooms: Vec<RoomId> = members.get(id).places().map(|place| place.room).collect();
+        rooms.into_iter().for_each(|room| self.seat_in(room, id, members));
     }
 
-    /// Frees the seat of a member, before it goes or its path changes.
+    /// Gives a member a seat in one of the rooms that it is in.
+    pub(super) fn seat_in(&mut self, room: RoomId, id: MemberId, members: &mut Members) {
+        let seat = self.slots[room].seat(id, members.get(id));
+        members.get_mut(id).place_in(room).expect("it is in this room").seat = seat;
+    }
+
+    /// Frees the seats of a member, before it goes or its path changes.
     pub(super) fn unseat(&mut self, id: MemberId, members: &mut Members, now: Instant) {
-        let (room, seat) = (members.get(id).room, members.get(id).seat);
-        let room = &mut self.slots[room];
-        if let Some(successor) = room.unseat(seat) {
-            members.get_mut(successor).seat = seat;
+        let rooms: Vec<RoomId> = members.get(id).places().map(|place| place.room).collect();
+        rooms.into_iter().for_each(|room| self.unseat_in(room, id, members, now));
+    }
+
+    /// Frees the seat of a member in one of its rooms.
+    pub(super) fn unseat_in(&mut self, room: RoomId, id: MemberId, members: &mut Members, now: Instant) {
+        let seat = members.get_mut(id).place_in(room).expect("it is in this room").seat;
+        if let Some(successor) = self.slots[room].unseat(seat) {
+            members.get_mut(successor).place_in(room).expect("it has a seat there").seat = seat;
         }
-        if room.len() == 0 {
-            room.emptied = now;
+        if self.slots[room].len() == 0 {
+            self.slots[room].emptied = now;
         }
     }
 }

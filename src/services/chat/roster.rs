@@ -53,7 +53,7 @@ impl Hub {
     pub fn members(&self) -> impl Iterator<Item = MemberView<'_>> {
         self.members.by_name().map(|(_, member)| MemberView {
             name: &member.name,
-            room: &self.rooms.get(member.room).name,
+            room: &self.rooms.get(member.room()).name,
             addr: member.path.remote,
             is_on_a_line: member.way == Way::Line,
             heartbeats: member.heartbeats,
@@ -70,12 +70,17 @@ impl Hub {
             return Err(NoSuchMember { nearest: self.nearest(name).map(str::to_owned) });
         };
         let member = self.members.get(id);
-        let room = self.rooms.get(member.room).name.clone();
+        let room = self.rooms.get(member.room()).name.clone();
         let kicked = Kicked { name: member.name.clone(), room, addr: member.path.remote };
         if member.way == Way::Line {
             out.send_line(member.path, "-- You have been removed by the operator.", true);
         }
+        let session = member.session.as_ref().map(|session| session.id);
+        if let Some(session) = session {
+            out.send_line(member.path, &format!("^bye kicked session={session}^"), false);
+        }
         self.remove(now, id, Departure::Kicked, out);
+        session.into_iter().for_each(|session| self.sessions.remove(session));
         Ok(kicked)
     }
 

@@ -22,7 +22,7 @@ pub(super) enum Said<'a> {
     /// `quit`
     Quit,
     /// Another `^verb …^`.
-    Frame,
+    Frame(&'a str),
     /// What stands behind the slash.
     Command(&'a str),
     /// For the room.
@@ -35,7 +35,7 @@ pub(super) fn read(text: &str) -> Said<'_> {
         "^hb^" => Said::Heartbeat,
         "quit" => Said::Quit,
         _ if text.trim().is_empty() => Said::Nothing,
-        _ if is_frame(text) => Said::Frame,
+        _ if is_frame(text) => Said::Frame(text),
         _ => match text.strip_prefix('/') {
             Some(rest) if rest.starts_with('/') => Said::Text(rest),
             Some(command) => Said::Command(command),
@@ -75,7 +75,7 @@ mod tests {
             ("quit", Said::Quit),
             ("", Said::Nothing),
             (" \t", Said::Nothing),
-            ("^hello anna^", Said::Frame),
+            ("^hello anna^", Said::Frame("^hello anna^")),
             ("^_^", Said::Text("^_^")),
             ("^o^", Said::Text("^o^")),
             ("^^", Said::Text("^^")),

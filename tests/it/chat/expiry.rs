@@ -51,7 +51,7 @@ fn every_datagram_renews_not_only_heartbeats() {
         anna < ? a message has at most 1024 bytes
         @63
         anna > ^frame^
-        anna < ? of frames, this hub knows ^hb^ only
+        anna < ? no frame that a hub knows: ^hb^, ^hello 1^, ^as ID^
         @72.999999999
         @73
         bob < -- localhost-40001 has gone silent\n

@@ -183,7 +183,7 @@ fn every_error_line_is_short() {
         paste.clone(),
         format!("/me {paste}"),
         format!("/msg {name} {paste}"),
-        "^hello^\n".to_owned(),
+        "^tell^\n".to_owned(),
     ];
     for said in &bad {
         let answers = stage.say("bob", said);

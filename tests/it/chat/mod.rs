@@ -7,6 +7,7 @@ mod limits;
 mod lists;
 mod restart;
 mod roster;
+mod sessions;
 mod sockets;
 mod text;
 mod ways;

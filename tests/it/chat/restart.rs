@@ -2,8 +2,9 @@
 
 use crate::script::{Stage, V6, dump, play_with};
 use belfry::config;
+use belfry::core::frame::Epoch;
 use belfry::core::limits::{DATAGRAM_MAX, NEWS_MAX, ROOMS_MAX};
-use belfry::services::chat::{News, Restored, kept_seed};
+use belfry::services::chat::{Message, News, Restored, kept_seed};
 use proptest::prelude::*;
 
 fn stage() -> Stage {
@@ -204,7 +205,7 @@ fn what_was_said_is_told_once_in_order_and_so_is_what_is_forgotten() {
     let mut stage = stage();
     let told = |stage: &mut Stage| -> Vec<String> {
         let tell = |news| match news {
-            News::Said { room, member, line, kept, .. } => format!("{room} {member} {line} {kept}"),
+            News::Said { room, member, message, kept, .. } => format!("{room} {member} {} {kept}", message.line),
             News::Forgotten { room } => format!("{room} is forgotten"),
             News::Trimmed { room } => format!("{room} is trimmed"),
             News::Lost { count } => format!("{count} are lost"),
@@ -240,12 +241,12 @@ fn what_was_said_is_told_once_in_order_and_so_is_what_is_forgotten() {
 fn a_history_comes_back_within_its_bounds_unless_its_room_keeps_none() {
     let mut stage = stage();
     let now = stage.now();
-    let lines = || ["1", "2", "3", "4"].into_iter().map(|line| (now.wall, line));
+    let lines = || ["1", "2", "3", "4"].into_iter().map(|line| (Epoch(1), Message::from_line(now.wall, line)));
     stage.restart_from(br#"{"room":{"name":"silent","keeps-history":false}}"#);
     for (room, is_taken) in [("lobby", true), ("Lab", true), ("silent", false), ("no room", false)] {
         assert_eq!(stage.hub.restore_history(&now, room, lines()), is_taken, "{room}");
     }
-    let of = |room| stage.hub.history_of(room).map(|lines| lines.map(|(_, line)| line).collect::<Vec<_>>());
+    let of = |room| stage.hub.history_of(room).map(|lines| lines.map(|message| &*message.line).collect::<Vec<_>>());
     assert_eq!(of("lab"), Some(vec!["2", "3", "4"]));
     assert_eq!((of("silent"), of("nowhere")), (None, None));
     stage.play("anna > /rooms\nanna < -- Rooms: Lab (0), lobby (1)");

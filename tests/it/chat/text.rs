@@ -219,12 +219,12 @@ fn a_frame_that_the_hub_does_not_speak_is_refused_and_not_relayed() {
     play(
         r"
         bob > ^hb^
-        anna > ^hello 0 anna^ => Refused(BadFrame)
-        anna < ? of frames, this hub knows ^hb^ only
-        anna > ^hello 0 anna^\n => Refused(BadFrame)
-        anna < ? of frames, this hub knows ^hb^ only\n
+        anna > ^tell 0 anna^ => Refused(BadFrame)
+        anna < ? no frame that a hub knows: ^hb^, ^hello 1^, ^as ID^
+        anna > ^tell 0 anna^\n => Refused(BadFrame)
+        anna < ? no frame that a hub knows: ^hb^, ^hello 1^, ^as ID^\n
         anna > ^m 1 text^ => Refused(BadFrame)
-        anna < ? of frames, this hub knows ^hb^ only
+        anna < ? no frame that a hub knows: ^hb^, ^hello 1^, ^as ID^
         # faces are none
         anna > ^_^ => Accepted
         bob < localhost-40001: ^_^
@@ -253,7 +253,7 @@ fn a_word_that_looks_like_one_of_the_hubs_is_text() {
         anna >  quit
         anna < localhost-40001:  quit
         anna > ^hb^ ^hb^
-        anna < ? of frames, this hub knows ^hb^ only
+        anna < ? no frame that a hub knows: ^hb^, ^hello 1^, ^as ID^
         anna > -- the hub closes
         anna < localhost-40001: -- the hub closes
         anna > ? no

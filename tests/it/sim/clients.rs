@@ -172,7 +172,7 @@ pub(crate) fn payload(intent: &Intent, newline: bool, serial: u64) -> Vec<u8> {
         Intent::UnknownCommand => {
             [&b"/"[..], b"/xyzzy", b"/nik anna", b"/msg", b"/history 0"][serial as usize % 5].to_vec()
         }
-        Intent::Frame => b"^hello 0 anna^".to_vec(),
+        Intent::Frame => b"^tell 0 anna^".to_vec(),
         Intent::NotUtf8 => [&b"\xff"[..], b"caf\xe9", b"/nick \xc3", b"\xf0\x9f\x95"][serial as usize % 4].to_vec(),
         Intent::TooLong => vec![b'z'; 1_025 + serial as usize % 3_000],
         Intent::Truncated => b"only the beginning of".to_vec(),

@@ -13,10 +13,11 @@ mod clients;
 mod model;
 
 use belfry::config;
+use belfry::core::frame::Epoch;
 use belfry::core::limits::{DATAGRAM_MAX, ERROR_LINE_MAX};
 use belfry::core::{Counters, Datagram, Instant, ListenerId, Now, Outbox, Path, Seed, SplitMix};
 use belfry::services::Service;
-use belfry::services::chat::{Hosts, Hub, News, Restored, file_name, kept_seed};
+use belfry::services::chat::{Hosts, Hub, Message, News, Restored, file_name, kept_seed};
 use clients::{Client, Manner, payload};
 use model::{Expected, Intent, Model, Rules};
 use std::collections::{BTreeMap, BTreeSet};
@@ -283,8 +284,8 @@ impl World {
     fn keep(&mut self) {
         for news in self.hub.take_news() {
             match news {
-                News::Said { room, line, kept: true, .. } => {
-                    self.files.entry(file_name(&room)).or_default().push(line.to_string())
+                News::Said { room, message, kept: true, .. } => {
+                    self.files.entry(file_name(&room)).or_default().push(message.line.to_string())
                 }
                 News::Said { .. } => {}
                 News::Lost { count } => panic!("{count} are lost"),
@@ -315,7 +316,11 @@ impl World {
         assert_eq!(restored, Restored { members: self.model.members.len(), ..Restored::default() });
         for (file, lines) in &self.files {
             let room = old.rooms().find(|room| file_name(room) == *file).expect("a file is a room's");
-            self.hub.restore_history(&now, room, lines.iter().map(|line| (now.wall, line.as_str())));
+            self.hub.restore_history(
+                &now,
+                room,
+                lines.iter().map(|line| (Epoch::default(), Message::from_line(now.wall, line))),
+            );
         }
         // Where more is kept now than then, what a file still has of before comes back too.
         let (mut restored, old) = (histories(&self.hub), histories(&old));
@@ -359,13 +364,16 @@ fn dump(hub: &Hub) -> Vec<u8> {
 
 /// All that is kept of what was said, by the names of the files.
 fn histories(hub: &Hub) -> BTreeMap<String, Vec<String>> {
-    let of = |room| Some((file_name(room), hub.history_of(room)?.map(|(_, line)| line.to_owned()).collect()));
+    let of = |room| Some((file_name(room), hub.history_of(room)?.map(|message| message.line.to_string()).collect()));
     hub.rooms().filter_map(of).collect()
 }
 
 /// The lines without their order: that of the members changes with each datagram.
-fn lines(state: &[u8]) -> BTreeSet<&[u8]> {
-    state.split(|&byte| byte == b'\n').collect()
+///
+/// How many messages a room has had is told by its history too.
+fn lines(state: &[u8]) -> BTreeSet<String> {
+    let line = |line| String::from_utf8_lossy(line).split(",\"number\":").next().unwrap_or_default().to_owned();
+    state.split(|&byte| byte == b'\n').map(line).collect()
 }
 
 fn listener_at(addr: SocketAddr) -> Option<ListenerId> {

@@ -204,7 +204,8 @@ impl Histories {
             return Ok(());
         };
         let mut text = Vec::new();
-        lines.for_each(|(when, line)| Entry { room: room.into(), when, line: line.into() }.write_to(&mut text));
+        let epoch = hub.and_then(|hub| hub.epoch_of(room)).unwrap_or_default();
+        lines.for_each(|message| Entry::write(room, epoch, message, &mut text));
         DirBuilder::new().recursive(true).mode(0o750).create(&self.folder)?;
         if !forgets && !self.known.contains_key(file) {
             self.set_aside(file)?;
@@ -284,7 +285,7 @@ impl Histories {
                 continue;
             }
             match Tail::read(&entry.path(), 1) {
-                Ok(Some(Tail { room, lines, .. })) if file_name(&room) == file => found.push((lines[0].0, file)),
+                Ok(Some(Tail { room, lines, .. })) if file_name(&room) == file => found.push((lines[0].1.when, file)),
                 Ok(Some(_)) => skipped += 1,
                 Ok(None) => {
                     skipped += 1;
@@ -312,8 +313,7 @@ impl Histories {
             Ok(None) => return,
             Err(error) => return warn_unread(&path, &error),
         };
-        let lines = tail.lines.iter().rev().map(|(when, line)| (*when, line.as_str()));
-        let is_taken = hub.restore_history(now, &tail.room, lines);
+        let is_taken = hub.restore_history(now, &tail.room, tail.lines.into_iter().rev());
         if is_taken && tail.is_clean && tail.len <= len_max(hub, &tail.room) {
             self.known.insert(file, tail.len);
         } else {
@@ -334,9 +334,8 @@ fn batches(hub: &Hub, news: &[News]) -> BTreeMap<String, Batch> {
     for news in news {
         match news {
             News::Said { kept: false, .. } => {}
-            News::Said { room, when, line, .. } => {
-                let entry = Entry { room: room.into(), when: *when, line: (&**line).into() };
-                of(room, &|batch| entry.write_to(&mut batch.lines));
+            News::Said { room, epoch, message, .. } => {
+                of(room, &|batch| Entry::write(room, *epoch, message, &mut batch.lines));
             }
             News::Forgotten { room } => of(room, &|batch| batch.forgets = true),
             News::Trimmed { room } => of(room, &|batch| batch.anew = true),

@@ -1,9 +1,9 @@
 //! The end of a history's file: its last lines, read backwards until there are enough, however long the file is.
 
 use super::super::file::open_regular;
+use crate::core::frame::Epoch;
 use crate::core::limits::{HISTORY_BYTES_MAX, HISTORY_FILE_MAX};
-use crate::services::chat::{Entry, file_name};
-use jiff::Timestamp;
+use crate::services::chat::{Entry, Message, file_name};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -17,7 +17,7 @@ const CHUNK: usize = 16 * 1024;
 pub(super) struct Tail {
     pub(super) room: String,
     /// The newest first.
-    pub(super) lines: Vec<(Timestamp, String)>,
+    pub(super) lines: Vec<(Epoch, Message)>,
     /// Whether nothing else stands among them, and the last is whole.
     pub(super) is_clean: bool,
     /// The length of the file.
@@ -63,19 +63,19 @@ impl Tail {
         let entry = Entry::read(line);
         let is_first = self.lines.is_empty();
         let of_room =
-            |entry: &Entry<'_>| is_first || entry.room == self.room || file_name(&entry.room) == file_name(&self.room);
-        let Some(Entry { room, when, line }) = entry.filter(of_room) else {
+            |entry: &Entry| is_first || entry.room == self.room || file_name(&entry.room) == file_name(&self.room);
+        let Some(Entry { room, epoch, message }) = entry.filter(of_room) else {
             self.is_clean = false;
             return true;
         };
-        self.bytes += line.len();
+        self.bytes += message.line.len();
         if self.bytes > HISTORY_BYTES_MAX {
             return false;
         }
         if is_first {
-            self.room = room.into_owned();
+            self.room = room;
         }
-        self.lines.push((when, line.into_owned()));
+        self.lines.push((epoch, message));
         self.lines.len() < count_max
     }
 }

@@ -3,10 +3,11 @@
 use super::super::file::regular_len;
 use super::*;
 use crate::config::Chat;
+use crate::core::frame::Epoch;
 use crate::core::limits::{DATAGRAM_MAX, HISTORY_FILE_MAX};
 use crate::core::{Datagram, ListenerId, Outbox, Path as Way, Seed};
 use crate::services::Service as _;
-use crate::services::chat::Hosts;
+use crate::services::chat::{Hosts, Message};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -66,13 +67,13 @@ impl Scene {
     }
 
     fn lines(&self, room: &str) -> Vec<String> {
-        self.hub.history_of(room).map_or(Vec::new(), |lines| lines.map(|(_, line)| line.to_owned()).collect())
+        self.hub.history_of(room).map_or(Vec::new(), |lines| lines.map(|message| message.line.to_string()).collect())
     }
 
     /// What a file says, and what the hub says, which is the same.
     fn is_written(&self, room: &str) -> bool {
         let text = self.file(room);
-        let lines = text.lines().map(|line| Entry::read(line.as_bytes()).unwrap().line.into_owned());
+        let lines = text.lines().map(|line| Entry::read(line.as_bytes()).unwrap().message.line.to_string());
         lines.collect::<Vec<_>>() == self.lines(room)
     }
 }
@@ -106,11 +107,17 @@ fn a_line_is_appended_and_the_rest_of_the_file_is_left_alone() {
     let directory = new_folder();
     let mut scene = Scene::new(&directory, 100);
     ["/nick anna", "one", "/join Lab", "two"].iter().for_each(|said| scene.say(said));
-    assert_eq!(scene.file("lab"), "{\"room\":\"Lab\",\"when\":\"1970-01-01T00:00:00Z\",\"line\":\"anna: two\"}\n");
+    let begin = "{\"room\":\"Lab\",\"when\":\"1970-01-01T00:00:00Z\",\"line\":\"anna: two\",\"epoch\":\"";
+    let end = "\",\"number\":1,\"from\":\"anna\",\"len\":3}\n";
+    assert!(scene.file("lab").starts_with(begin) && scene.file("lab").ends_with(end), "{}", scene.file("lab"));
     let path = scene.histories.folder.join("lab.jsonl");
     std::fs::write(&path, scene.file("lab").replace("two", "too")).unwrap();
     scene.say("three");
-    assert!(scene.file("lab").contains("anna: too") && scene.file("lab").ends_with("anna: three\"}\n"));
+    assert!(
+        scene.file("lab").contains("anna: too")
+            && scene.file("lab").contains("anna: three\",")
+            && scene.file("lab").ends_with("}\n")
+    );
     std::fs::write(&path, scene.file("lab").replace("too", "two")).unwrap();
     File::options().append(true).open(&path).unwrap().write_all(b"?\n").unwrap();
     assert!(Scene::new(&directory, 100).is_written("lab"));
@@ -393,12 +400,12 @@ fn a_tail_is_no_longer_than_asked_for_and_finds_its_lines_behind_what_makes_no_s
     let line = |number: usize| {
         let mut line = Vec::new();
         let text = format!("anna: {number} {}", "\"".repeat(number % 500));
-        Entry { room: "lab".into(), when: Timestamp::UNIX_EPOCH, line: text.into() }.write_to(&mut line);
+        Entry::write("lab", Epoch(1), &Message::from_line(Timestamp::UNIX_EPOCH, &text), &mut line);
         line
     };
     let lines = (0..2_000).map(line).collect::<Vec<_>>();
     let numbers = |tail: Tail| -> Vec<usize> {
-        tail.lines.iter().map(|(_, line)| line.split(' ').nth(1).unwrap().parse().unwrap()).collect()
+        tail.lines.iter().map(|(_, message)| message.line.split(' ').nth(1).unwrap().parse().unwrap()).collect()
     };
     std::fs::write(&path, lines.concat()).unwrap();
     for count in [1, 7, 300] {

@@ -1,0 +1,244 @@
+//! How a session begins, and comes back: nothing is kept of anybody who has not shown to be at its address.
+
+use super::super::members::{Attendance, MemberId, Place, Seat, Since, Way};
+use super::super::rooms::LOBBY;
+use super::super::{Departure, Hub, name};
+use super::{Presence, Session, Stay, send};
+use crate::core::frame::{Frame, MAILBOX, Position, SessionId, write_frame};
+use crate::core::limits::{SESSION_ROOMS_MAX, SESSION_START_MAX};
+use crate::core::source::Source;
+use crate::core::{Instant, Now, Outbox, Path, Refusal, Verdict};
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+/// The version of the protocol.
+const VERSION: &str = "1";
+
+/// A token is good for the period in which it was given and the next, in seconds.
+const TOKEN_PERIOD: u64 = 60;
+
+impl Hub {
+    /// Somebody says hello, perhaps as a session that there is, or was.
+    pub(in super::super) fn hello(
+        &mut self,
+        now: &Now,
+        path: Path,
+        claimed: Option<SessionId>,
+        hello: &Frame<'_>,
+        out: &mut Outbox,
+    ) -> Verdict {
+        if hello.words().next() != Some(VERSION) {
+            send(path, format_args!("bye version"), out);
+            return Verdict::Refused(Refusal::BadFrame);
+        }
+        let id = claimed.filter(|&id| self.sessions.get(id).is_some());
+        let here = id.and_then(|id| self.sessions.get(id)?.here());
+        let is_there = here.is_some_and(|member| self.members.get(member).path.remote == path.remote);
+        if !is_there && !hello.value("token").is_some_and(|token| self.is_token(now, path.remote, token)) {
+            return self.send_token(now, path, out);
+        }
+        let start = hello.value("start").unwrap_or_default();
+        let start = &start
+            [..(0..=SESSION_START_MAX.min(start.len())).rev().find(|&at| start.is_char_boundary(at)).unwrap_or(0)];
+        let id = match id.or_else(|| self.same_start(path.remote, start)) {
+            Some(id) if self.sessions.get(id).is_some_and(|session| session.here().is_some()) => {
+                self.move_to(now, id, path, out);
+                id
+            }
+            returning => {
+                if let Err(problem) = self.make_place(now, path, out) {
+                    send(path, format_args!("bye {}", problem.why), out);
+                    return Verdict::Refused(problem.why);
+                }
+                self.attend(now, path, returning, start, hello, out)
+            }
+        };
+        self.sessions.touch(id).owed.welcome = true;
+        for position in hello.values("at").filter_map(Position::read) {
+            self.repair_behind(now, id, position, out);
+        }
+        Verdict::Answered
+    }
+
+    /// The session that began at this address with the same start: the hello was said again, or came twice.
+    fn same_start(&self, remote: SocketAddr, start: &str) -> Option<SessionId> {
+        let member = self.members.get(self.members.at(remote)?);
+        let id = member.session.as_ref()?.id;
+        self.sessions.get(id).is_some_and(|session| *session.start == *start).then_some(id)
+    }
+
+    /// A session that is here speaks from this address now, where whoever else may have been is no more.
+    fn move_to(&mut self, now: &Now, id: SessionId, path: Path, out: &mut Outbox) {
+        let member = self.sessions.get(id).and_then(Session::here).expect("it is here");
+        let other = self.members.at(path.remote).filter(|&other| other != member);
+        if let Some(other) = other {
+            self.remove(now, other, Departure::Quit, out);
+        }
+        if self.members.get(member).path != path {
+            self.rooms.unseat(member, &mut self.members, now.mono);
+            self.members.readdress(member, path);
+            self.rooms.seat(member, &mut self.members);
+            self.keeping.changed = true;
+        }
+        self.members.heard(member, now.mono, true);
+        self.set_in_reach(now, member, true);
+    }
+
+    /// Ends whatever was at this address before, and sees to it that somebody may come.
+    fn make_place(&mut self, now: &Now, path: Path, out: &mut Outbox) -> Result<(), super::Problem> {
+        if let Some(other) = self.members.at(path.remote) {
+            let session = self.members.get(other).session.as_ref().map(|session| session.id);
+            self.remove(now, other, Departure::Quit, out);
+            session.into_iter().for_each(|session| self.sessions.remove(session));
+        }
+        self.has_place_for(path.remote.ip())
+    }
+
+    /// Somebody who is not here comes in, as a new session or as one that has been away.
+    fn attend(
+        &mut self,
+        now: &Now,
+        path: Path,
+        returning: Option<SessionId>,
+        start: &str,
+        hello: &Frame<'_>,
+        out: &mut Outbox,
+    ) -> SessionId {
+        self.keeping.changed = true;
+        let member = self.members.insert(now.mono, path, Way::Session, LOBBY, &self.hosts);
+        let (id, wanted, stays) = match returning.and_then(|id| Some((id, self.sessions.get_mut(id)?))) {
+            Some((id, session)) => {
+                let was = std::mem::replace(&mut session.presence, Presence::Here(member));
+                self.sessions.away_count -= 1;
+                let Presence::Away { name, rooms, .. } = was else { unreachable!("who is here does not come") };
+                (id, Some(name), rooms)
+            }
+            None => {
+                let id = self.sessions.new_id(now, path.remote);
+                self.sessions.insert(now, id, start, Presence::Here(member));
+                (id, hello.value("name").map(str::to_owned), Vec::new())
+            }
+        };
+        let stays = if stays.is_empty() { self.wanted_stays(now, path, hello) } else { stays };
+        self.members.get_mut(member).session = Some(Box::new(Attendance { id, further: Vec::new() }));
+        self.take_name(member, wanted);
+        self.take_places(now, member, &stays);
+        self.members.heard(member, now.mono, true);
+        self.rooms.seat(member, &mut self.members);
+        let notice = format!("-- {} has joined", self.members.get(member).name);
+        self.notify_others(member, &notice, out);
+        id
+    }
+
+    fn take_name(&mut self, member: usize, wanted: Option<String>) {
+        let remote = self.members.get(member).path.remote;
+        let is_good = |name: &String| name::fault(name).is_none() || name::is_automatic(name, remote);
+        let Some(wanted) = wanted.filter(is_good) else { return };
+        if self.members.named(&wanted) == Some(member) {
+            return;
+        }
+        let free = self.members.free_name(wanted);
+        if name::fault(&free).is_none() {
+            self.members.rename(member, &free);
+        }
+    }
+
+    /// The rooms that a hello names, made if need be, and how far each was heard.
+    fn wanted_stays(&mut self, now: &Now, path: Path, hello: &Frame<'_>) -> Vec<Stay> {
+        let mut stays: Vec<Stay> = Vec::new();
+        for at in hello.values("at").take(SESSION_ROOMS_MAX + 1) {
+            let position = Position::read(at);
+            let room = position.map_or(at, |position| position.room);
+            if name::fault(room).is_some() || stays.len() == SESSION_ROOMS_MAX {
+                continue;
+            }
+            let Some(id) = self.open_room(now, room, Source::of(path.remote.ip())) else { continue };
+            let room = self.rooms.get(id);
+            let (epoch, newest) = (room.stream.epoch, room.stream.newest);
+            let number = match position {
+                None => newest,
+                Some(position) if position.epoch == epoch => position.number.min(newest),
+                Some(_) => 0,
+            };
+            let stay = Stay { room: room.name.clone(), since: Since { epoch, number } };
+            if !stays.iter().any(|other| other.room == stay.room) {
+                stays.push(stay);
+            }
+        }
+        stays
+    }
+
+    /// Gives a member its rooms, or the lobby if there are none. It is not seated yet.
+    pub(in super::super) fn take_places(&mut self, now: &Now, member: usize, stays: &[Stay]) {
+        let mut places = Vec::new();
+        for Stay { room, since } in stays {
+            if let Some(room) = self.rooms.open_free(room, now) {
+                places.push(Place { room, seat: Seat::default(), since: *since });
+            }
+        }
+        if places.is_empty() {
+            let stream = &self.rooms.get(LOBBY).stream;
+            let since = Since { epoch: stream.epoch, number: stream.newest };
+            places.push(Place { room: LOBBY, seat: Seat::default(), since });
+        }
+        let member = self.members.get_mut(member);
+        member.place = places.remove(0);
+        member.session.as_mut().expect("it has a session").further = places;
+    }
+
+    /// What a session needs to know, as a frame.
+    pub(super) fn session_welcome(&self, id: SessionId, member: MemberId) -> Vec<u8> {
+        let session = self.sessions.get(id).expect("it is here");
+        let member = self.members.get(member);
+        let heartbeat = self.config.heartbeat_interval.as_millis();
+        let mut head = format!(
+            "welcome {VERSION} session={id} name={} heartbeat={heartbeat} last={} max={}",
+            member.name, session.last, self.config.max_message
+        );
+        for place in member.places() {
+            let room = self.rooms.get(place.room);
+            let epoch = room.stream.epoch;
+            let _ = write!(head, " at={}", Position { room: &room.name, epoch, number: place.since.in_epoch(epoch) });
+        }
+        let (epoch, number) = (session.mailbox.epoch, session.mailbox_since);
+        let _ = write!(head, " at={}", Position { room: MAILBOX, epoch, number });
+        let mut frame = Vec::new();
+        write_frame(&mut frame, format_args!("{head}"));
+        frame
+    }
+
+    // ---- tokens ----
+
+    /// Sends what shows, when it comes back, that somebody is at this address.
+    pub(super) fn send_token(&self, now: &Now, path: Path, out: &mut Outbox) -> Verdict {
+        let token = self.token(path.remote, period(now.mono));
+        send(path, format_args!("token {token:016x}"), out);
+        Verdict::Answered
+    }
+
+    fn is_token(&self, now: &Now, remote: SocketAddr, token: &str) -> bool {
+        let now = period(now.mono);
+        [now, now.wrapping_sub(1)].into_iter().any(|period| token == format!("{:016x}", self.token(remote, period)))
+    }
+
+    fn token(&self, remote: SocketAddr, period: u64) -> u64 {
+        self.keeping.seed().hash(&("token", remote, period))
+    }
+}
+
+fn period(now: Instant) -> u64 {
+    now.as_nanos() / 1_000_000_000 / TOKEN_PERIOD
+}
+
+impl super::Sessions {
+    /// A number that nobody has and nobody can guess.
+    fn new_id(&mut self, now: &Now, remote: SocketAddr) -> SessionId {
+        loop {
+            self.made += 1;
+            let id = SessionId(self.seed.hash(&("session", self.made, now.wall.as_nanosecond(), remote)));
+            if self.get(id).is_none() {
+                return id;
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The sessions as lines of the hub that is kept, and back.
+
+use super::super::members::{Member, Since};
+use super::super::message::{By, EntryLine};
+use super::super::name;
+use super::{Hub, Presence, Session, Stay};
+use crate::core::Now;
+use crate::core::frame::{Epoch, MAILBOX, SessionId};
+use crate::core::limits::{MAILBOX_MESSAGES_MAX, SESSION_ROOMS_MAX, SESSION_START_MAX, SESSIONS_AWAY_MAX};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Numbers that a mailbox leaves out when it comes back: more than anybody is told in the half of a second that may pass
+/// until the hub is kept again.
+const UNUSED: u64 = 1_000;
+
+/// A session, here or away.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in super::super) struct SessionLine<'a> {
+    id: SessionId,
+    #[serde(borrow, default, skip_serializing_if = "str::is_empty")]
+    start: Cow<'a, str>,
+    #[serde(default)]
+    last: u64,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    rooms: Vec<StayLine>,
+    mailbox: StayLine,
+    /// What is in the mailbox, as lines of a history.
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    messages: Vec<EntryLine<'a>>,
+    /// The numbers of the mailbox that were left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unused: Option<(u64, u64)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StayLine {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    room: String,
+    epoch: Epoch,
+    number: u64,
+}
+
+impl Hub {
+    /// Every session, those that are away in the order in which they went, then those that are here.
+    pub(in super::super) fn session_lines(&self) -> impl Iterator<Item = SessionLine<'_>> {
+        let away = self.sessions.away.iter().filter_map(|&(gone, id)| {
+            let session = self.sessions.get(id)?;
+            match &session.presence {
+                Presence::Away { since, name, rooms } if *since == gone => {
+                    Some(session_line(session, name, rooms.clone()))
+                }
+                _ => None,
+            }
+        });
+        let here = self.members.in_order().filter_map(|member| {
+            let session = self.sessions.get(member.session.as_ref()?.id)?;
+            Some(session_line(session, &member.name, self.stays_of(member)))
+        });
+        away.chain(here)
+    }
+
+    fn stays_of(&self, member: &Member) -> Vec<Stay> {
+        let stay = |place: &super::Place| Stay { room: self.rooms.get(place.room).name.clone(), since: place.since };
+        member.places().map(stay).collect()
+    }
+
+    /// Takes a session back, as one that is away; whether it can be.
+    pub(in super::super) fn restore_session(&mut self, now: &Now, kept: &SessionLine<'_>) -> bool {
+        let is_known = self.sessions.get(kept.id).is_some();
+        let is_good = kept.start.len() <= SESSION_START_MAX && kept.rooms.len() <= SESSION_ROOMS_MAX;
+        if is_known || !is_good || kept.rooms.iter().any(|stay| name::fault(&stay.room).is_some()) {
+            return false;
+        }
+        let rooms = kept
+            .rooms
+            .iter()
+            .map(|stay| Stay { room: stay.room.clone(), since: Since { epoch: stay.epoch, number: stay.number } });
+        let presence = Presence::Away { since: now.mono, name: kept.name.to_string(), rooms: rooms.collect() };
+        let session = self.sessions.insert(now, kept.id, &kept.start, presence);
+        session.last = kept.last;
+        session.mailbox.epoch = kept.mailbox.epoch;
+        session.mailbox_since = kept.mailbox.number;
+        session.mailbox.newest = kept.mailbox.number;
+        let lines = kept.messages.iter().take(MAILBOX_MESSAGES_MAX);
+        for entry in lines.filter_map(EntryLine::read) {
+            if entry.message.number > session.mailbox.newest {
+                session.mailbox.push(Rc::new(entry.message), true, MAILBOX_MESSAGES_MAX);
+            }
+        }
+        let newest = session.mailbox.newest;
+        let first = match kept.unused {
+            Some((first, last)) if last == newest => first,
+            _ => newest.saturating_add(1),
+        };
+        session.mailbox.newest = newest.saturating_add(UNUSED);
+        session.unused = Some((first, session.mailbox.newest));
+        self.sessions.away.push_back((now.mono, kept.id));
+        self.sessions.away_count += 1;
+        true
+    }
+
+    /// Takes note that these requests were done, by a hub before this one.
+    pub(in super::super) fn restore_requests(&mut self, requests: impl Iterator<Item = By>) {
+        let mut last: BTreeMap<u64, u64> = BTreeMap::new();
+        for By { session, request } in requests {
+            let last = last.entry(session).or_insert(request);
+            *last = request.max(*last);
+        }
+        if last.is_empty() {
+            return;
+        }
+        let here = self.members.in_order().filter_map(|member| member.session.as_ref()).map(|session| session.id);
+        let away = self.sessions.away.iter().map(|&(_, id)| id);
+        for id in here.chain(away).collect::<Vec<_>>() {
+            let last = last.get(&Session::public(id, self.keeping.seed()));
+            if let Some((session, &last)) = self.sessions.get_mut(id).zip(last) {
+                session.last = session.last.max(last);
+            }
+        }
+    }
+
+    /// Forgets the first to have gone, while there are more than there may be.
+    pub(in super::super) fn bound_sessions(&mut self) {
+        while self.sessions.away_count > SESSIONS_AWAY_MAX {
+            self.sessions.forget_first();
+        }
+    }
+
+    /// A member that is restored takes up its session: the rooms that it is in.
+    pub(in super::super) fn resume(&mut self, now: &Now, member: usize, id: SessionId) -> bool {
+        let Some(session) = self.sessions.get_mut(id).filter(|session| session.here().is_none()) else { return false };
+        let was = std::mem::replace(&mut session.presence, Presence::Here(member));
+        self.sessions.away_count -= 1;
+        let Presence::Away { rooms, .. } = was else { unreachable!("it is not here") };
+        let attendance = super::super::members::Attendance { id, further: Vec::new() };
+        self.members.get_mut(member).session = Some(Box::new(attendance));
+        self.take_places(now, member, &rooms);
+        true
+    }
+}
+
+fn session_line<'a>(session: &'a Session, name: &'a str, rooms: Vec<Stay>) -> SessionLine<'a> {
+    let stay = |stay: Stay| StayLine { room: stay.room, epoch: stay.since.epoch, number: stay.since.number };
+    // A mailbox has no room; any name that can be read will do.
+    let line = |message| EntryLine::new("mailbox", session.mailbox.epoch, message);
+    let messages: Vec<_> = session.mailbox.since(0).map(line).collect();
+    // Where nothing waits, everything up to the newest has been confirmed.
+    let confirmed = if messages.is_empty() { session.mailbox.newest } else { session.mailbox_since };
+    SessionLine {
+        id: session.id,
+        start: (&*session.start).into(),
+        last: session.last,
+        name: name.into(),
+        rooms: rooms.into_iter().map(stay).collect(),
+        mailbox: StayLine { room: MAILBOX.to_owned(), epoch: session.mailbox.epoch, number: confirmed },
+        messages,
+        unused: session.unused,
+    }
+}

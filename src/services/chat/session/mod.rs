@@ -1,0 +1,467 @@
+//! The sessions: members that lose nothing. Who they are, and what is remembered of those who have gone for a while.
+//!
+//! A session is known by a number that nobody can guess and that each of its datagrams carries, not by its address. The hub
+//! keeps of it which of its requests was the last that was done, and a mailbox; what it has heard, the session knows itself.
+//! So a datagram that is lost, doubled, late or forged changes nothing, and there is nothing to be sent again until it asks.
+//!
+//! `hello.rs` how it begins and comes back; `requests.rs` what it asks for; `repair.rs` what it has missed; `keeping.rs` how it
+//! outlives the hub. docs/PROTOCOL.md says it from the outside.
+
+mod hello;
+mod keeping;
+mod repair;
+mod requests;
+
+pub(super) use keeping::SessionLine;
+
+use super::members::{MemberId, Place, Since};
+use super::message::Message;
+use super::packer::Packer;
+use super::rooms::RoomId;
+use super::stream::Stream;
+use super::{Hub, Problem};
+use crate::core::frame::{Epoch, Frame, MAILBOX, Position, SessionId, frames, write_frame, write_text_frame};
+use crate::core::limits::{
+    DATAGRAM_MAX, MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX, REPAIR_BYTES, SESSION_AWAY_MAX, SESSIONS_AWAY_MAX,
+};
+use crate::core::{Datagram, DropReason, Instant, Now, Outbox, Refusal, Seed, SeededMap, Verdict};
+use std::collections::VecDeque;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What only a hub says: it means nothing to another.
+const OF_HUBS: [&str; 10] = ["token", "welcome", "ack", "error", "answer", "joined", "msg", "note", "at", "gone"];
+
+/// A room is silent when nothing has been said in it for this long; its sessions are told then how far they should be.
+const SILENCE: Duration = Duration::from_millis(250);
+
+#[derive(Debug)]
+pub(super) struct Session {
+    id: SessionId,
+    /// What its program said to tell this start from others.
+    start: Box<str>,
+    presence: Presence,
+    /// The number of the last of its requests that was done.
+    last: u64,
+    mailbox: Stream,
+    /// Numbers of the mailbox, both included, that were left out when the hub could not know whether they had been used.
+    unused: Option<(u64, u64)>,
+    /// From where it counts in its mailbox.
+    mailbox_since: u64,
+    /// Frames for it, until the turn ends.
+    frames: Packer,
+    /// What else it is told at the end of the turn, once however often it has asked.
+    owed: Owed,
+    allowance: Allowance,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Owed {
+    welcome: bool,
+    /// The newest number of each room.
+    newest: bool,
+    /// How far its requests were done.
+    ack: bool,
+}
+
+#[derive(Debug)]
+enum Presence {
+    Here(MemberId),
+    /// What it comes back to.
+    Away {
+        since: Instant,
+        name: String,
+        rooms: Vec<Stay>,
+    },
+}
+
+/// A room that a session was in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stay {
+    room: String,
+    since: Since,
+}
+
+/// What may be sent to a session beyond what everybody gets, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Allowance {
+    bytes: usize,
+    at: Instant,
+}
+
+impl Allowance {
+    fn refill(&mut self, now: Instant) {
+        let nanos = now.since(self.at).as_nanos().min(1_000_000_000);
+        let back = REPAIR_BYTES as u128 * nanos / 1_000_000_000;
+        if back > 0 {
+            self.bytes = (self.bytes + back as usize).min(REPAIR_BYTES);
+            self.at = now;
+        }
+    }
+
+    fn take(&mut self, bytes: usize) -> bool {
+        let is_enough = self.bytes >= bytes;
+        self.bytes -= if is_enough { bytes } else { 0 };
+        is_enough
+    }
+}
+
+impl Session {
+    /// The number that everybody may know.
+    fn public(id: SessionId, seed: Seed) -> u64 {
+        seed.hash(&("by", id))
+    }
+
+    pub(super) fn here(&self) -> Option<MemberId> {
+        match self.presence {
+            Presence::Here(member) => Some(member),
+            Presence::Away { .. } => None,
+        }
+    }
+}
+
+/// All sessions, those that are away too.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    by_id: SeededMap<SessionId, Box<Session>>,
+    /// Who has gone when, in that order. Somebody may be back, and gone again.
+    away: VecDeque<(Instant, SessionId)>,
+    away_count: usize,
+    /// Those with something to send at the end of the turn.
+    touched: Vec<SessionId>,
+    seed: Seed,
+    /// Sessions that were ever made.
+    made: u64,
+}
+
+impl Sessions {
+    pub(super) fn new(seed: Seed) -> Self {
+        let (away, touched) = (VecDeque::new(), Vec::new());
+        Self { by_id: SeededMap::with_hasher(seed), away, away_count: 0, touched, seed, made: 0 }
+    }
+
+    pub(super) fn get(&self, id: SessionId) -> Option<&Session> {
+        self.by_id.get(&id).map(|session| &**session)
+    }
+
+    fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.by_id.get_mut(&id).map(|session| &mut **session)
+    }
+
+    fn expect_mut(&mut self, id: SessionId) -> &mut Session {
+        self.get_mut(id).expect("a member's session is there")
+    }
+
+    fn insert(&mut self, now: &Now, id: SessionId, start: &str, presence: Presence) -> &mut Session {
+        let epoch = Epoch(self.seed.hash(&("mailbox", id, now.wall.as_nanosecond())) as u32);
+        let session = Session {
+            id,
+            start: start.into(),
+            presence,
+            last: 0,
+            mailbox: Stream::new(epoch),
+            unused: None,
+            mailbox_since: 0,
+            frames: Packer::default(),
+            owed: Owed::default(),
+            allowance: Allowance { bytes: REPAIR_BYTES, at: now.mono },
+        };
+        self.by_id.entry(id).or_insert(Box::new(session))
+    }
+
+    pub(super) fn remove(&mut self, id: SessionId) {
+        if let Some(session) = self.by_id.remove(&id)
+            && session.here().is_none()
+        {
+            self.away_count -= 1;
+        }
+    }
+
+    /// A member has gone; its session may come back to what it had.
+    pub(super) fn leave(&mut self, now: Instant, id: SessionId, name: String, rooms: Vec<Stay>) {
+        let Some(session) = self.get_mut(id) else { return };
+        session.presence = Presence::Away { since: now, name, rooms };
+        (session.owed, _) = (Owed::default(), session.frames.clear());
+        self.away.push_back((now, id));
+        self.away_count += 1;
+        while self.away_count > SESSIONS_AWAY_MAX {
+            self.forget_first();
+        }
+    }
+
+    /// Forgets who has been away for too long.
+    pub(super) fn forget_old(&mut self, now: Instant) -> bool {
+        let before = self.away_count;
+        while self.next_timeout().is_some_and(|due| due <= now) {
+            self.forget_first();
+        }
+        before != self.away_count
+    }
+
+    fn forget_first(&mut self) {
+        let Some((gone, id)) = self.away.pop_front() else { return };
+        if self.get(id).is_some_and(|session| matches!(session.presence, Presence::Away { since, .. } if since == gone))
+        {
+            self.remove(id);
+        }
+    }
+
+    /// When the first of those who are away is forgotten.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.away.front().map(|&(gone, _)| gone + SESSION_AWAY_MAX)
+    }
+
+    /// Adds a frame to what a session gets at the end of the turn.
+    fn add_frame(&mut self, id: SessionId, frame: &[u8]) {
+        self.touch(id).frames.add(frame);
+    }
+
+    /// A session that will be told something at the end of the turn.
+    fn touch(&mut self, id: SessionId) -> &mut Session {
+        let session = self.by_id.get_mut(&id).expect("who is told something is here");
+        if session.frames.is_empty() && session.owed == Owed::default() {
+            self.touched.push(id);
+        }
+        session
+    }
+}
+
+/// The session that a datagram says it is of, and its frames behind that.
+pub(super) fn claimed(payload: &[u8]) -> Option<(SessionId, &[u8])> {
+    let (id, rest) = payload.strip_prefix(b"^as ")?.split_at_checked(16)?;
+    let id = std::str::from_utf8(id).ok()?.parse().ok()?;
+    rest.strip_prefix(b"^").map(|rest| (id, rest))
+}
+
+/// Whether a datagram of nobody's session begins one.
+pub(super) fn is_hello(payload: &[u8]) -> bool {
+    payload.strip_prefix(b"^hello").is_some_and(|rest| matches!(rest, [b' ' | b'^', ..]))
+}
+
+/// Whether a line is what a hub says to whom it does not know.
+pub(super) fn is_of_hub(line: &str) -> bool {
+    frames(line.as_bytes()).next().is_some_and(|frame| frame.is_ok_and(|frame| matches!(frame.verb, "token" | "bye")))
+}
+
+impl Hub {
+    /// Whether nobody but a session itself may speak from an address.
+    pub(super) fn is_session_at(&self, datagram: &Datagram<'_>) -> bool {
+        let member = self.members.at(datagram.path.remote);
+        member.is_some_and(|id| self.members.get(id).session.is_some())
+    }
+
+    /// A datagram that says it is of this session.
+    pub(super) fn hear_session(
+        &mut self,
+        now: &Now,
+        datagram: &Datagram<'_>,
+        id: SessionId,
+        rest: &[u8],
+        out: &mut Outbox,
+    ) -> Verdict {
+        let path = datagram.path;
+        if self.sessions.get(id).is_none() && !is_hello(rest) {
+            // It says bye itself, or is a hub's answer to that.
+            let is_bye = frames(rest).next().is_some_and(|frame| frame.is_ok_and(|frame| frame.verb == "bye"));
+            let code = if is_bye { "left" } else { "unknown" };
+            send(path, format_args!("bye {code} session={id}"), out);
+            return Verdict::Refused(Refusal::NoSession);
+        }
+        let member = self.sessions.get(id).and_then(Session::here);
+        let is_proved = member.is_some_and(|member| self.members.get(member).path.remote == path.remote);
+        let Some(member) = member.filter(|_| is_proved) else {
+            return match frames(rest).next() {
+                Some(Ok(hello)) if hello.verb == "hello" => self.hello(now, path, Some(id), &hello, out),
+                _ => self.send_token(now, path, out),
+            };
+        };
+        self.members.heard(member, now.mono, true);
+        self.set_in_reach(now, member, true);
+        self.sessions.expect_mut(id).allowance.refill(now.mono);
+        if datagram.truncated {
+            self.refuse(id, None, &self.too_long());
+            return Verdict::Refused(Refusal::TooLong);
+        }
+        let mut verdict = Verdict::Accepted;
+        for frame in frames(rest) {
+            let obeyed = match frame {
+                Ok(frame) => self.obey_frame(now, id, member, datagram, &frame, out),
+                Err(_) => Err(bad_frame()),
+            };
+            match obeyed {
+                Ok(true) => {}
+                Ok(false) => return Verdict::Accepted,
+                Err(problem) => {
+                    verdict = Verdict::Refused(problem.why);
+                    self.refuse(id, None, &problem);
+                    break;
+                }
+            }
+        }
+        verdict
+    }
+
+    /// Does what one frame says; whether the session goes on.
+    fn obey_frame(
+        &mut self,
+        now: &Now,
+        id: SessionId,
+        member: MemberId,
+        datagram: &Datagram<'_>,
+        frame: &Frame<'_>,
+        out: &mut Outbox,
+    ) -> Result<bool, Problem> {
+        match frame.verb {
+            "say" | "ask" | "join" | "leave" => self.request(now, id, member, frame, out)?,
+            "hb" => self.hear_heartbeat(id, frame),
+            "want" => frame.words().for_each(|range| self.repair(now, id, range, out)),
+            "hello" => drop(self.hello(now, datagram.path, Some(id), frame, out)),
+            "bye" => {
+                send(datagram.path, format_args!("bye left session={id}"), out);
+                self.remove(now, member, super::Departure::Quit, out);
+                self.sessions.remove(id);
+                return Ok(false);
+            }
+            verb if OF_HUBS.contains(&verb) => {}
+            _ => return Err(bad_frame()),
+        }
+        Ok(true)
+    }
+
+    /// Tells a session what cannot be done, and of which request that is true.
+    fn refuse(&mut self, id: SessionId, request: Option<u64>, problem: &Problem) {
+        let mut frame = Vec::new();
+        let code = problem.why;
+        let text = problem.line.as_bytes();
+        match request {
+            Some(request) => write_text_frame(&mut frame, format_args!("error {request} {code}"), text),
+            None => write_text_frame(&mut frame, format_args!("error - {code}"), text),
+        }
+        self.sessions.add_frame(id, &frame);
+    }
+
+    /// Adds a frame without a text to what a session gets.
+    fn tell_session(&mut self, id: SessionId, head: fmt::Arguments<'_>) {
+        let mut frame = Vec::new();
+        write_frame(&mut frame, head);
+        self.sessions.add_frame(id, &frame);
+    }
+
+    /// A line of the hub's own for a session: the answer to what it has just asked, or a note.
+    pub(super) fn tell_line(&mut self, id: SessionId, line: &str) {
+        let mut frame = Vec::new();
+        match self.asking {
+            Some((of, request)) if of == id => {
+                write_text_frame(&mut frame, format_args!("answer {request}"), line.as_bytes());
+            }
+            _ => write_text_frame(&mut frame, format_args!("note {MAILBOX}"), line.as_bytes()),
+        }
+        self.sessions.add_frame(id, &frame);
+    }
+
+    /// Has a member that is a session told anew who and where it is.
+    pub(super) fn tell_welcome(&mut self, member: MemberId) {
+        if let Some(id) = self.members.get(member).session.as_ref().map(|session| session.id) {
+            self.sessions.touch(id).owed.welcome = true;
+        }
+    }
+
+    /// Puts what was said to a session alone into its mailbox, and sends it.
+    pub(super) fn put_in_mailbox(&mut self, now: &Now, id: SessionId, line: &str, draft: &super::Draft<'_>) {
+        self.keeping.changed = true;
+        let session = self.sessions.expect_mut(id);
+        let message = Message::new(session.mailbox.newest + 1, now.wall, line, draft);
+        let mut frame = Vec::new();
+        message.write_frame(MAILBOX, session.mailbox.epoch, &mut frame);
+        session.mailbox.push(Rc::new(message), true, MAILBOX_MESSAGES_MAX);
+        session.mailbox.bound(MAILBOX_MESSAGES_MAX, MAILBOX_BYTES_MAX);
+        self.sessions.add_frame(id, &frame);
+    }
+
+    /// A member with a session goes: it may come back.
+    pub(super) fn part(&mut self, now: &Now, id: SessionId, name: &str, places: &[Place]) {
+        let stays =
+            places.iter().map(|place| Stay { room: self.rooms.get(place.room).name.clone(), since: place.since });
+        let stays = stays.collect();
+        self.sessions.leave(now.mono, id, name.to_owned(), stays);
+    }
+
+    // ---- the end of the turn ----
+
+    /// Sends what has gathered for sessions: what was said in each room, and what is for one alone.
+    pub(super) fn send_frames(&mut self, out: &mut Outbox) {
+        for id in std::mem::take(&mut self.sessions.touched) {
+            let Some(member) = self.sessions.get(id).and_then(Session::here) else { continue };
+            let path = self.members.get(member).path;
+            let Owed { welcome, newest, ack } = std::mem::take(&mut self.sessions.expect_mut(id).owed);
+            let mut before = Packer::default();
+            if welcome {
+                before.add(&self.session_welcome(id, member));
+                before.send(out, |payload, out| out.send_payload(path, payload));
+            }
+            let newest = newest.then(|| self.newest_of(id, member));
+            let session = self.sessions.expect_mut(id);
+            newest.into_iter().for_each(|frame| session.frames.add(&frame));
+            if ack {
+                let mut frame = Vec::new();
+                write_frame(&mut frame, format_args!("ack {}", session.last));
+                session.frames.add(&frame);
+            }
+            session.frames.send(out, |payload, out| out.send_payload(path, payload));
+            session.frames.clear();
+        }
+        // Whoever has just come is welcomed before it is spoken to.
+        for room in std::mem::take(&mut self.speaking) {
+            self.rooms.get_mut(room).send_frames(out);
+        }
+    }
+
+    /// Notes that a room has something for its sessions, and that they are to be told its number once it is silent.
+    pub(super) fn note_spoken(&mut self, now: Instant, room: RoomId) {
+        if self.rooms.get(room).has_sessions() {
+            let beacon = Some(now + SILENCE);
+            if let Some(due) = std::mem::replace(&mut self.rooms.get_mut(room).beacon, beacon) {
+                self.beacons.remove(&(due, room));
+            }
+            self.beacons.insert((now + SILENCE, room));
+        }
+    }
+
+    /// Tells the sessions of rooms that have fallen silent how far they should be.
+    pub(super) fn tell_newest(&mut self, now: Instant) {
+        while let Some(&(due, room_id)) = self.beacons.first()
+            && due <= now
+        {
+            self.beacons.pop_first();
+            let room = self.rooms.get_mut(room_id);
+            if room.beacon == Some(due) {
+                room.beacon = None;
+                let mut frame = Vec::new();
+                let position = Position { room: &room.name, epoch: room.stream.epoch, number: room.stream.newest };
+                write_frame(&mut frame, format_args!("at {position}"));
+                self.add_frame_for(room_id, &frame);
+            }
+        }
+    }
+}
+
+/// Sends one frame without a text to somebody who may have no session.
+fn send(path: crate::core::Path, head: fmt::Arguments<'_>, out: &mut Outbox) {
+    let mut frame = Vec::new();
+    write_frame(&mut frame, head);
+    debug_assert!(frame.len() <= DATAGRAM_MAX);
+    out.send(path, &frame);
+}
+
+fn bad_frame() -> Problem {
+    Problem::new(Refusal::BadFrame, "? that is no frame that this hub knows")
+}
+
+/// What comes from the address of a session and is not the session's.
+pub(super) fn is_not_the_session() -> Problem {
+    Problem::new(Refusal::NoSession, "? a session is here: its datagrams begin with ^as …^")
+}
+
+/// What only another hub would say.
+pub(super) const FROM_A_HUB: Verdict = Verdict::Dropped(DropReason::ErrorLine);

@@ -1,0 +1,151 @@
+//! What a session has missed: the newest number in the answer to each heartbeat, and the messages that it asks for again.
+//!
+//! Each session has an allowance of bytes, so that one that hears badly cannot take from the others; what goes beyond that, or
+//! finds the outbox crowded, is passed over, and the session asks again.
+
+use super::super::Hub;
+use super::super::members::MemberId;
+use super::super::rooms::RoomId;
+use super::Session;
+use crate::core::frame::{Frame, MAILBOX, Position, Range, SessionId, write_frame};
+use crate::core::{Now, Outbox};
+use std::fmt::Write as _;
+
+impl Hub {
+    /// Forgets what is in the mailbox up to where it was heard; the newest of each room will be the answer.
+    pub(super) fn hear_heartbeat(&mut self, id: SessionId, heartbeat: &Frame<'_>) {
+        let session = self.sessions.touch(id);
+        session.owed.newest = true;
+        let epoch = session.mailbox.epoch;
+        for position in heartbeat.words().filter_map(Position::read).filter(|position| position.room == MAILBOX) {
+            if position.epoch == epoch && position.number <= session.mailbox.newest {
+                session.mailbox.forget_up_to(position.number);
+                session.mailbox_since = session.mailbox_since.max(position.number);
+            }
+        }
+    }
+
+    /// The newest of each room of a session, as a frame.
+    pub(super) fn newest_of(&self, id: SessionId, member: MemberId) -> Vec<u8> {
+        let mut head = "at".to_owned();
+        for place in self.members.get(member).places() {
+            let room = self.rooms.get(place.room);
+            let newest = Position { room: &room.name, epoch: room.stream.epoch, number: room.stream.newest };
+            let _ = write!(head, " {newest}");
+        }
+        if let Some(Session { mailbox, .. }) = self.sessions.get(id) {
+            let newest = Position { room: MAILBOX, epoch: mailbox.epoch, number: mailbox.newest };
+            let _ = write!(head, " {newest}");
+        }
+        let mut frame = Vec::new();
+        write_frame(&mut frame, format_args!("{head}"));
+        frame
+    }
+
+    /// Sends again what stands behind a position in a room of the session's.
+    pub(super) fn repair_behind(&mut self, now: &Now, id: SessionId, position: Position<'_>, out: &mut Outbox) {
+        let Some(room) = self.room_of_session(id, position.room) else { return };
+        let stream = &self.rooms.get(room).stream;
+        let first = if position.epoch == stream.epoch { position.number.saturating_add(1) } else { 1 };
+        let (epoch, last) = (stream.epoch, stream.newest);
+        if first <= last {
+            self.send_again(now, id, Some(room), Range { room: position.room, epoch, first, last }, out);
+        }
+    }
+
+    /// Sends again what a session asks for: `ROOM/EPOCH/NUMBER-NUMBER`.
+    pub(super) fn repair(&mut self, now: &Now, id: SessionId, range: &str, out: &mut Outbox) {
+        let Some(range) = Range::read(range) else { return };
+        let session = self.sessions.expect_mut(id);
+        let (room, epoch, newest) = if range.room == MAILBOX {
+            (None, session.mailbox.epoch, session.mailbox.newest)
+        } else {
+            let Some(room) = self.room_of_session(id, range.room) else { return };
+            let stream = &self.rooms.get(room).stream;
+            (Some(room), stream.epoch, stream.newest)
+        };
+        if range.epoch != epoch {
+            let position = Position { room: range.room, epoch, number: newest };
+            return self.tell_session(id, format_args!("at {position}"));
+        }
+        let last = range.last.min(newest);
+        if range.first <= last {
+            self.send_again(now, id, room, Range { first: range.first.max(1), last, ..range }, out);
+        }
+    }
+
+    /// The room of that name, if the session is in it.
+    fn room_of_session(&self, id: SessionId, name: &str) -> Option<RoomId> {
+        let member = self.sessions.get(id).and_then(Session::here)?;
+        self.rooms.named(name).filter(|&room| self.members.get(member).is_in(room))
+    }
+
+    /// Sends a part of a stream again, as far as the allowance goes; of what is not there, that it is gone.
+    fn send_again(&mut self, now: &Now, id: SessionId, room: Option<RoomId>, range: Range<'_>, out: &Outbox) {
+        if out.is_crowded() {
+            return;
+        }
+        let mut first = range.first;
+        if let Some(room) = room {
+            first = first.max(self.first_for(id, room));
+        }
+        let session = self.sessions.expect_mut(id);
+        session.allowance.refill(now.mono);
+        let mut allowance = session.allowance;
+        let (name, stream) = match room {
+            Some(room) => (self.rooms.get(room).name.as_str(), &self.rooms.get(room).stream),
+            None => (MAILBOX, &session.mailbox),
+        };
+        let unused = session.unused.filter(|_| room.is_none());
+        let mut again = Vec::new();
+        let mut next = range.first;
+        let messages = stream.since(first).take_while(|message| message.number <= range.last);
+        for message in messages.map(Some).chain([None]) {
+            // Behind the last there is the end of the range.
+            let number = message.map_or(range.last + 1, |message| message.number);
+            if number > next {
+                tell_gone(Range { first: next, last: number - 1, ..range }, unused, &mut again);
+            }
+            let mut frame = Vec::new();
+            message.into_iter().for_each(|message| message.write_frame(name, range.epoch, &mut frame));
+            if !allowance.take(frame.len()) {
+                break;
+            }
+            next = number + 1;
+            again.push(frame);
+        }
+        self.sessions.expect_mut(id).allowance = allowance;
+        again.iter().filter(|frame| !frame.is_empty()).for_each(|frame| self.sessions.add_frame(id, frame));
+    }
+
+    /// The first number that a session may have of a room: where nothing is kept for those who come later, what was said
+    /// before it came is not its affair.
+    fn first_for(&self, id: SessionId, room: RoomId) -> u64 {
+        let is_kept = self.rooms.get(room).keeps_history && self.config.history > 0;
+        let member = self.sessions.get(id).and_then(Session::here).map(|member| self.members.get(member));
+        let place = member.and_then(|member| member.places().find(|place| place.room == room));
+        match place {
+            Some(place) if !is_kept => place.since.in_epoch(self.rooms.get(room).stream.epoch) + 1,
+            _ => 1,
+        }
+    }
+}
+
+/// Says that a range is gone, and of which part there never was anything.
+fn tell_gone(range: Range<'_>, unused: Option<(u64, u64)>, frames: &mut Vec<Vec<u8>>) {
+    let mut tell = |first: u64, last: u64, word: &str| {
+        if first <= last {
+            let mut frame = Vec::new();
+            write_frame(&mut frame, format_args!("gone {}{word}", Range { first, last, ..range }));
+            frames.push(frame);
+        }
+    };
+    match unused.map(|(first, last)| (first.max(range.first), last.min(range.last))) {
+        Some((first, last)) if first <= last => {
+            tell(range.first, first - 1, "");
+            tell(first, last, " unused");
+            tell(last + 1, range.last, "");
+        }
+        _ => tell(range.first, range.last, ""),
+    }
+}

@@ -1,0 +1,227 @@
+//! What a session asks for: each request once, in the order of their numbers, and its answer as often as it is asked.
+
+use super::super::members::{MemberId, Place, Seat, Since};
+use super::super::rooms::RoomId;
+use super::super::{By, Draft, Hub, Problem, command, name};
+use super::{Session, bad_frame};
+use crate::core::frame::{Frame, Position, SessionId, number};
+use crate::core::limits::SESSION_ROOMS_MAX;
+use crate::core::source::Source;
+use crate::core::{Now, Outbox, Refusal};
+
+impl Hub {
+    /// A `say`, `ask`, `join` or `leave`. An error here is about the frame; what cannot be done is told by itself.
+    pub(super) fn request(
+        &mut self,
+        now: &Now,
+        id: SessionId,
+        member: MemberId,
+        frame: &Frame<'_>,
+        out: &mut Outbox,
+    ) -> Result<(), Problem> {
+        let request = frame.words().next().and_then(number).filter(|&request| request > 0).ok_or_else(bad_frame)?;
+        let after = match frame.value("after") {
+            Some(after) => Some(number(after).filter(|&after| after < request).ok_or_else(bad_frame)?),
+            None => None,
+        };
+        let last = self.sessions.expect_mut(id).last;
+        if request <= last {
+            if frame.verb == "join" {
+                self.tell_joined(id, member, request, frame);
+            }
+            self.sessions.touch(id).owed.ack = true;
+            return Ok(());
+        }
+        // Whoever says what was done before knows it from us; only a hub that was killed can have forgotten it.
+        if after.is_none_or(|after| after < last) && after.unwrap_or(request - 1) != last {
+            self.sessions.touch(id).owed.ack = true;
+            return Ok(());
+        }
+        if frame.verb == "ask" && !self.may_answer(id, out) {
+            return Ok(());
+        }
+        match self.obey_request(now, id, member, request, frame, out) {
+            Ok(()) => {
+                if let Some(session) = self.sessions.get_mut(id) {
+                    session.last = request;
+                    self.sessions.touch(id).owed.ack = true;
+                }
+            }
+            Err(problem) => self.refuse(id, Some(request), &problem),
+        }
+        Ok(())
+    }
+
+    fn obey_request(
+        &mut self,
+        now: &Now,
+        id: SessionId,
+        member: MemberId,
+        request: u64,
+        frame: &Frame<'_>,
+        out: &mut Outbox,
+    ) -> Result<(), Problem> {
+        match frame.verb {
+            "say" => self.say_for_session(now, id, member, request, frame, out),
+            "ask" => self.ask_for_session(now, id, member, request, frame, out),
+            "join" => self.join_for_session(now, id, member, request, frame, out),
+            _ => self.leave_for_session(now, member, frame, out),
+        }
+    }
+
+    fn say_for_session(
+        &mut self,
+        now: &Now,
+        id: SessionId,
+        member: MemberId,
+        request: u64,
+        frame: &Frame<'_>,
+        out: &mut Outbox,
+    ) -> Result<(), Problem> {
+        if frame.text.len() > self.config.max_message {
+            return Err(self.too_long());
+        }
+        let text = text_of(frame)?;
+        if text.is_empty() {
+            return Err(Problem::new(Refusal::BadCommand, "? there is nothing to say"));
+        }
+        let by = Some(By { session: Session::public(id, self.keeping.seed()), request });
+        if let Some(to) = frame.value("to") {
+            self.asking = Some((id, request));
+            let told = self.message(now, member, to, text, by, out);
+            self.asking = None;
+            return told;
+        }
+        let room = self.room_of_request(member, frame)?;
+        let from = self.members.get(member).name.clone();
+        let is_action = frame.value("kind") == Some("me");
+        self.relay(now, member, room, &Draft { from: &from, text, is_action, by }, out)
+    }
+
+    fn ask_for_session(
+        &mut self,
+        now: &Now,
+        id: SessionId,
+        member: MemberId,
+        request: u64,
+        frame: &Frame<'_>,
+        out: &mut Outbox,
+    ) -> Result<(), Problem> {
+        let typed = text_of(frame)?;
+        let command = typed
+            .strip_prefix('/')
+            .ok_or_else(|| Problem::new(Refusal::BadCommand, "? a command begins with a slash; /help lists them"))?;
+        let room = self.room_of_request(member, frame)?;
+        self.asking = Some((id, request));
+        let by = Some(By { session: Session::public(id, self.keeping.seed()), request });
+        let obeyed = command::parse(command).and_then(|command| self.obey(now, member, room, command, by, out));
+        self.asking = None;
+        obeyed.map(|_| ())
+    }
+
+    fn join_for_session(
+        &mut self,
+        now: &Now,
+        id: SessionId,
+        member: MemberId,
+        request: u64,
+        frame: &Frame<'_>,
+        out: &mut Outbox,
+    ) -> Result<(), Problem> {
+        let name = frame.words().nth(1).ok_or_else(bad_frame)?;
+        self.enter_room(now, member, name, out)?;
+        self.tell_joined(id, member, request, frame);
+        Ok(())
+    }
+
+    /// One more room for a session.
+    pub(in super::super) fn enter_room(
+        &mut self,
+        now: &Now,
+        member: MemberId,
+        name: &str,
+        out: &mut Outbox,
+    ) -> Result<RoomId, Problem> {
+        if let Some(fault) = name::fault(name) {
+            return Err(Problem::new(Refusal::BadName, format!("? not a room name: {fault}")));
+        }
+        if let Some(room) = self.rooms.named(name).filter(|&room| self.members.get(member).is_in(room)) {
+            return Ok(room);
+        }
+        if self.members.get(member).places().count() == SESSION_ROOMS_MAX {
+            let most = format!("? a session is in at most {SESSION_ROOMS_MAX} rooms");
+            return Err(Problem::new(Refusal::Full, most));
+        }
+        let source = Source::of(self.members.get(member).path.remote.ip());
+        let room = self
+            .open_room(now, name, source)
+            .ok_or_else(|| Problem::new(Refusal::Full, "? there are too many rooms; /rooms lists them"))?;
+        let stream = &self.rooms.get(room).stream;
+        let since = Since { epoch: stream.epoch, number: stream.newest };
+        let place = Place { room, seat: Seat::default(), since };
+        self.members.get_mut(member).session.as_mut().expect("it has a session").further.push(place);
+        self.rooms.seat_in(room, member, &mut self.members);
+        self.keeping.changed = true;
+        let notice = format!("-- {} has joined", self.members.get(member).name);
+        self.notify_room(room, &notice, None, out);
+        Ok(room)
+    }
+
+    fn tell_joined(&mut self, id: SessionId, member: MemberId, request: u64, frame: &Frame<'_>) {
+        let room = frame.words().nth(1).and_then(|name| self.rooms.named(name));
+        let Some(room) = room.filter(|&room| self.members.get(member).is_in(room)) else { return };
+        let since = self.members.get_mut(member).place_in(room).expect("it is in there").since;
+        let room = self.rooms.get(room);
+        let (name, epoch) = (room.name.clone(), room.stream.epoch);
+        let position = Position { room: &name, epoch, number: since.in_epoch(epoch) };
+        self.tell_session(id, format_args!("joined {request} {position}"));
+    }
+
+    fn leave_for_session(
+        &mut self,
+        now: &Now,
+        member: MemberId,
+        frame: &Frame<'_>,
+        out: &mut Outbox,
+    ) -> Result<(), Problem> {
+        let name = frame.words().nth(1).ok_or_else(bad_frame)?;
+        let Some(room) = self.rooms.named(name).filter(|&room| self.members.get(member).is_in(room)) else {
+            return Ok(());
+        };
+        if self.members.get(member).places().count() == 1 {
+            return Err(Problem::new(Refusal::BadCommand, "? it is your only room; ^bye^ ends the session"));
+        }
+        self.rooms.unseat_in(room, member, &mut self.members, now.mono);
+        let leaver = self.members.get_mut(member);
+        let further = &mut leaver.session.as_mut().expect("it has a session").further;
+        if leaver.place.room == room {
+            leaver.place = further.remove(0);
+        } else {
+            further.retain(|place| place.room != room);
+        }
+        self.keeping.changed = true;
+        let notice = format!("-- {} has left", self.members.get(member).name);
+        self.notify_room(room, &notice, None, out);
+        Ok(())
+    }
+
+    /// The room that a request is about: the one that it names, or else the first of the session.
+    fn room_of_request(&self, member: MemberId, frame: &Frame<'_>) -> Result<RoomId, Problem> {
+        let member = self.members.get(member);
+        let Some(name) = frame.words().nth(1) else { return Ok(member.room()) };
+        self.rooms
+            .named(name)
+            .filter(|&room| member.is_in(room))
+            .ok_or_else(|| Problem::new(Refusal::NoSuchRoom, "? you are not in that room; ^join N ROOM^"))
+    }
+
+    /// Whether a session may have an answer that is longer than what it says.
+    fn may_answer(&mut self, id: SessionId, out: &Outbox) -> bool {
+        !out.is_crowded() && self.sessions.expect_mut(id).allowance.take(crate::core::limits::DATAGRAM_MAX)
+    }
+}
+
+fn text_of<'a>(frame: &Frame<'a>) -> Result<&'a str, Problem> {
+    std::str::from_utf8(frame.text)
+        .map_err(|_| Problem::new(Refusal::NotUtf8, "? that is not UTF-8; nothing was relayed"))
+}
