@@ -274,7 +274,7 @@ impl Outbox {
 
     /// Whether so much waits that what can be asked for again had better not be added.
     pub fn is_crowded(&self) -> bool {
-        self.arena.len() > self.bytes_max / 4 || self.deliveries > OUTBOX_DELIVERIES_MAX / 4
+        self.arena.len() > self.bytes_max / 4 || self.datagrams > OUTBOX_DATAGRAMS_MAX / 4
     }
 
     /// Messages that were forgotten because the outbox was full.
