@@ -30,8 +30,7 @@ pub struct Malformed;
 
 impl<'a> Frame<'a> {
     fn fields(&self) -> impl Iterator<Item = (Option<&'a str>, &'a str)> + use<'a> {
-        let fields = self.fields.split(' ').filter(|field| !field.is_empty());
-        fields.map(|field| match field.split_once('=') {
+        self.fields.split(' ').skip(1).map(|field| match field.split_once('=') {
             Some((key, value)) => (Some(key), value),
             None => (None, field),
         })
@@ -97,6 +96,9 @@ fn read(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
         return None;
     }
     let frame = Frame { verb, fields, text: &[] };
+    if !frame.fields().all(|(key, word)| key.map_or(!word.is_empty(), is_key)) {
+        return None;
+    }
     let len = match frame.value("len") {
         Some(len) => number(len).and_then(|len| usize::try_from(len).ok()).filter(|&len| len <= text.len())?,
         None if WITH_TEXT.contains(&verb) => {
@@ -106,6 +108,10 @@ fn read(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
         None => 0,
     };
     Some((Frame { text: &text[..len], ..frame }, &text[len..]))
+}
+
+fn is_key(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
 /// A number as it stands in a field: digits and nothing else, which `str::parse` is not as strict about.
@@ -201,11 +207,9 @@ pub struct Position<'a> {
 impl<'a> Position<'a> {
     /// Reads `ROOM/EPOCH/NUMBER`.
     pub fn read(word: &'a str) -> Option<Self> {
-        Range::read(word).filter(|range| range.first == range.last).map(|Range { room, epoch, first, .. }| Self {
-            room,
-            epoch,
-            number: first,
-        })
+        let (_, number) = word.rsplit_once('/')?;
+        let range = Range::read(word).filter(|_| !number.contains('-'))?;
+        Some(Self { room: range.room, epoch: range.epoch, number: range.first })
     }
 }
 
@@ -278,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_datagram_holds_frames_and_what_is_none_ends_it() {
-        let cases: [(&[u8], &[&str]); 16] = [
+        let cases: [(&[u8], &[&str]); 21] = [
             (b"", &[]),
             (b"\0\r\n", &[]),
             (b"^hb^", &["^hb^"]),
@@ -295,6 +299,11 @@ mod tests {
             (b"^Hb^", &["malformed"]),
             (b"^hb", &["malformed"]),
             (b"^hb a\x1b^", &["malformed"]),
+            (b"^hb  a^", &["malformed"]),
+            (b"^hb a ^", &["malformed"]),
+            (b"^hb =a^", &["malformed"]),
+            (b"^hb A=b^", &["malformed"]),
+            (b"^hb a-b=c^", &["malformed"]),
         ];
         for (datagram, read) in cases {
             assert_eq!(shown(datagram), read, "{}", datagram.escape_ascii());
@@ -305,7 +314,7 @@ mod tests {
 
     #[test]
     fn fields_are_words_in_their_places_and_values_anywhere() {
-        let frame = frames(b"^hello at=lab 1  at=lobby= name=^").next().expect("one").expect("a frame");
+        let frame = frames(b"^hello at=lab 1 at=lobby= name=^").next().expect("one").expect("a frame");
         assert_eq!(frame.words().collect::<Vec<_>>(), ["1"]);
         assert_eq!(frame.values("at").collect::<Vec<_>>(), ["lab", "lobby="]);
         assert_eq!((frame.value("name"), frame.value("token")), (Some(""), None));
@@ -336,6 +345,7 @@ mod tests {
             assert_eq!(Range::read(word), None, "{word}");
         }
         assert_eq!(Position::read("lobby/5e2f01aa/1-2"), None);
+        assert_eq!(Position::read("lobby/5e2f01aa/1-1"), None, "a range, if of one");
     }
 
     #[test]

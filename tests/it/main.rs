@@ -2,5 +2,6 @@
 
 mod chat;
 mod loops;
+mod protocol;
 mod script;
 mod sim;
