@@ -50,9 +50,9 @@ pub const HISTORY_BYTES_MAX: usize = 256 * 1024;
 /// The longest text, whatever `max-message` says: no datagram holds a longer one.
 pub const MESSAGE_MAX: usize = DATAGRAM_MAX;
 
-/// Messages of a room that are there at least for those who have missed one, even where no history is kept: what people say
-/// while somebody is out of the network for half a minute.
-pub const REPAIR_MESSAGES_MIN: usize = 64;
+/// Messages of a room that are there at least for those who have missed one, even where less history is kept, or none: what
+/// five hundred people say in the few seconds in which somebody asks again and again. [`HISTORY_BYTES_MAX`] bounds them too.
+pub const REPAIR_MESSAGES_MIN: usize = 1_024;
 
 /// Bytes that are sent again to one session at once, and that it may have again each second: a whole history in four
 /// seconds, and for a room of a thousand lossy members no more than a fast network carries.

@@ -2,6 +2,7 @@
 
 use crate::script::{Stage, play, play_with};
 use belfry::config;
+use belfry::core::limits::REPAIR_MESSAGES_MIN;
 
 /// A stage on which Anna has a session, and Bob sits at a terminal.
 fn stage() -> Stage {
@@ -172,17 +173,17 @@ fn a_session_is_in_several_rooms_and_counts_in_each() {
 fn a_session_is_told_what_it_has_missed_and_what_is_gone() {
     let mut stage = stage();
     stage.reconfigure(&config::Chat { history: 0, ..config::Chat::default() });
-    for number in 1..=70 {
+    for number in 1..=REPAIR_MESSAGES_MIN + 6 {
         stage.say("bob", &format!("{number}\n"));
     }
     stage.play(
         r"
         anna > ^as <session1>^^hb lobby/<epoch1>/1 @/<epoch2>/0^ => Accepted
-        anna < ^at lobby/<epoch1>/70 @/<epoch2>/0^
-        anna > ^as <session1>^^want lobby/<epoch1>/5-8 lobby/<epoch1>/70-99^
-        anna < ^gone lobby/<epoch1>/5-6^^msg lobby/<epoch1>/7 localhost-40002 time=1750000000 len=1^7^msg lobby/<epoch1>/8 localhost-40002 time=1750000000 len=1^8^msg lobby/<epoch1>/70 localhost-40002 time=1750000000 len=2^70
-        anna > ^as <session1>^^want lobby/<epoch1>/71-72 lobby/00000000/1 lab/<epoch1>/1 lobby @/<epoch2>/1^
-        anna < ^at lobby/<epoch1>/70^
+        anna < ^at lobby/<epoch1>/1030 @/<epoch2>/0^
+        anna > ^as <session1>^^want lobby/<epoch1>/5-8 lobby/<epoch1>/1030-1099^
+        anna < ^gone lobby/<epoch1>/5-6^^msg lobby/<epoch1>/7 localhost-40002 time=1750000000 len=1^7^msg lobby/<epoch1>/8 localhost-40002 time=1750000000 len=1^8^msg lobby/<epoch1>/1030 localhost-40002 time=1750000000 len=4^1030
+        anna > ^as <session1>^^want lobby/<epoch1>/1031-1032 lobby/00000000/1 lab/<epoch1>/1 lobby @/<epoch2>/1^
+        anna < ^at lobby/<epoch1>/1030^
         ",
     );
 }
