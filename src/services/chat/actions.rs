@@ -153,7 +153,7 @@ impl Hub {
         match to.session.as_ref().map(|session| session.id) {
             Some(session) => {
                 let draft = Draft { from: &sender, text, is_action: false, by };
-                self.put_in_mailbox(now, session, &line, &draft);
+                self.put_in_mailbox(now, session, &line, &draft)?;
             }
             None => self.tell(recipient, &line, out),
         }

@@ -12,6 +12,10 @@ use crate::core::{Now, Outbox, Refusal};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+/// No head of a frame is longer: that of a message has a position, a name of its own and one that the hub has made of an
+/// address, two numbers and the words between.
+const FRAME_HEAD_MAX: usize = 256;
+
 impl Hub {
     /// One line to one member, in its way.
     pub(super) fn tell(&mut self, id: MemberId, line: &str, out: &mut Outbox) {
@@ -34,9 +38,10 @@ impl Hub {
         let of_room = self.rooms.get(room);
         of_room.notify(notice, except, out);
         if of_room.has_sessions() {
-            let mut note = Vec::new();
-            write_text_frame(&mut note, format_args!("note {}", of_room.name), notice.as_bytes());
-            self.add_frame_for(room, &note);
+            let head = format!("note {}", of_room.name);
+            for note in text_frames(&head, notice) {
+                self.add_frame_for(room, &note);
+            }
         }
     }
 
@@ -66,15 +71,18 @@ impl Hub {
         let of_room = self.rooms.get_mut(room);
         let (kept, epoch) = (of_room.keeps_history && self.config.history > 0, of_room.stream.epoch);
         let message = Rc::new(Message::new(of_room.stream.newest + 1, now.wall, &line, draft));
+        let has_sessions = of_room.has_sessions();
         let mut frame = Vec::new();
-        message.write_frame(&of_room.name, epoch, &mut frame);
+        if has_sessions || message.text_len() > DATAGRAM_MAX - FRAME_HEAD_MAX {
+            message.write_frame(&of_room.name, epoch, &mut frame);
+        }
         if frame.len() > DATAGRAM_MAX {
             return Err(self.too_long());
         }
         of_room.lines.note(now.mono, signature);
         of_room.relay(&line, except, out);
         of_room.stream.push(Rc::clone(&message), kept, self.config.history);
-        let (name, has_sessions) = (of_room.name.clone(), of_room.has_sessions());
+        let name = of_room.name.clone();
         if has_sessions {
             self.add_frame_for(room, &frame);
             self.note_spoken(now.mono, room);
@@ -106,6 +114,25 @@ impl Hub {
         line.push_str(&format.after);
         line
     }
+}
+
+/// Frames that have a text of the hub's own between them: a list may be as long as a datagram, and so has no place in one
+/// with a head before it.
+pub(super) fn text_frames(head: &str, text: &str) -> impl Iterator<Item = Vec<u8>> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest.take()?;
+        let most = DATAGRAM_MAX - FRAME_HEAD_MAX;
+        let mut end = text.len();
+        if end > most {
+            end = (0..=most).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(most);
+            end = text[..end].rfind('\n').map_or(end, |newline| newline + 1);
+            rest = Some(&text[end..]);
+        }
+        let mut frame = Vec::new();
+        write_text_frame(&mut frame, format_args!("{head}"), &text.as_bytes()[..end]);
+        Some(frame)
+    })
 }
 
 /// Refuses a line that would not fit a datagram with its newline.

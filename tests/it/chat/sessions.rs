@@ -2,7 +2,8 @@
 
 use crate::script::{Stage, play, play_with};
 use belfry::config;
-use belfry::core::limits::REPAIR_MESSAGES_MIN;
+use belfry::core::frame::frames;
+use belfry::core::limits::{DATAGRAM_MAX, REPAIR_MESSAGES_MIN};
 
 /// A stage on which Anna has a session, and Bob sits at a terminal.
 fn stage() -> Stage {
@@ -498,4 +499,32 @@ fn whoever_was_a_plain_member_can_begin_a_session() {
         anna < ^note lobby len=29^-- localhost-40001 has joined
         ",
     );
+}
+
+#[test]
+fn an_answer_as_long_as_a_datagram_comes_in_two_frames_and_nothing_is_longer_than_a_datagram() {
+    let mut stage = stage();
+    let session = stage.made_up("<session1>");
+    for number in 0..60 {
+        stage.say(&format!("127.0.0.1:{}", 1_000 + number), "hello");
+        stage.say(&format!("127.0.0.1:{}", 1_000 + number), &format!("/nick {number:02}{}", "x".repeat(30)));
+    }
+    for asked in ["/who", "/help", "/rooms"] {
+        let last = stage.say("anna", &format!("^as {session}^^hb^")).len();
+        assert_eq!(last, 1);
+        let number = ["/who", "/help", "/rooms"].iter().position(|known| *known == asked).unwrap_or_default() + 1;
+        let datagrams = stage.say("anna", &format!("^as {session}^^ask {number}^{asked}"));
+        assert!(datagrams.iter().all(|datagram| datagram.len() <= DATAGRAM_MAX), "{asked}");
+        let answers = datagrams.iter().flat_map(|datagram| frames(datagram)).filter_map(Result::ok);
+        let answers: Vec<_> = answers.filter(|frame| frame.verb == "answer").map(|frame| frame.text).collect();
+        assert_eq!(answers.len(), if asked == "/who" { 2 } else { 1 }, "{asked}");
+    }
+    // They go all at once: a notice with sixty names.
+    let mut notes = Vec::new();
+    for _ in 0..121 {
+        stage.be_late(std::time::Duration::from_secs(5));
+        notes.extend(stage.say("anna", &format!("^as {session}^^hb^")));
+    }
+    let notes: Vec<_> = notes.iter().filter(|datagram| datagram.starts_with(b"^note ")).collect();
+    assert!(notes.len() > 1 && notes.iter().all(|note| note.len() <= DATAGRAM_MAX), "{notes:?}");
 }

@@ -19,6 +19,7 @@ pub(super) use table::Sessions;
 use super::members::{MemberId, Place};
 use super::message::Message;
 use super::packer::Packer;
+use super::relay::text_frames;
 use super::rooms::RoomId;
 use super::{Hub, Problem};
 use crate::core::frame::{Frame, MAILBOX, Position, SessionId, frames, write_frame, write_text_frame};
@@ -172,14 +173,11 @@ impl Hub {
 
     /// A line of the hub's own for a session: the answer to what it has just asked, or a note.
     pub(super) fn tell_line(&mut self, id: SessionId, line: &str) {
-        let mut frame = Vec::new();
-        match self.asking {
-            Some((of, request)) if of == id => {
-                write_text_frame(&mut frame, format_args!("answer {request}"), line.as_bytes());
-            }
-            _ => write_text_frame(&mut frame, format_args!("note {MAILBOX}"), line.as_bytes()),
-        }
-        self.sessions.add_frame(id, &frame);
+        let head = match self.asking {
+            Some((of, request)) if of == id => format!("answer {request}"),
+            _ => format!("note {MAILBOX}"),
+        };
+        text_frames(&head, line).for_each(|frame| self.sessions.add_frame(id, &frame));
     }
 
     /// Has a member that is a session told anew who and where it is.
@@ -190,15 +188,25 @@ impl Hub {
     }
 
     /// Puts what was said to a session alone into its mailbox, and sends it.
-    pub(super) fn put_in_mailbox(&mut self, now: &Now, id: SessionId, line: &str, draft: &super::Draft<'_>) {
-        self.keeping.changed = true;
+    pub(super) fn put_in_mailbox(
+        &mut self,
+        now: &Now,
+        id: SessionId,
+        line: &str,
+        draft: &super::Draft<'_>,
+    ) -> Result<(), Problem> {
         let session = self.sessions.expect_mut(id);
         let message = Message::new(session.mailbox.newest + 1, now.wall, line, draft);
         let mut frame = Vec::new();
         message.write_frame(MAILBOX, session.mailbox.epoch, &mut frame);
+        if frame.len() > DATAGRAM_MAX {
+            return Err(self.too_long());
+        }
+        self.keeping.changed = true;
         session.mailbox.push(Rc::new(message), true, MAILBOX_MESSAGES_MAX);
         session.mailbox.bound(MAILBOX_MESSAGES_MAX, MAILBOX_BYTES_MAX);
         self.sessions.add_frame(id, &frame);
+        Ok(())
     }
 
     /// A member with a session goes: it may come back.
