@@ -4,10 +4,12 @@
 
 use crate::belfryd::{Belfryd, QUIET};
 use crate::netns::{Host, cable, enter};
+use crate::state::{CHAT, directory, hand_over, kill};
 use belfry::client::session::{Audience, Event, Options, Session};
 use belfry::core::{Instant, Seed};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::process::Command;
@@ -50,7 +52,7 @@ struct Hall {
 }
 
 impl Hall {
-    fn new(hub: SocketAddr, start: std::time::Instant) -> Self {
+    fn new(hub: SocketAddr, count: usize, start: std::time::Instant) -> Self {
         let seat = |number: usize| {
             let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();
             socket.connect(hub).unwrap();
@@ -59,7 +61,43 @@ impl Hall {
             let session = Session::new(&options, Seed(number as u64), now(start)).unwrap();
             Seat { session, socket, heard: Vec::new(), said: 0, done: 0, wants: 0, repairs: 0 }
         };
-        Self { seats: (0..SESSIONS).map(seat).collect(), start }
+        Self { seats: (0..count).map(seat).collect(), start }
+    }
+
+    /// Waits until everybody is in.
+    fn fill(&mut self) {
+        let is_there = |seat: &&Seat| !seat.session.name().is_empty();
+        while !self.seats.iter().all(|seat| is_there(&seat)) {
+            self.turn();
+            let count = self.seats.iter().filter(is_there).count();
+            assert!(self.start.elapsed() < PATIENCE, "only {count} are in");
+        }
+    }
+
+    /// Has one of the first few say something; whether it can at the moment.
+    fn say(&mut self, number: usize) -> bool {
+        let text = format!("message {number} ^hb^ of {}", number % SPEAKERS);
+        let speaker = &mut self.seats[number % SPEAKERS];
+        let is_said = speaker.session.say(Audience::Room(None), false, text.as_bytes()).is_ok();
+        speaker.said += usize::from(is_said);
+        is_said
+    }
+
+    /// Whether everybody has heard so many messages, and knows that its own were said.
+    fn is_complete(&self, count: usize) -> bool {
+        self.seats.iter().all(|seat| seat.heard.len() >= count && seat.session.request_count() == 0)
+    }
+
+    /// Everybody has heard the same, each message once and in the order of the numbers.
+    fn check(&self, count: usize) {
+        let first = &self.seats[0].heard;
+        let numbers: Vec<u64> = first.iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers, (1..=count as u64).collect::<Vec<_>>());
+        let texts: BTreeSet<&[u8]> = first.iter().map(|(_, text)| text.as_slice()).collect();
+        assert_eq!(texts.len(), count, "each was said once");
+        for seat in &self.seats {
+            assert!(seat.heard == *first && seat.done == seat.said && seat.session.figures().lost == 0);
+        }
     }
 
     /// Waits for whatever comes next, and deals with it.
@@ -82,7 +120,15 @@ impl Hall {
 impl Seat {
     fn turn(&mut self, now: Instant, ready: bool) {
         let mut buffer = [0; 2_048];
-        while ready && let Ok(len) = self.socket.recv(&mut buffer) {
+        while ready {
+            let len = match self.socket.recv(&mut buffer) {
+                Ok(len) => len,
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                    self.session.handle_unreachable(now);
+                    continue;
+                }
+                Err(_) => break,
+            };
             let before = self.session.figures().repaired;
             self.session.handle_datagram(now, &buffer[..len]);
             self.repairs += u64::from(self.session.figures().repaired > before);
@@ -123,25 +169,13 @@ fn five_hundred_sessions_that_lose_one_datagram_in_ten_hear_every_message_once_a
     host.run(|| lose(10));
     lose(10);
     let start = std::time::Instant::now();
-    let mut hall = host.run(|| Hall::new(hub, start));
-    let is_there = |seat: &Seat| !seat.session.name().is_empty();
-    while !hall.seats.iter().all(is_there) {
-        hall.turn();
-        assert!(start.elapsed() < PATIENCE, "{} are in", hall.seats.iter().filter(|seat| is_there(seat)).count());
-    }
+    let mut hall = host.run(|| Hall::new(hub, SESSIONS, start));
+    hall.fill();
     let (in_after, mut next) = (start.elapsed(), start.elapsed());
     let before = hall.total();
-    let complete =
-        |hall: &Hall| hall.seats.iter().all(|seat| seat.heard.len() >= MESSAGES && seat.session.request_count() == 0);
     let mut said = 0;
-    while !complete(&hall) {
-        while said < MESSAGES && start.elapsed() >= next {
-            let text = format!("message {said} ^hb^ of {}", said % SPEAKERS);
-            let speaker = &mut hall.seats[said % SPEAKERS];
-            if speaker.session.say(Audience::Room(None), false, text.as_bytes()).is_err() {
-                break;
-            }
-            speaker.said += 1;
+    while !hall.is_complete(MESSAGES) {
+        while said < MESSAGES && start.elapsed() >= next && hall.say(said) {
             said += 1;
             next += Duration::from_millis(5);
         }
@@ -150,15 +184,7 @@ fn five_hundred_sessions_that_lose_one_datagram_in_ten_hear_every_message_once_a
         assert!(start.elapsed() < PATIENCE, "after {said} were said the last has heard {least:?}");
     }
     let took = start.elapsed() - in_after;
-    let first = &hall.seats[0].heard;
-    let numbers: Vec<u64> = first.iter().map(|(number, _)| *number).collect();
-    assert_eq!(numbers, (1..=MESSAGES as u64).collect::<Vec<_>>());
-    let mut texts = BTreeMap::new();
-    first.iter().for_each(|(_, text)| *texts.entry(text.clone()).or_insert(0) += 1);
-    assert_eq!((texts.len(), texts.values().max()), (MESSAGES, Some(&1)), "each was said once");
-    for seat in &hall.seats {
-        assert!(seat.heard == *first && seat.done == seat.said && seat.session.figures().lost == 0);
-    }
+    hall.check(MESSAGES);
     let after = hall.total();
     let of = |at: fn(&Total) -> u64| at(&after) - at(&before);
     println!(
@@ -170,6 +196,51 @@ fn five_hundred_sessions_that_lose_one_datagram_in_ten_hear_every_message_once_a
         of(|total| total.repaired),
         of(|total| total.wants),
     );
+}
+
+#[test]
+fn sessions_say_and_hear_everything_once_while_the_daemon_is_killed_again_and_again() {
+    if !enter() {
+        return println!("skipped: no network namespace can be made here");
+    }
+    lose(5);
+    let (_, with_directory) = directory();
+    // Who has missed a message gets it from the next daemon if that has read it.
+    let config = CHAT.replace("[chat]", "[chat]\nhistory = 10000");
+    let mut belfryd = Belfryd::start_with(&config, &with_directory);
+    let memory = belfryd.stored().pop().expect("it is handed over before it is ready");
+    let start = std::time::Instant::now();
+    let mut hall = Hall::new(belfryd.addr("chat"), 2 * SPEAKERS, start);
+    hall.fill();
+    // What a kill may cost is what was new in the last half of a second.
+    let settled = start.elapsed() + Duration::from_secs(1);
+    while start.elapsed() < settled {
+        hall.turn();
+    }
+    let (mut said, mut next) = (0, start.elapsed());
+    for _ in 0..12 {
+        let kill_at = start.elapsed() + Duration::from_millis(250 + said as u64 * 37 % 200);
+        while start.elapsed() < kill_at {
+            if start.elapsed() >= next && hall.say(said) {
+                said += 1;
+                next += Duration::from_millis(2);
+            }
+            hall.turn();
+        }
+        kill(&mut belfryd);
+        belfryd = Belfryd::start_with(&config, |command| {
+            with_directory(command);
+            hand_over(&memory)(command);
+        });
+    }
+    while !hall.is_complete(said) {
+        hall.turn();
+        let least = hall.seats.iter().map(|seat| seat.heard.len()).min();
+        assert!(start.elapsed() < PATIENCE, "of {said} that were said the last has heard {least:?}");
+    }
+    hall.check(said);
+    let total = hall.total();
+    println!("{said} messages in 12 lives of the daemon; {} came again", total.repaired);
 }
 
 /// What all have counted.
