@@ -142,6 +142,9 @@ pub struct Member {
     pub name: String,
     /// Where it is.
     pub room: String,
+    /// Where else it is: only a session is in several rooms.
+    #[serde(default)]
+    pub further_rooms: Vec<String>,
     /// Where it is reached.
     pub address: SocketAddr,
     /// How it is spoken to.
@@ -164,6 +167,8 @@ pub enum Way {
     Program,
     /// Lines, with notices of who comes and goes.
     Line,
+    /// Frames, with numbers.
+    Session,
 }
 
 /// What became of the datagrams, since the start.
@@ -309,7 +314,9 @@ mod level {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::limits::{CONTROL_CONNECTIONS_MAX, CONTROL_MEMBERS_MAX, CONTROL_PATIENCE, NAME_MAX, TOPIC_MAX};
+    use crate::core::limits::{
+        CONTROL_CONNECTIONS_MAX, CONTROL_MEMBERS_MAX, CONTROL_PATIENCE, NAME_MAX, SESSION_ROOMS_MAX, TOPIC_MAX,
+    };
     use serde_json::Value;
 
     const PAGE: &str = include_str!("../docs/CONTROL.md");
@@ -404,6 +411,7 @@ mod tests {
         let member = Member {
             name: "x".repeat(NAME_MAX),
             room: "x".repeat(NAME_MAX),
+            further_rooms: vec!["x".repeat(NAME_MAX); SESSION_ROOMS_MAX - 1],
             address: "[1111:2222:3333:4444:5555:6666:7777:8888%4294967295]:65535".parse().unwrap(),
             way: Way::Program,
             heartbeats: false,
@@ -415,6 +423,6 @@ mod tests {
         let line = outcome_line(&Ok(members(CONTROL_MEMBERS_MAX)));
         assert!(line.starts_with("{\"ok\":true,"), "{}", line.len());
         let line = outcome_line(&Ok(members(2 * CONTROL_MEMBERS_MAX)));
-        assert_eq!(line, r#"{"ok":false,"error":"the answer would be longer than 2097152 bytes"}"#);
+        assert_eq!(line, r#"{"ok":false,"error":"the answer would be longer than 4194304 bytes"}"#);
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! | half | modules | rule |
 //! |---|---|---|
-//! | pure | [`core`], [`services`], [`config`], [`control`] | bytes and two clock readings go in, datagrams come out: no socket, no clock, no file, no randomness but a seed |
+//! | pure | [`core`], [`services`], [`config`], [`control`], [`client::session`] | bytes and two clock readings go in, datagrams come out: no socket, no clock, no file, no randomness but a seed |
 //! | impure | [`daemon`], [`generator`], [`client`], [`clock`] | every system call; drives the pure half by turns |
 //!
 //! A turn of the daemon: poll, read the clocks once, mark what is ready, signals, timers, each ready socket once

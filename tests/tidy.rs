@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The folders and files of the pure half.
-const PURE: [&str; 4] = ["src/core/", "src/services/", "src/config/", "src/control.rs"];
+const PURE: [&str; 5] = ["src/core/", "src/services/", "src/config/", "src/control.rs", "src/client/session/"];
 
 /// The only folder with `unsafe` in it.
 const HOME_OF_UNSAFE: &str = "src/daemon/sys/";

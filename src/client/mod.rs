@@ -11,6 +11,7 @@ mod discover;
 mod link;
 mod say;
 mod server;
+pub mod session;
 mod tail;
 mod time;
 

@@ -50,9 +50,9 @@ pub const HISTORY_BYTES_MAX: usize = 256 * 1024;
 /// The longest text, whatever `max-message` says: no datagram holds a longer one.
 pub const MESSAGE_MAX: usize = DATAGRAM_MAX;
 
-/// Messages of a room that are there at least for those who have missed one, even where no history is kept: what people say
-/// while somebody is out of the network for half a minute.
-pub const REPAIR_MESSAGES_MIN: usize = 64;
+/// Messages of a room that are there at least for those who have missed one, even where less history is kept, or none: what
+/// five hundred people say in the few seconds in which somebody asks again and again. [`HISTORY_BYTES_MAX`] bounds them too.
+pub const REPAIR_MESSAGES_MIN: usize = 1_024;
 
 /// Bytes that are sent again to one session at once, and that it may have again each second: a whole history in four
 /// seconds, and for a room of a thousand lossy members no more than a fast network carries.
@@ -66,6 +66,9 @@ pub const MAILBOX_BYTES_MAX: usize = 16 * 1024;
 
 /// Rooms that one session is in: their positions fit one datagram.
 pub const SESSION_ROOMS_MAX: usize = 12;
+
+/// Requests of a session that are looked at in one datagram, and that it may have in flight.
+pub const REQUESTS_MAX: usize = 32;
 
 /// The longest `start` of a session.
 pub const SESSION_START_MAX: usize = 32;
@@ -96,9 +99,14 @@ pub const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Messages that wait in one service's outbox, however short they are.
 pub const OUTBOX_ENTRIES_MAX: usize = 65_536;
 
-/// Deliveries that wait in one service's outbox. A room's list is copied when the room changes while a message to it
+/// Datagrams that wait in one service's outbox, one for each who gets it: about as many as can be sent in a second, so that
+/// what is said is not far ahead of what is heard. A room's list is copied when the room changes while a message to it
 /// waits, so this bounds the copies too: 14 MiB of paths at the most.
-pub const OUTBOX_DELIVERIES_MAX: usize = 262_144;
+pub const OUTBOX_DATAGRAMS_MAX: usize = 262_144;
+
+/// Datagrams in one burst. The kernel takes 64 in one piece (`UDP_MAX_SEGMENTS`) and 65,507 bytes, but queues on the way drop
+/// a burst as a whole, and 16 spare nearly all that there is to be spared.
+pub const BURST_MAX: usize = 16;
 
 /// Sources whose tokens are remembered, for each service.
 pub const RATE_LIMIT_SOURCES: usize = 4_096;
@@ -128,9 +136,9 @@ pub const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// The highest `max-members`: that many heartbeats every 3 s are about what one thread can receive at all.
 pub const MEMBERS_MAX: usize = 1_000_000;
 
-/// What a hub has to tell that waits to be written down. One turn brings no more: a batch from each of [`LIST_MAX`] sockets,
-/// and a reload that has each room forget something. The daemon, which knows its batches, asserts it.
-pub const NEWS_MAX: usize = 4_096 + ROOMS_MAX;
+/// What a hub has to tell that waits to be written down. One turn brings no more: a batch from each of [`LIST_MAX`] sockets
+/// with [`REQUESTS_MAX`] in each datagram, and a reload that has each room forget something. The daemon, which knows its batches, asserts it.
+pub const NEWS_MAX: usize = 4_096 * REQUESTS_MAX + ROOMS_MAX;
 
 /// The highest `history`: [`HISTORY_BYTES_MAX`] holds no more messages than this, however short they are.
 pub const HISTORY_MAX: usize = 65_536;
@@ -160,7 +168,7 @@ pub const CONTROL_REQUEST_MAX: usize = 4 * 1024;
 
 /// The longest answer on the control socket, and so what waits for one connection: the next request is read when the
 /// answer to the last has left.
-pub const CONTROL_ANSWER_MAX: usize = 2 * 1024 * 1024;
+pub const CONTROL_ANSWER_MAX: usize = 4 * 1024 * 1024;
 
 /// Members in one answer on the control socket: twice the default of `max-members`, with room in
 /// [`CONTROL_ANSWER_MAX`] for the longest names and texts.

@@ -20,6 +20,6 @@ mod verdict;
 pub use datagram::{Datagram, ListenerId, Path};
 pub use interfaces::Interface;
 pub use now::{ClockState, Instant, Now};
-pub use outbox::{Outbox, Payload};
+pub use outbox::{Delivery, Outbox, Payload};
 pub use seeded::{Seed, SeededMap, SplitMix};
 pub use verdict::{Counters, DropReason, Refusal, Verdict};

@@ -2,11 +2,15 @@
 //!
 //! A service writes a payload once and names who gets it: one path, or everybody on a room's list. Lists are shared
 //! (`Rc`) and copied only when a room changes while a message to it still waits, so fan-out copies neither payloads nor
-//! paths. The daemon takes deliveries from the front, in order, as many as the socket takes, and says how many went out.
+//! paths. The daemon takes deliveries from the front, in order, as many as the socket takes, and says how many datagrams
+//! went out.
 //!
-//! It does not know sockets, batches or errors; a delivery that fails is the daemon's to count.
+//! Several datagrams to one path at once are a burst: one payload and one delivery, which the daemon may send in one piece
+//! or in several. What is counted here is always datagrams, so a burst of which a part is sent is a shorter burst.
+//!
+//! It does not know sockets, batches or errors; a datagram that fails is the daemon's to count.
 
-use super::limits::{OUTBOX_BYTES_MAX, OUTBOX_DELIVERIES_MAX, OUTBOX_ENTRIES_MAX};
+use super::limits::{BURST_MAX, DATAGRAM_MAX, OUTBOX_BYTES_MAX, OUTBOX_DATAGRAMS_MAX, OUTBOX_ENTRIES_MAX};
 use super::{Instant, Path};
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,11 +23,13 @@ use std::rc::Rc;
 pub struct Payload {
     start: u64,
     len: u32,
+    /// Length of each datagram but the last; never 0.
+    segment_len: u32,
 }
 
 impl Payload {
     /// Stands for bytes that found no room.
-    const FORGOTTEN: Self = Self { start: u64::MAX, len: 0 };
+    const FORGOTTEN: Self = Self { start: u64::MAX, len: 0, segment_len: 1 };
 
     /// The same payload without its last byte, if it has one.
     #[must_use]
@@ -35,6 +41,42 @@ impl Payload {
     #[expect(clippy::len_without_is_empty, reason = "an empty payload is a payload like any other")]
     pub fn len(self) -> usize {
         self.len as usize
+    }
+
+    fn datagram_count(self) -> usize {
+        datagram_count(self.len(), self.segment_len as usize)
+    }
+}
+
+fn datagram_count(len: usize, segment_len: usize) -> usize {
+    // An empty payload is one empty datagram.
+    len.div_ceil(segment_len).max(1)
+}
+
+/// What goes on one path at once: a datagram, or the datagrams of a burst that are left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery<'a> {
+    /// Where it goes.
+    pub path: &'a Path,
+    /// The datagrams, one behind the other.
+    pub bytes: &'a [u8],
+    /// Length of each datagram but the last, which may be shorter; never 0.
+    pub segment_len: usize,
+}
+
+impl<'a> Delivery<'a> {
+    /// Datagrams in it.
+    pub fn datagram_count(self) -> usize {
+        datagram_count(self.bytes.len(), self.segment_len)
+    }
+
+    /// The same datagrams in deliveries of at most `count_max` each.
+    pub fn split(self, count_max: usize) -> impl Iterator<Item = Self> + Clone + use<'a> {
+        let len = self.segment_len * count_max;
+        (0..self.datagram_count().div_ceil(count_max)).map(move |part| {
+            let end = self.bytes.len().min((part + 1) * len);
+            Self { bytes: &self.bytes[part * len..end], ..self }
+        })
     }
 }
 
@@ -51,15 +93,23 @@ struct Entry {
     recipients: Recipients,
     /// The place of the next recipient.
     next: usize,
+    /// Datagrams that the next recipient was sent already.
+    sent: usize,
 }
 
 impl Entry {
-    /// Deliveries at the most; one may be left out.
+    /// Datagrams at the most; one recipient may be left out.
     fn len(&self) -> usize {
-        match &self.recipients {
+        let recipients = match &self.recipients {
             Recipients::One(_) => 1,
             Recipients::Room { paths, .. } => paths.len(),
-        }
+        };
+        recipients * self.payload.datagram_count()
+    }
+
+    /// Datagrams that are not sent, counted in the same way.
+    fn left(&self) -> usize {
+        self.len() - self.next * self.payload.datagram_count() - self.sent
     }
 
     /// The recipient at `at` or the next one that is not left out, with its place.
@@ -80,8 +130,8 @@ pub struct Outbox {
     /// The place of `arena[0]` among all bytes ever stored.
     base: u64,
     entries: VecDeque<Entry>,
-    /// Deliveries of all entries.
-    deliveries: usize,
+    /// Datagrams of all entries.
+    datagrams: usize,
     /// The moment of the turn.
     now: Instant,
     bytes_max: usize,
@@ -101,7 +151,7 @@ impl Outbox {
             arena: Vec::new(),
             base: 0,
             entries: VecDeque::new(),
-            deliveries: 0,
+            datagrams: 0,
             now: Instant::default(),
             bytes_max,
             forgotten: 0,
@@ -118,11 +168,11 @@ impl Outbox {
         self.now
     }
 
-    /// Forgets the messages that have waited since before `moment`; how many deliveries that were.
+    /// Forgets the messages that have waited since before `moment`; how many datagrams that were.
     pub fn forget_older_than(&mut self, moment: Instant) -> usize {
         let mut forgotten = 0;
         while self.entries.front().is_some_and(|entry| entry.stored < moment) {
-            forgotten += self.pop().map_or(0, |entry| entry.len() - entry.next);
+            forgotten += self.pop().map_or(0, |entry| entry.left());
         }
         self.reclaim();
         forgotten
@@ -132,7 +182,7 @@ impl Outbox {
     pub fn move_first_to(&mut self, other: &mut Self) {
         self.skip_finished();
         if let Some(entry) = self.pop() {
-            let payload = other.store(self.bytes(entry.payload));
+            let payload = Payload { segment_len: entry.payload.segment_len, ..other.store(self.bytes(entry.payload)) };
             other.push_entry(Entry { payload, ..entry });
         }
         self.reclaim();
@@ -149,6 +199,14 @@ impl Outbox {
         self.store_all(&parts.map(str::as_bytes))
     }
 
+    /// Stores several datagrams for one path at once, like one payload. They stand one behind the other and are
+    /// `segment_len` bytes each but for the last, which may be shorter; at most [`BURST_MAX`] of them.
+    pub fn store_burst(&mut self, datagrams: &[u8], segment_len: usize) -> Payload {
+        debug_assert!((1..=DATAGRAM_MAX).contains(&segment_len), "{segment_len} bytes are no datagram of ours");
+        debug_assert!(datagrams.len() <= BURST_MAX * segment_len, "{} bytes are too long a burst", datagrams.len());
+        Payload { segment_len: segment_len as u32, ..self.store(datagrams) }
+    }
+
     fn store_all(&mut self, parts: &[&[u8]]) -> Payload {
         // What was stored and then sent to nobody is not taken off by anybody else.
         if self.entries.is_empty() {
@@ -160,7 +218,8 @@ impl Outbox {
         }
         let start = self.base + self.arena.len() as u64;
         parts.iter().for_each(|part| self.arena.extend_from_slice(part));
-        Payload { start, len: u32::try_from(len).expect("a payload is at most a datagram") }
+        let len = u32::try_from(len).expect("a payload is at most a burst");
+        Payload { start, len, segment_len: len.max(1) }
     }
 
     /// Sends `bytes` on `path`.
@@ -190,12 +249,12 @@ impl Outbox {
     }
 
     fn push(&mut self, payload: Payload, recipients: Recipients) {
-        self.push_entry(Entry { stored: self.now, payload, recipients, next: 0 });
+        self.push_entry(Entry { stored: self.now, payload, recipients, next: 0, sent: 0 });
     }
 
     fn push_entry(&mut self, entry: Entry) {
         // One that is alone is never too many, however large the room.
-        let too_many = self.deliveries > 0 && self.deliveries + entry.len() > OUTBOX_DELIVERIES_MAX;
+        let too_many = self.datagrams > 0 && self.datagrams + entry.len() > OUTBOX_DATAGRAMS_MAX;
         if entry.payload.start == u64::MAX || too_many || self.entries.len() >= OUTBOX_ENTRIES_MAX {
             self.forgotten += 1;
             return;
@@ -204,7 +263,7 @@ impl Outbox {
             self.entries.back().is_none_or(|last| last.payload.start <= entry.payload.start),
             "payloads are sent in the order in which they were stored"
         );
-        self.deliveries += entry.len();
+        self.datagrams += entry.len();
         self.entries.push_back(entry);
     }
 
@@ -215,7 +274,7 @@ impl Outbox {
 
     /// Whether so much waits that what can be asked for again had better not be added.
     pub fn is_crowded(&self) -> bool {
-        self.arena.len() > self.bytes_max / 4 || self.deliveries > OUTBOX_DELIVERIES_MAX / 4
+        self.arena.len() > self.bytes_max / 4 || self.datagrams > OUTBOX_DATAGRAMS_MAX / 4
     }
 
     /// Messages that were forgotten because the outbox was full.
@@ -223,15 +282,21 @@ impl Outbox {
         self.forgotten
     }
 
-    /// The deliveries that wait, in order. [`Outbox::advance`] takes them off.
+    /// The datagrams that wait, in order. [`Outbox::advance`] takes them off.
     pub fn pending(&self) -> impl Iterator<Item = (&Path, &[u8])> {
+        self.deliveries().flat_map(|delivery| delivery.split(1)).map(|single| (single.path, single.bytes))
+    }
+
+    /// The same with the datagrams of a burst together.
+    pub fn deliveries(&self) -> impl Iterator<Item = Delivery<'_>> + Clone {
         self.entries.iter().flat_map(move |entry| {
-            let bytes = self.bytes(entry.payload);
-            let mut at = entry.next;
+            let (bytes, segment_len) = (self.bytes(entry.payload), entry.payload.segment_len as usize);
+            let (mut at, mut sent) = (entry.next, entry.sent);
             std::iter::from_fn(move || {
                 let (place, path) = entry.recipient(at)?;
-                at = place + 1;
-                Some((path, bytes))
+                let left = &bytes[sent * segment_len..];
+                (at, sent) = (place + 1, 0);
+                Some(Delivery { path, bytes: left, segment_len })
             })
         })
     }
@@ -242,7 +307,7 @@ impl Outbox {
         &self.arena[range]
     }
 
-    /// Takes the first `count` deliveries off: they were sent, or can never be.
+    /// Takes the first `count` datagrams off: they were sent, or can never be.
     pub fn advance(&mut self, count: usize) {
         for _ in 0..count {
             self.advance_one();
@@ -253,9 +318,10 @@ impl Outbox {
 
     fn advance_one(&mut self) {
         self.skip_finished();
-        if let Some(entry) = self.entries.front_mut() {
-            entry.next = entry.recipient(entry.next).map_or(entry.next, |(place, _)| place + 1);
-        }
+        let Some(entry) = self.entries.front_mut() else { return };
+        let Some((place, _)) = entry.recipient(entry.next) else { return };
+        let is_last = entry.sent + 1 == entry.payload.datagram_count();
+        (entry.next, entry.sent) = if is_last { (place + 1, 0) } else { (place, entry.sent + 1) };
     }
 
     fn skip_finished(&mut self) {
@@ -266,7 +332,7 @@ impl Outbox {
 
     fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
-        self.deliveries -= entry.len();
+        self.datagrams -= entry.len();
         Some(entry)
     }
 
@@ -327,24 +393,81 @@ mod tests {
     }
 
     #[test]
+    fn a_burst_is_one_delivery_and_leaves_datagram_by_datagram() {
+        let mut out = Outbox::default();
+        let payload = out.store_burst(b"aabbc", 2);
+        out.fan_out(&Rc::new(vec![path(1), path(2), path(3)]), Some(path(2).remote), payload);
+        out.send_payload(path(4), payload.without_last());
+        let all = [(1, "aa"), (1, "bb"), (1, "c"), (3, "aa"), (3, "bb"), (3, "c"), (4, "aa"), (4, "bb")];
+        let all = all.map(|(port, text)| (port, text.to_owned()));
+        let together = [
+            "1 aabbc 3 aabbc 4 aabb",
+            "1 bbc 3 aabbc 4 aabb",
+            "1 c 3 aabbc 4 aabb",
+            "3 aabbc 4 aabb",
+            "3 bbc 4 aabb",
+            "3 c 4 aabb",
+            "4 aabb",
+            "4 bb",
+            "",
+        ];
+        for (taken, together) in together.into_iter().enumerate() {
+            assert_eq!(sent(&out), all[taken..], "after {taken}");
+            let delivery = |one: Delivery<'_>| format!("{} {}", one.path.remote.port(), one.bytes.escape_ascii());
+            assert_eq!(out.deliveries().map(delivery).collect::<Vec<_>>().join(" "), together);
+            out.advance(1);
+        }
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn a_delivery_is_split_between_its_datagrams() {
+        let path = path(1);
+        let split = |bytes: &'static [u8], count_max| {
+            let delivery = Delivery { path: &path, bytes, segment_len: 2 };
+            delivery.split(count_max).map(|part| (part.bytes, part.datagram_count())).collect::<Vec<_>>()
+        };
+        assert_eq!(split(b"", 1), [(&b""[..], 1)], "an empty datagram is one too");
+        assert_eq!(split(b"aabbc", 1), [(&b"aa"[..], 1), (b"bb", 1), (b"c", 1)]);
+        assert_eq!(split(b"aabbc", 2), [(&b"aabb"[..], 2), (b"c", 1)]);
+        assert_eq!(split(b"aabb", 2), [(&b"aabb"[..], 2)]);
+        assert_eq!(split(b"aabb", 16), [(&b"aabb"[..], 2)]);
+    }
+
+    #[test]
+    fn a_burst_counts_as_its_datagrams_and_goes_on_from_where_it_was_in_another_outbox() {
+        let (mut out, mut held) = (Outbox::default(), Outbox::default());
+        let room = Rc::new(vec![path(1); OUTBOX_DATAGRAMS_MAX / BURST_MAX - 1]);
+        let payload = out.store_burst(&[b'x'; BURST_MAX], 1);
+        out.fan_out(&room, None, payload);
+        let last = out.store_burst(&[b'y'; BURST_MAX], 1);
+        out.send_payload(path(2), last);
+        assert_eq!((out.pending().count(), out.forgotten()), (OUTBOX_DATAGRAMS_MAX, 0), "at the bound");
+        out.send(path(2), b"z");
+        assert_eq!((out.pending().count(), out.forgotten()), (OUTBOX_DATAGRAMS_MAX, 1), "and one past it");
+        out.advance(room.len() * BURST_MAX + 3);
+        out.move_first_to(&mut held);
+        assert_eq!((out.is_empty(), out.datagrams), (true, 0));
+        assert_eq!(sent(&held), vec![(2, "y".to_owned()); BURST_MAX - 3]);
+        assert_eq!(held.forget_older_than(Instant::from_nanos(1)), BURST_MAX - 3);
+        assert!(held.is_empty());
+    }
+
+    #[test]
     fn deliveries_are_bounded_and_one_fan_out_is_never_too_many() {
         let mut out = Outbox::default();
-        let room = Rc::new(vec![path(1); OUTBOX_DELIVERIES_MAX + 1]);
+        let room = Rc::new(vec![path(1); OUTBOX_DATAGRAMS_MAX + 1]);
         for _ in 0..2 {
             let payload = out.store(b"x");
             out.fan_out(&room, None, payload);
         }
-        assert_eq!((out.pending().count(), out.forgotten()), (OUTBOX_DELIVERIES_MAX + 1, 1));
-        out.advance(OUTBOX_DELIVERIES_MAX + 1);
-        for _ in 0..=OUTBOX_DELIVERIES_MAX / 32 {
+        assert_eq!((out.pending().count(), out.forgotten()), (OUTBOX_DATAGRAMS_MAX + 1, 1));
+        out.advance(OUTBOX_DATAGRAMS_MAX + 1);
+        for _ in 0..=OUTBOX_DATAGRAMS_MAX / 32 {
             let payload = out.store(b"x");
             out.fan_out(&Rc::new(vec![path(1); 32]), None, payload);
         }
-        assert_eq!(
-            (out.pending().count(), out.forgotten()),
-            (OUTBOX_DELIVERIES_MAX, 2),
-            "at the bound and one past it"
-        );
+        assert_eq!((out.pending().count(), out.forgotten()), (OUTBOX_DATAGRAMS_MAX, 2), "at the bound and one past it");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::core::limits::{RECEIVE_BUFFER, SEND_BUFFER};
 use crate::services::ServiceName;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -32,6 +32,9 @@ pub(super) struct Listener {
     pub(super) errored: bool,
     /// The socket took no more, and has not said since that it would.
     pub(super) blocked: bool,
+    /// Whether the kernel cuts bursts into datagrams. One that does not know how (before Linux 4.18) would send a burst as one
+    /// long datagram, without an error.
+    pub(super) takes_bursts: bool,
     /// What the kernel last said of datagrams that it dropped here. It counts from the making of the socket, which may have
     /// served another process before.
     pub(super) kernel_drops: u32,
@@ -108,6 +111,7 @@ impl Listener {
             readable: true,
             errored: true,
             blocked: false,
+            takes_bursts: getsockopt(&socket, sockopt::UdpGsoSegment).is_ok(),
             kernel_drops: sys::kernel_drops(socket.as_fd())?,
             socket,
         })

@@ -35,6 +35,7 @@ impl<S: Service> Node for Ours<S> {
         let Self(service, out) = self;
         service.handle_timeout(now, out);
         service.handle_datagram(now, &Datagram::unicast(path, payload), out);
+        service.finish_turn(out);
         let sent: Vec<_> = out.pending().map(|(path, bytes)| (path.remote, bytes.to_vec())).collect();
         out.advance(sent.len());
         sent
@@ -211,6 +212,18 @@ fn forgeries() -> Vec<String> {
         "/msg nobody x",
         "^hb^",
         "^hello 0 x^",
+        "^hello 1^",
+        "^hello 1 token=0123456789abcdef name=x at=lab^",
+        "^as 0123456789abcdef^",
+        "^as 0123456789abcdef^^hb^",
+        "^as 0123456789abcdef^^bye^",
+        "^as 0123456789abcdef^^bye unknown session=0123456789abcdef^",
+        "^as 0123456789abcdef^^hello 1^",
+        "^as 0123456789abcdef^^say 1^x",
+        "^token 0123456789abcdef^",
+        "^bye unknown session=0123456789abcdef^",
+        "^bye version^",
+        "^bye^",
         "localhost-9999: x",
         "127.0.0.2-9998: x",
         "127.0.0.2-9998: localhost-9999: x",

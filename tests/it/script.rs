@@ -231,6 +231,11 @@ impl Stage {
         }
     }
 
+    /// What the hub has made up under this name.
+    pub(crate) fn made_up(&self, name: &str) -> String {
+        self.with_digits(name)
+    }
+
     /// The line with what is made up in it called by names.
     fn with_names(&mut self, line: &str) -> String {
         for (kind, before, len) in MADE_UP {

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Chat at an address that stays the same.
-const CHAT: &str = r#"
+pub(crate) const CHAT: &str = r#"
 [time]
 enabled = false
 [chat]
@@ -25,7 +25,7 @@ enabled = false
 "#;
 
 /// Wraps the command in a shell that hands over the file at its standard input as systemd does, as number 3.
-fn hand_over(file: &File) -> impl FnOnce(&mut Command) {
+pub(crate) fn hand_over(file: &File) -> impl FnOnce(&mut Command) {
     let file = file.try_clone().unwrap();
     move |command| {
         wrap(command, "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=state exec \"$@\"");
@@ -51,7 +51,7 @@ fn wrap(command: &mut Command, line: &str) {
 }
 
 /// The directory of histories, and the option that names it.
-fn directory() -> (PathBuf, impl Fn(&mut Command)) {
+pub(crate) fn directory() -> (PathBuf, impl Fn(&mut Command)) {
     let folder = new_folder();
     let option = folder.clone();
     (folder.join("history"), move |command: &mut Command| {
@@ -74,7 +74,7 @@ fn history() -> Vec<String> {
     }
 }
 
-fn kill(belfryd: &mut Belfryd) {
+pub(crate) fn kill(belfryd: &mut Belfryd) {
     belfryd.signal(Signal::SIGKILL);
     belfryd.stop_status();
 }

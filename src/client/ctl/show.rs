@@ -77,11 +77,17 @@ pub(super) fn members(members: &Members) -> String {
     for member in &members.members {
         table.row([
             clean(&member.name),
-            clean(&member.room),
+            [&member.room]
+                .into_iter()
+                .chain(&member.further_rooms)
+                .map(|room| clean(room))
+                .collect::<Vec<_>>()
+                .join(", "),
             member.address.to_string(),
             match member.way {
                 Way::Program => "program".to_owned(),
                 Way::Line => "line".to_owned(),
+                Way::Session => "session".to_owned(),
             },
             if member.heartbeats { "yes" } else { "no" }.to_owned(),
             duration(member.silent_for),

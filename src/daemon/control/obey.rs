@@ -8,7 +8,7 @@ use crate::daemon::logging::{self, event};
 use crate::daemon::post::Post;
 use crate::daemon::run::Daemon;
 use crate::services::ServiceName;
-use crate::services::chat::{MemberView, NoSuchMember};
+use crate::services::chat::{MemberView, NoSuchMember, Way};
 use log::{LevelFilter, info};
 
 /// How long a log level holds that was set by hand.
@@ -113,9 +113,14 @@ fn set_log_level(level: LevelFilter, peer: Peer) -> control::LogLevel {
 fn member(now: &Now, view: &MemberView<'_>) -> control::Member {
     control::Member {
         name: view.name.to_owned(),
-        room: view.room.to_owned(),
+        room: view.rooms.first().copied().unwrap_or_default().to_owned(),
+        further_rooms: view.rooms.iter().skip(1).map(|&room| room.to_owned()).collect(),
         address: view.addr,
-        way: if view.is_on_a_line { control::Way::Line } else { control::Way::Program },
+        way: match view.way {
+            Way::Program => control::Way::Program,
+            Way::Line => control::Way::Line,
+            Way::Session => control::Way::Session,
+        },
         heartbeats: view.heartbeats,
         silent_for: control::seconds(now.mono.since(view.last_heard)),
         away: view.away.map(str::to_owned),

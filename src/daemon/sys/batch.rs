@@ -1,23 +1,25 @@
 //! Batches of datagrams, in and out: `recvmmsg(2)` and `sendmmsg(2)` with buffers that are made once and used for ever, the
-//! address and interface of each datagram on both ways (`IP_PKTINFO`, ip(7); `IPV6_PKTINFO`, RFC 3542 §6), the kernel's
-//! drop counter (`SO_RXQ_OVFL`, socket(7)) and the error queue (`IP_RECVERR`, ip(7)).
+//! address and interface of each datagram on both ways (`IP_PKTINFO`, ip(7); `IPV6_PKTINFO`, RFC 3542 §6), bursts that the
+//! kernel cuts into datagrams (`UDP_SEGMENT`, udp(7)), the kernel's drop counter (`SO_RXQ_OVFL`, socket(7)) and the error
+//! queue (`IP_RECVERR`, ip(7)).
 //!
 //! Every header is set up anew before each call: the kernel writes lengths and flags back into it, and a header that is
 //! used again as it was left loses its control messages.
 
 use crate::core::limits::RECEIVE_MAX;
-use crate::core::{ListenerId, Path};
+use crate::core::{Delivery, ListenerId, Path};
 use nix::libc;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Datagrams in one call, at most. The gain from batches is spent well before this.
+/// Datagrams or bursts in one call, at most. The gain from batches is spent well before this.
 pub(in crate::daemon) const BATCH_MAX: usize = 64;
 
 /// Room for the control messages of one datagram: packet information (at most 40 bytes with its header), the drop
-/// counter (24), the moment of arrival (32) and an extended error with the address of who sent it (64).
+/// counter (24), the moment of arrival (32) and an extended error with the address of who sent it (64); on the way out
+/// packet information and the length of a segment (24).
 const CONTROL_MAX: usize = 256;
 
 /// `cmsghdr` wants the alignment of a `size_t`.
@@ -232,24 +234,30 @@ impl Sender {
     }
 
     /// Sends the first deliveries, up to [`BATCH_MAX`] and as long as they leave by `listener`; how many were taken by
-    /// the kernel. An error is about the first of them.
+    /// the kernel. An error is about the first of them. One with several datagrams is taken as a whole or not at all.
     pub(in crate::daemon) fn send<'a>(
         &mut self,
         fd: BorrowedFd<'_>,
         listener: ListenerId,
-        deliveries: impl Iterator<Item = (&'a Path, &'a [u8])>,
+        deliveries: impl Iterator<Item = Delivery<'a>>,
     ) -> io::Result<usize> {
         let mut count = 0;
-        let batch = deliveries.take(BATCH_MAX).take_while(|(path, _)| path.listener == listener);
-        for (((path, payload), header), slot) in batch.zip(&mut self.headers).zip(&mut self.slots) {
-            let name_len = write_socket_addr(&mut slot.name, path.remote);
+        let batch = deliveries.take(BATCH_MAX).take_while(|delivery| delivery.path.listener == listener);
+        for ((delivery, header), slot) in batch.zip(&mut self.headers).zip(&mut self.slots) {
+            let name_len = write_socket_addr(&mut slot.name, delivery.path.remote);
+            let bytes = delivery.bytes;
             // The kernel only reads what it sends, but an iovec has no const pointer.
-            slot.io = libc::iovec { iov_base: payload.as_ptr().cast_mut().cast(), iov_len: payload.len() };
-            let control_len = write_packet_info(&mut slot.control, path);
+            slot.io = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+            let mut control_len = write_packet_info(&mut slot.control, delivery.path);
+            if delivery.datagram_count() > 1 {
+                let segment_len = u16::try_from(delivery.segment_len).expect("a segment is at most a datagram");
+                control_len +=
+                    write_control(&mut slot.control, control_len, libc::SOL_UDP, libc::UDP_SEGMENT, segment_len);
+            }
             set_header(header, slot, name_len, control_len);
             count += 1;
         }
-        // SAFETY: the first `count` headers point at slots in `self` and at payloads that outlive the call.
+        // SAFETY: the first `count` headers point at slots in `self` and at bytes that outlive the call.
         let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), self.headers.as_mut_ptr(), count, libc::MSG_DONTWAIT as _) };
         usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }
@@ -271,7 +279,7 @@ fn write_packet_info(control: &mut Control, path: &Path) -> usize {
                 ipi_spec_dst: libc::in_addr { s_addr: u32::from(source).to_be() },
                 ipi_addr: libc::in_addr { s_addr: 0 },
             };
-            write_control(control, libc::IPPROTO_IP, libc::IP_PKTINFO, info)
+            write_control(control, 0, libc::IPPROTO_IP, libc::IP_PKTINFO, info)
         }
         SocketAddr::V6(_) => {
             let source = match path.local {
@@ -282,15 +290,25 @@ fn write_packet_info(control: &mut Control, path: &Path) -> usize {
                 ipi6_addr: libc::in6_addr { s6_addr: source.octets() },
                 ipi6_ifindex: path.interface as _,
             };
-            write_control(control, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info)
+            write_control(control, 0, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info)
         }
     }
 }
 
-fn write_control<T: Copy>(control: &mut Control, level: libc::c_int, kind: libc::c_int, data: T) -> usize {
-    const { assert!(size_of::<T>() + 2 * size_of::<libc::cmsghdr>() <= CONTROL_MAX) };
-    let cmsg = (&raw mut control.0).cast::<libc::cmsghdr>();
-    // SAFETY: the buffer is aligned for a `cmsghdr` and, as asserted, has room for it and a `T` behind it.
+/// Writes a control message behind the `offset` bytes of those before it; its length.
+fn write_control<T: Copy>(
+    control: &mut Control,
+    offset: usize,
+    level: libc::c_int,
+    kind: libc::c_int,
+    data: T,
+) -> usize {
+    assert!(offset.is_multiple_of(align_of::<libc::cmsghdr>()));
+    let room = &mut control.0[offset..];
+    assert!(room.len() >= size_of::<T>() + 2 * size_of::<libc::cmsghdr>());
+    let cmsg = room.as_mut_ptr().cast::<libc::cmsghdr>();
+    // SAFETY: the buffer is aligned for a `cmsghdr`, as is the offset, and there is room for it and a `T` behind it, as
+    // asserted.
     unsafe {
         (*cmsg).cmsg_level = level;
         (*cmsg).cmsg_type = kind;
@@ -371,6 +389,10 @@ mod tests {
         socket
     }
 
+    fn single<'a>(path: &'a Path, bytes: &'a [u8]) -> Delivery<'a> {
+        Delivery { path, bytes, segment_len: bytes.len() }
+    }
+
     #[test]
     fn a_batch_is_sent_from_the_chosen_address_and_received_with_it_call_after_call() {
         let (server, client) = (socket("0.0.0.0:0"), socket("127.0.0.1:0"));
@@ -379,7 +401,7 @@ mod tests {
         for round in 0..3_u8 {
             let path = Path { local: Some(IpAddr::from([127, 0, 0, 9])), ..Path::to(ListenerId(0), to) };
             let payloads: Vec<_> = (0..100_u8).map(|n| vec![round, n]).collect();
-            let deliveries = payloads.iter().map(|payload| (&path, payload.as_slice()));
+            let deliveries = payloads.iter().map(|payload| single(&path, payload));
             assert_eq!(sender.send(server.as_fd(), ListenerId(0), deliveries).expect("sent"), BATCH_MAX);
             assert_eq!(receiver.receive(client.as_fd()).expect("received"), BATCH_MAX);
             for index in 0..BATCH_MAX {
@@ -398,8 +420,43 @@ mod tests {
         let server = socket("127.0.0.1:0");
         let to = server.local_addr().expect("bound");
         let (ours, other) = (Path::to(ListenerId(0), to), Path::to(ListenerId(1), to));
-        let deliveries = [(&ours, &b"a"[..]), (&ours, b"b"), (&other, b"c"), (&ours, b"d")];
+        let deliveries = [&ours, &ours, &other, &ours].map(|path| single(path, b"x"));
         assert_eq!(Sender::new().send(server.as_fd(), ListenerId(0), deliveries.into_iter()).expect("sent"), 2);
+    }
+
+    /// Sends bursts among datagrams that are alone, and looks at what comes.
+    fn send_bursts(server: &UdpSocket, client: &UdpSocket, local: IpAddr) {
+        let path = Path { local: Some(local), ..Path::to(ListenerId(0), client.local_addr().expect("bound")) };
+        let unspecified = Path::to(ListenerId(0), path.remote);
+        let bytes: Vec<u8> = (0..16 * 1_232_u32).map(|at| (at / 7) as u8).collect();
+        let burst = |path, len: usize| Delivery { path, bytes: &bytes[..len], segment_len: 1_232 };
+        let deliveries = [
+            burst(&path, bytes.len()),
+            single(&path, b"alone"),
+            burst(&path, 2 * 1_232 + 1),
+            burst(&unspecified, 2 * 1_232),
+            burst(&path, 1_232),
+        ];
+        let sent = Sender::new().send(server.as_fd(), ListenerId(0), deliveries.into_iter()).expect("sent");
+        assert_eq!(sent, deliveries.len());
+        let mut receiver = Receiver::new();
+        let expected = deliveries.iter().flat_map(|delivery| delivery.split(1));
+        assert_eq!(receiver.receive(client.as_fd()).expect("received"), 16 + 1 + 3 + 2 + 1);
+        for (index, expected) in expected.enumerate() {
+            let received = receiver.received(index);
+            assert!(received.payload == expected.bytes, "datagram {index} has {} bytes", received.payload.len());
+            let from = received.remote.map(|addr| addr.ip());
+            assert!(from == Some(local) || expected.path.local.is_none(), "datagram {index} is from {from:?}");
+        }
+    }
+
+    #[test]
+    fn a_burst_arrives_as_its_datagrams_from_the_chosen_address() {
+        send_bursts(&socket("0.0.0.0:0"), &socket("127.0.0.1:0"), IpAddr::from([127, 0, 0, 9]));
+        if UdpSocket::bind("[::1]:0").is_err() {
+            return println!("skipped: this host has no IPv6");
+        }
+        send_bursts(&socket("[::]:0"), &socket("[::1]:0"), IpAddr::V6(Ipv6Addr::LOCALHOST));
     }
 
     #[test]
@@ -412,7 +469,7 @@ mod tests {
             local: Some(IpAddr::V6(Ipv6Addr::LOCALHOST)),
             ..Path::to(ListenerId(0), client.local_addr().expect("bound"))
         };
-        let deliveries = [(&path, &b"x"[..])];
+        let deliveries = [single(&path, b"x")];
         assert_eq!(Sender::new().send(server.as_fd(), ListenerId(0), deliveries.into_iter()).expect("sent"), 1);
         let mut receiver = Receiver::new();
         assert_eq!(receiver.receive(client.as_fd()).expect("received"), 1);

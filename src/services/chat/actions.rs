@@ -2,9 +2,10 @@
 
 use super::command::{self, Command, Problem};
 use super::members::{MemberId, Way};
+use super::relay::fits;
 use super::rooms::RoomId;
 use super::utterance::push_clean;
-use super::{By, Draft, Hub, News, fits, history, name};
+use super::{By, Draft, Hub, News, history, name};
 use crate::core::limits::{DATAGRAM_MAX, HISTORY_ANSWER_DATAGRAMS_MAX, TOPIC_MAX};
 use crate::core::source::Source;
 use crate::core::{Now, Outbox, Path, Refusal, Verdict};
@@ -62,7 +63,6 @@ impl Hub {
                 self.tell(id, &line, out);
             }
             Command::Nick(name) => self.nick(id, name, out)?,
-            Command::Join(room) if self.members.get(id).session.is_some() => drop(self.enter_room(now, id, room, out)?),
             Command::Join(room) => self.join_room(now, id, room, out)?,
             Command::Rooms => self.tell(id, &self.list_rooms(), out),
             Command::Who(name) => {
@@ -153,7 +153,7 @@ impl Hub {
         match to.session.as_ref().map(|session| session.id) {
             Some(session) => {
                 let draft = Draft { from: &sender, text, is_action: false, by };
-                self.put_in_mailbox(now, session, &line, &draft);
+                self.put_in_mailbox(now, session, &line, &draft)?;
             }
             None => self.tell(recipient, &line, out),
         }

@@ -88,11 +88,12 @@ struct RoomLine<'a> {
     topic: Cow<'a, str>,
     #[serde(default = "yes")]
     keeps_history: bool,
-    /// Where the numbers stand, as far as its history will show it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    epoch: Option<Epoch>,
+    /// In which epoch it is.
     #[serde(default)]
-    number: u64,
+    epoch: Epoch,
+    /// Where the numbers stand; `None` where its history will not show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    number: Option<u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -167,8 +168,8 @@ impl Hub {
         write_line(&Line::Hub(HubLine { seed: self.keeping.seed.0, log_messages: self.config.log_messages }), text);
         for room in self.rooms.in_order() {
             let (name, topic) = (room.name.as_str().into(), room.topic.as_str().into());
-            let epoch = (room.keeps_history && self.config.history > 0).then_some(room.stream.epoch);
-            let (keeps_history, number) = (room.keeps_history, room.stream.newest);
+            let (keeps_history, epoch) = (room.keeps_history, room.stream.epoch);
+            let number = (keeps_history && self.config.history > 0).then_some(room.stream.newest);
             write_line(&Line::Room(RoomLine { name, topic, keeps_history, epoch, number }), text);
         }
         self.session_lines().for_each(|session| write_line(&Line::Session(session), text));
@@ -242,13 +243,14 @@ impl Hub {
     fn restore_room(&mut self, now: &Now, kept: &RoomLine<'_>) -> bool {
         let is_good = name::fault(&kept.name).is_none();
         let Some(id) = is_good.then(|| self.rooms.open_free(&kept.name, now)).flatten() else { return false };
+        self.rooms.leave_epoch(id, kept.epoch, now);
         let room = self.rooms.get_mut(id);
         room.topic = actions::short_text(&kept.topic).unwrap_or_default();
         room.keeps_history = kept.keeps_history;
-        match kept.epoch {
+        match kept.number {
             // Nothing was said, so nothing can be missing.
-            Some(epoch) if kept.number == 0 => room.stream.epoch = epoch,
-            epoch => room.kept_position = epoch.map(|epoch| (epoch, kept.number)),
+            Some(0) => room.stream.epoch = kept.epoch,
+            number => room.kept_position = number.map(|number| (kept.epoch, number)),
         }
         true
     }

@@ -22,7 +22,7 @@ pub(super) type MemberId = usize;
 /// How a member speaks, and so how it is spoken to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Way {
+pub enum Way {
     /// A program: messages as they are, and nothing unasked.
     #[default]
     Program,

@@ -22,6 +22,7 @@ mod news;
 mod packer;
 mod reach;
 mod reflex;
+mod relay;
 mod rooms;
 mod roster;
 mod session;
@@ -30,6 +31,7 @@ mod utterance;
 
 pub use history::file_name;
 pub use keeping::{Restored, kept_seed};
+pub use members::Way;
 pub use message::{Entry, Message};
 pub use name::Hosts;
 pub use news::News;
@@ -37,20 +39,18 @@ pub use roster::{Kicked, MemberView, NoSuchMember};
 
 use super::Service;
 use crate::config;
-use crate::core::frame::{SessionId, frames, write_text_frame};
-use crate::core::limits::DATAGRAM_MAX;
+use crate::core::frame::{SessionId, frames};
 use crate::core::text::split_line;
 use crate::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
 use command::Problem;
 use keeping::Keeping;
-use members::{Lifetimes, MemberId, Members, Place, Way};
+use members::{Lifetimes, MemberId, Members, Place};
 use message::{By, Draft};
 use rooms::{RoomId, Rooms};
 use session::Sessions;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::rc::Rc;
-use utterance::{Said, push_clean};
+use utterance::Said;
 
 /// The room to talk in.
 #[derive(Debug)]
@@ -225,102 +225,6 @@ impl Hub {
         Verdict::Accepted
     }
 
-    // ---- lines to people ----
-
-    /// One line to one member, in its way.
-    fn tell(&mut self, id: MemberId, line: &str, out: &mut Outbox) {
-        let member = self.members.get(id);
-        match &member.session {
-            Some(session) => self.tell_line(session.id, line),
-            None => out.send_line(member.path, line, member.way == Way::Line),
-        }
-    }
-
-    /// A notice to the terminals and sessions of a member's rooms, but not to its own terminal.
-    fn notify_others(&mut self, id: MemberId, notice: &str, out: &mut Outbox) {
-        let member = self.members.get(id);
-        let (rooms, except) = (member.places().map(|place| place.room).collect::<Vec<_>>(), Some(member.path.remote));
-        rooms.into_iter().for_each(|room| self.notify_room(room, notice, except, out));
-    }
-
-    /// A notice to the terminals in a room but `except`, and to its sessions.
-    fn notify_room(&mut self, room: RoomId, notice: &str, except: Option<SocketAddr>, out: &mut Outbox) {
-        let of_room = self.rooms.get(room);
-        of_room.notify(notice, except, out);
-        if of_room.has_sessions() {
-            let mut note = Vec::new();
-            write_text_frame(&mut note, format_args!("note {}", of_room.name), notice.as_bytes());
-            self.add_frame_for(room, &note);
-        }
-    }
-
-    /// Adds a frame to what the sessions of a room get at the end of the turn.
-    fn add_frame_for(&mut self, room: RoomId, frame: &[u8]) {
-        let frames = &mut self.rooms.get_mut(room).frames;
-        if frames.is_empty() {
-            self.speaking.push(room);
-        }
-        frames.add(frame);
-    }
-
-    /// A message to a room of a member's, kept in the room's history.
-    fn relay(
-        &mut self,
-        now: &Now,
-        id: MemberId,
-        room: RoomId,
-        draft: &Draft<'_>,
-        out: &mut Outbox,
-    ) -> Result<(), Problem> {
-        let line = self.render(draft);
-        fits(&line)?;
-        let sender_first = draft.is_action || self.config.line_format.sender_first;
-        let signature = reflex::signature(&line, sender_first, draft.from, &self.config.line_format);
-        let except = (!self.config.echo_to_sender).then_some(self.members.get(id).path.remote);
-        let of_room = self.rooms.get_mut(room);
-        let (kept, epoch) = (of_room.keeps_history && self.config.history > 0, of_room.stream.epoch);
-        let message = Rc::new(Message::new(of_room.stream.newest + 1, now.wall, &line, draft));
-        let mut frame = Vec::new();
-        message.write_frame(&of_room.name, epoch, &mut frame);
-        if frame.len() > DATAGRAM_MAX {
-            return Err(self.too_long());
-        }
-        of_room.lines.note(now.mono, signature);
-        of_room.relay(&line, except, out);
-        of_room.stream.push(Rc::clone(&message), kept, self.config.history);
-        let (name, has_sessions) = (of_room.name.clone(), of_room.has_sessions());
-        if has_sessions {
-            self.add_frame_for(room, &frame);
-            self.note_spoken(now.mono, room);
-        }
-        let logged = self.config.log_messages;
-        self.keeping.note(News::Said { room: name, member: draft.from.to_owned(), epoch, message, kept, logged });
-        Ok(())
-    }
-
-    /// The line in which programs and terminals get it.
-    fn render(&self, draft: &Draft<'_>) -> String {
-        let (name, text) = (draft.from, draft.text);
-        if draft.is_action {
-            let mut line = format!("* {name} ");
-            push_clean(&mut line, text);
-            return line;
-        }
-        let format = &self.config.line_format;
-        let mut line = format.before.clone();
-        if format.sender_first {
-            line.push_str(name);
-            line.push_str(&format.between);
-            push_clean(&mut line, text);
-        } else {
-            push_clean(&mut line, text);
-            line.push_str(&format.between);
-            line.push_str(name);
-        }
-        line.push_str(&format.after);
-        line
-    }
-
     // ---- what is said ----
 
     fn hear(&mut self, now: &Now, datagram: &Datagram<'_>, out: &mut Outbox) -> Result<Verdict, Problem> {
@@ -430,12 +334,4 @@ impl Service for Hub {
         let others = [tries, beacon, self.sessions.next_timeout()];
         self.members.next_expiry(self.lifetimes()).into_iter().chain(others.into_iter().flatten()).min()
     }
-}
-
-/// Refuses a line that would not fit a datagram with its newline.
-fn fits(line: &str) -> Result<(), Problem> {
-    if line.len() < DATAGRAM_MAX {
-        return Ok(());
-    }
-    Err(Problem::new(Refusal::TooLong, "? too long once your name and the indentation are added"))
 }

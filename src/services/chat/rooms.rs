@@ -178,6 +178,14 @@ impl Rooms {
         Room::new(name, now.mono, Epoch(hash as u32))
     }
 
+    /// Sees to it that a room is in another epoch than that.
+    pub(super) fn leave_epoch(&mut self, id: RoomId, epoch: Epoch, now: &Now) {
+        while self.slots[id].stream.epoch == epoch {
+            let name = self.slots[id].name.clone();
+            self.slots[id].stream.epoch = self.make(&name, now).stream.epoch;
+        }
+    }
+
     /// Gives the lobby, which is there before any clock is read, an epoch of its own.
     ///
     /// Whether it had none.

@@ -7,16 +7,16 @@ use crate::core::{Instant, Now, Outbox};
 use std::net::SocketAddr;
 
 /// A member as the operator sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberView<'a> {
     /// What it is called.
     pub name: &'a str,
-    /// Where it is.
-    pub room: &'a str,
+    /// Where it is: in one room, or in several if it is a session.
+    pub rooms: Vec<&'a str>,
     /// Where it is reached.
     pub addr: SocketAddr,
-    /// Whether it is spoken to in lines, as somebody at a terminal.
-    pub is_on_a_line: bool,
+    /// How it is spoken to.
+    pub way: Way,
     /// Whether it has ever sent a heartbeat.
     pub heartbeats: bool,
     /// When it was last heard.
@@ -53,9 +53,9 @@ impl Hub {
     pub fn members(&self) -> impl Iterator<Item = MemberView<'_>> {
         self.members.by_name().map(|(_, member)| MemberView {
             name: &member.name,
-            room: &self.rooms.get(member.room()).name,
+            rooms: member.places().map(|place| self.rooms.get(place.room).name.as_str()).collect(),
             addr: member.path.remote,
-            is_on_a_line: member.way == Way::Line,
+            way: member.way,
             heartbeats: member.heartbeats,
             last_heard: member.last_heard,
             away: member.away.as_deref(),

@@ -297,7 +297,14 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
     let object = (name.clone(), name.clone(), name, address.clone(), address, any::<(bool, u32)>()).prop_map(
         |(name, room, text, listener, remote, (flag, number))| {
             let [name, room, text] = [name, room, text].map(|text| serde_json::to_string(&text).expect("a text"));
-            match number % 3 {
+            let session = format!("{:016x}", number % 7);
+            match number % 5 {
+                3 => format!(
+                    r#"{{"session":{{"id":"{session}","last":{number},"name":{name},"rooms":[{{"room":{room},"epoch":"0000000a","number":{number}}}],"mailbox":{{"room":"@","epoch":"0000000b","number":{number}}},"messages":[{{"room":"m","when":"2026-11-21T14:03:27Z","line":{text},"number":9}}]}}}}"#
+                ),
+                4 => format!(
+                    r#"{{"member":{{"name":{name},"room":{room},"way":"session","session":"{session}","listener":"{listener}","remote":"{remote}"}}}}"#
+                ),
                 0 => format!(r#"{{"room":{{"name":{name},"topic":{text},"keeps-history":{flag}}}}}"#),
                 1 => format!(r#"{{"hub":{{"seed":{number}}}}}"#),
                 _ => format!(
@@ -307,6 +314,24 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
         },
     );
     prop_oneof![8 => object.prop_map(String::into_bytes), 1 => prop::collection::vec(any::<u8>(), 0..200)]
+}
+
+/// The lines without what is another in each hub: where the numbers of a room or a mailbox stand that nobody has kept.
+fn without_numbers(text: &[u8]) -> Vec<serde_json::Value> {
+    fn clean(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(object) => {
+                object.retain(|key, _| !matches!(key.as_str(), "epoch" | "number" | "unused"));
+                object.values_mut().for_each(clean);
+            }
+            serde_json::Value::Array(values) => values.iter_mut().for_each(clean),
+            _ => {}
+        }
+    }
+    let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    let mut lines: Vec<serde_json::Value> = lines.map(|line| serde_json::from_slice(line).expect("JSON")).collect();
+    lines.iter_mut().for_each(clean);
+    lines
 }
 
 proptest! {
@@ -322,7 +347,7 @@ proptest! {
         prop_assert_eq!(stage.hub.member_count(), restored.members);
         let once = dump(&stage.hub);
         prop_assert_eq!(stage.restart_from(&once), back(restored.members));
-        prop_assert_eq!(String::from_utf8(dump(&stage.hub)), String::from_utf8(once));
+        prop_assert_eq!(without_numbers(&dump(&stage.hub)), without_numbers(&once));
         for who in ["anna", "[fe80::1%2]:5"] {
             for datagram in stage.say(who, "/who\n").into_iter().chain(stage.say(who, "/topic\n")) {
                 prop_assert!(datagram.len() <= DATAGRAM_MAX);

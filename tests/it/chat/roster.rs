@@ -2,7 +2,7 @@
 
 use crate::script::Stage;
 use belfry::config;
-use belfry::services::chat::{Kicked, NoSuchMember};
+use belfry::services::chat::{Kicked, NoSuchMember, Way};
 
 /// A hub without history, whose welcome is shorter.
 fn stage() -> Stage {
@@ -87,11 +87,11 @@ fn members_are_shown_in_the_order_of_their_names_with_all_that_is_known_of_them(
     assert_eq!(members.iter().map(|member| member.name).collect::<Vec<_>>(), ["anna", "Bob", "carl"]);
     let shown = |index: usize| {
         let member = &members[index];
-        (member.room, member.is_on_a_line, member.heartbeats, member.away, member.in_reach)
+        (member.rooms[0], member.way, member.heartbeats, member.away, member.in_reach)
     };
-    assert_eq!(shown(0), ("lab", false, false, None, false));
-    assert_eq!(shown(1), ("lobby", false, true, None, true));
-    assert_eq!(shown(2), ("lobby", true, false, Some("at lunch"), true));
+    assert_eq!(shown(0), ("lab", Way::Program, false, None, false));
+    assert_eq!(shown(1), ("lobby", Way::Program, true, None, true));
+    assert_eq!(shown(2), ("lobby", Way::Line, false, Some("at lunch"), true));
     assert_eq!(members[2].addr, "127.0.0.1:40003".parse().unwrap());
     assert!(members.iter().all(|member| member.last_heard.since(start).as_secs() == 2));
 }

@@ -2,31 +2,529 @@
 
 use crate::script::{Stage, play, play_with};
 use belfry::config;
+use belfry::core::frame::frames;
+use belfry::core::limits::{DATAGRAM_MAX, REPAIR_MESSAGES_MIN};
 
-/// Anna has a session, and Bob sits at a terminal.
-const BEGIN: &str = r"
+/// A stage on which Anna has a session, and Bob sits at a terminal.
+fn stage() -> Stage {
+    let mut stage = Stage::new(&config::Chat::default());
+    stage.play(
+        r"
         anna > ^hello 1 start=a name=anna^
         anna < ^token <token1>^
         anna > ^hello 1 start=a name=anna token=<token1>^
         anna < ^welcome 1 session=<session1> name=anna heartbeat=3000 last=0 max=1024 at=lobby/<epoch1>/0 at=@/<epoch2>/0^
+        anna < ^note lobby len=18^-- anna has joined
         bob > \n
-        ";
-
-#[test]
-fn a_session_shows_that_it_is_there_and_says_something_once() {
-    play(BEGIN);
-    let mut stage = Stage::new(&config::Chat::default());
-    stage.play(BEGIN);
-    stage.play(
-        r"
-        anna > ^as <session1>^^say 1^hi^^say 2 len=3^a\xc3\xa4^say 3 lobby kind=me len=5^waves
-        anna > ^as <session1>^^say 2 len=3^a\xc3\xa4^say 3 lobby kind=me len=5^waves
-        bob > hello\n
-        @0.3
-        anna > ^as <session1>^^hb lobby/<epoch1>/1^
-        anna > ^as <session1>^^want lobby/<epoch1>/2-9 @/<epoch2>/1 lobby/00000000/1 lab/<epoch1>/1^
-        anna > ^as <session1>^^bye^
-        anna > ^as <session1>^^hb^
+        bob < -- Welcome to belfry.lan. You are localhost-40002 in lobby with one other. /help lists what you can type.\n-- The last 256 messages of this room are kept; /history shows them.\n
+        anna < ^note lobby len=29^-- localhost-40002 has joined
         ",
     );
+    stage
+}
+
+#[test]
+fn a_session_says_each_request_once_and_everybody_reads_it_in_their_way() {
+    stage().play(
+        r"
+        carl > ^hb^
+        bob < -- localhost-40003 has joined\n
+        anna < ^note lobby len=29^-- localhost-40003 has joined
+        anna > ^as <session1>^^say 1^hi^^say 2 len=3^a\xc3\xa4^say 3 lobby kind=me len=5^waves => Accepted
+        bob < anna: hi^^say 2 len=3^aä^say 3 lobby kind=me len=5^waves\n
+        carl < anna: hi^^say 2 len=3^aä^say 3 lobby kind=me len=5^waves
+        anna < ^ack 1^
+        anna < ^msg lobby/<epoch1>/1 anna time=1750000000 len=51^hi^^say 2 len=3^aä^say 3 lobby kind=me len=5^waves
+        anna > ^as <session1>^^say 1^hi^^say 2 len=3^a\xc3\xa4^say 3 lobby kind=me len=5^waves
+        anna < ^ack 1^
+        anna > ^as <session1>^^say 1 len=2^hi^say 2 len=3^a\xc3\xa4^say 3 lobby kind=me len=5^waves
+        bob < anna: aä\n
+        carl < anna: aä
+        bob < * anna waves\n
+        carl < * anna waves
+        anna < ^ack 3^
+        anna < ^msg lobby/<epoch1>/2 anna time=1750000000 len=3^aä^msg lobby/<epoch1>/3 anna kind=me time=1750000000 len=5^waves
+        bob > hello\n
+        bob < localhost-40002: hello\n
+        carl < localhost-40002: hello
+        anna < ^msg lobby/<epoch1>/4 localhost-40002 time=1750000000 len=5^hello
+        @0.25
+        anna < ^at lobby/<epoch1>/4^
+        @1
+        ",
+    );
+}
+
+#[test]
+fn a_request_whose_turn_has_not_come_is_not_done_and_one_that_cannot_be_leaves_its_place() {
+    stage().play(
+        r"
+        anna > ^as <session1>^^say 2^two
+        anna < ^ack 0^
+        anna > ^as <session1>^^say 1 len=0^^say 2 len=3^two => Refused(BadCommand)
+        anna < ^error 1 bad-command len=25^? there is nothing to say^ack 0^
+        anna > ^as <session1>^^say 2 after=0 len=3^two^say 3 len=5^three
+        bob < anna: two\n
+        bob < anna: three\n
+        anna < ^ack 3^
+        anna < ^msg lobby/<epoch1>/1 anna time=1750000000 len=3^two^msg lobby/<epoch1>/2 anna time=1750000000 len=5^three
+        anna > ^as <session1>^^say 4 after=1 len=4^four
+        anna < ^ack 3^
+        anna > ^as <session1>^^say 5 after=5^x
+        anna < ^error - bad-frame len=38^? that is no frame that this hub knows
+        anna > ^as <session1>^^say 0^x
+        anna < ^error - bad-frame len=38^? that is no frame that this hub knows
+        anna > ^as <session1>^^say^x
+        anna < ^error - bad-frame len=38^? that is no frame that this hub knows
+        anna > ^as <session1>^^say 4 nowhere^x
+        anna < ^error 4 no-such-room len=41^? you are not in that room; ^join N ROOM^
+        anna > ^as <session1>^^say 4 to=nobody^x
+        anna < ^error 4 no-such-member len=46^? nobody has that name; /who shows who is here
+        anna > ^as <session1>^^say 4^\xff
+        anna < ^error 4 not-utf-8 len=40^? that is not UTF-8; nothing was relayed
+        anna > ^as <session1>^^say 4^\{x*1025}
+        anna < ^error 4 too-long len=34^? a message has at most 1024 bytes
+        anna > ^as <session1>^^say 9 after=8^a hub that was killed believes it
+        bob < anna: a hub that was killed believes it\n
+        anna < ^ack 9^
+        anna < ^msg lobby/<epoch1>/3 anna time=1750000000 len=33^a hub that was killed believes it
+        anna > ^as <session1>^^say 18446744073709551615 after=9^the last
+        bob < anna: the last\n
+        anna < ^ack 18446744073709551615^
+        anna < ^msg lobby/<epoch1>/4 anna time=1750000000 len=8^the last
+        ",
+    );
+}
+
+#[test]
+fn commands_are_answered_with_the_number_of_their_request() {
+    stage().play(
+        r"
+        anna > ^as <session1>^^ask 1^/who => Accepted
+        anna < ^answer 1 len=36^-- 2 in lobby: anna, localhost-40002^ack 1^
+        anna > ^as <session1>^^ask 1^/who
+        anna < ^ack 1^
+        anna > ^as <session1>^^ask 2^/nick ann
+        bob < -- anna is now ann\n
+        anna < ^welcome 1 session=<session1> name=ann heartbeat=3000 last=2 max=1024 at=lobby/<epoch1>/0 at=@/<epoch2>/0^
+        anna < ^answer 2 len=19^-- You are ann now.^ack 2^
+        anna < ^note lobby len=18^-- anna is now ann
+        anna > ^as <session1>^^ask 3^/topic tea
+        bob < -- ann has set the topic: tea\n
+        anna < ^answer 3 len=20^-- The topic is: tea^ack 3^
+        anna < ^note lobby len=29^-- ann has set the topic: tea
+        anna > ^as <session1>^^ask 4^/xyzzy
+        anna < ^error 4 bad-command len=53^? no such command; /help lists them, // sends a slash
+        anna > ^as <session1>^^ask 4^who
+        anna < ^error 4 bad-command len=49^? a command begins with a slash; /help lists them
+        anna > ^as <session1>^^ask 4^/quit
+        anna < ^error 4 bad-command len=22^? ^bye^ ends a session
+        anna > ^as <session1>^^ask 4^/me waves
+        bob < * ann waves\n
+        anna < ^ack 4^
+        anna < ^msg lobby/<epoch1>/1 ann kind=me time=1750000000 len=5^waves
+        anna > ^as <session1>^^ask 5^/join lab
+        anna < ^joined 5 lab/<epoch3>/0^^ack 5^
+        anna < ^note lab len=17^-- ann has joined
+        anna > ^as <session1>^^ask 6 lab^/topic coffee
+        anna < ^answer 6 len=23^-- The topic is: coffee^ack 6^
+        anna < ^note lab len=32^-- ann has set the topic: coffee
+        ",
+    );
+}
+
+#[test]
+fn a_session_is_in_several_rooms_and_counts_in_each() {
+    stage().play(
+        r"
+        anna > ^as <session1>^^join 1 Lab^
+        anna < ^joined 1 Lab/<epoch3>/0^^ack 1^
+        anna < ^note Lab len=18^-- anna has joined
+        bob > /join lab\n
+        bob < -- You are in Lab now.\n-- 2 in Lab: anna, localhost-40002\n
+        anna < ^note lobby len=34^-- localhost-40002 has gone to Lab
+        anna < ^note Lab len=29^-- localhost-40002 has joined
+        bob > hello\n
+        bob < localhost-40002: hello\n
+        anna < ^msg Lab/<epoch3>/1 localhost-40002 time=1750000000 len=5^hello
+        anna > ^as <session1>^^join 1 Lab^
+        anna < ^joined 1 Lab/<epoch3>/0^^ack 1^
+        anna > ^as <session1>^^say 2 lab len=2^hi^say 3 len=5^lobby
+        bob < anna: hi\n
+        anna < ^ack 3^
+        anna < ^msg Lab/<epoch3>/2 anna time=1750000000 len=2^hi
+        anna < ^msg lobby/<epoch1>/1 anna time=1750000000 len=5^lobby
+        anna > ^as <session1>^^leave 4 lobby^
+        anna < ^ack 4^
+        anna > ^as <session1>^^leave 5 lab^
+        anna < ^error 5 bad-command len=46^? it is your only room; ^bye^ ends the session
+        anna > ^as <session1>^^join 5 a/b^
+        anna < ^error 5 bad-name len=46^? not a room name: letters, digits, - _ . only
+        anna > ^as <session1>^^say 5^still in the lab
+        bob < anna: still in the lab\n
+        anna < ^ack 5^
+        anna < ^msg Lab/<epoch3>/3 anna time=1750000000 len=16^still in the lab
+        anna > ^as <session1>^^leave 6 lobby^
+        anna < ^ack 6^
+        ",
+    );
+}
+
+#[test]
+fn a_session_is_told_what_it_has_missed_and_what_is_gone() {
+    let mut stage = stage();
+    stage.reconfigure(&config::Chat { history: 0, ..config::Chat::default() });
+    for number in 1..=REPAIR_MESSAGES_MIN + 6 {
+        stage.say("bob", &format!("{number}\n"));
+    }
+    stage.play(
+        r"
+        anna > ^as <session1>^^hb lobby/<epoch1>/1 @/<epoch2>/0^ => Accepted
+        anna < ^at lobby/<epoch1>/1030 @/<epoch2>/0^
+        anna > ^as <session1>^^want lobby/<epoch1>/5-8 lobby/<epoch1>/1030-1099^
+        anna < ^gone lobby/<epoch1>/5-6^^msg lobby/<epoch1>/7 localhost-40002 time=1750000000 len=1^7^msg lobby/<epoch1>/8 localhost-40002 time=1750000000 len=1^8^msg lobby/<epoch1>/1030 localhost-40002 time=1750000000 len=4^1030
+        anna > ^as <session1>^^want lobby/<epoch1>/1031-1032 lobby/00000000/1 lab/<epoch1>/1 lobby @/<epoch2>/1^
+        anna < ^at lobby/<epoch1>/1030^
+        ",
+    );
+}
+
+#[test]
+fn where_no_history_is_kept_nobody_gets_what_was_said_before() {
+    let mut stage = Stage::new(&config::Chat::default());
+    stage.play(
+        r"
+        bob > /history off\n
+        bob < -- Welcome to belfry.lan. You are localhost-40002 in lobby with nobody else yet. /help lists what you can type.\n-- The last 256 messages of this room are kept; /history shows them.\n
+        bob < -- What is said in this room is no longer kept, and what was kept is gone.\n
+        bob > one\n
+        bob < localhost-40002: one\n
+        anna > ^hello 1^
+        anna < ^token <token1>^
+        anna > ^hello 1 token=<token1>^
+        bob < -- localhost-40001 has joined\n
+        anna < ^welcome 1 session=<session1> name=localhost-40001 heartbeat=3000 last=0 max=1024 at=lobby/<epoch1>/1 at=@/<epoch2>/0^
+        anna < ^note lobby len=29^-- localhost-40001 has joined
+        bob > two\n
+        bob < localhost-40002: two\n
+        anna < ^msg lobby/<epoch1>/2 localhost-40002 time=1750000000 len=3^two
+        anna > ^as <session1>^^want lobby/<epoch1>/1-2^
+        anna < ^gone lobby/<epoch1>/1^^msg lobby/<epoch1>/2 localhost-40002 time=1750000000 len=3^two
+        ",
+    );
+}
+
+#[test]
+fn repair_is_paid_from_an_allowance_that_comes_back() {
+    let mut stage = stage();
+    for number in 1..=80 {
+        stage.say("bob", &format!("{number}{}\n", "x".repeat(1_000)));
+    }
+    let want = |stage: &mut Stage| {
+        let session = stage.made_up("<session1>");
+        let datagrams = stage.say("anna", &format!("^as {session}^^want lobby/{}/1-80^", stage.made_up("<epoch1>")));
+        datagrams.iter().map(Vec::len).sum::<usize>()
+    };
+    assert!((60_000..=65_536).contains(&want(&mut stage)));
+    assert_eq!(want(&mut stage), 0, "nothing is left");
+    stage.wait(1);
+    assert!((60_000..=65_536).contains(&want(&mut stage)));
+}
+
+#[test]
+fn what_was_said_to_a_session_alone_is_in_its_mailbox_until_it_has_it() {
+    stage().play(
+        r"
+        bob > /msg anna \x01psst\n
+        bob < localhost-40002 -> anna: ?psst\n
+        anna < ^msg @/<epoch2>/1 localhost-40002 time=1750000000 len=5^\x01psst
+        anna > ^as <session1>^^hb @/<epoch2>/0^
+        anna < ^at lobby/<epoch1>/0 @/<epoch2>/1^
+        anna > ^as <session1>^^want @/<epoch2>/1^
+        anna < ^msg @/<epoch2>/1 localhost-40002 time=1750000000 len=5^\x01psst
+        anna > ^as <session1>^^hb @/<epoch2>/1^^want @/<epoch2>/1^
+        anna < ^gone @/<epoch2>/1^^at lobby/<epoch1>/0 @/<epoch2>/1^
+        anna > ^as <session1>^^say 1 to=localhost-40002 len=4^hush
+        bob < anna -> localhost-40002: hush\n
+        anna < ^ack 1^
+        anna > ^as <session1>^^say 2 to=anna len=2^me
+        anna < ^msg @/<epoch2>/2 anna time=1750000000 len=2^me^ack 2^
+        anna > ^as <session1>^^ask 3 len=15^/msg anna to me
+        anna < ^msg @/<epoch2>/3 anna time=1750000000 len=5^to me^ack 3^
+        ",
+    );
+}
+
+#[test]
+fn a_session_is_continued_from_another_address_once_it_has_shown_that_it_is_there() {
+    stage().play(
+        r"
+        anna > ^as <session1>^^say 1^one
+        bob < anna: one\n
+        anna < ^ack 1^
+        anna < ^msg lobby/<epoch1>/1 anna time=1750000000 len=3^one
+        carl > ^as <session1>^^say 2^two
+        carl < ^token <token2>^
+        carl > ^as <session1>^^hello 1^
+        carl < ^token <token2>^
+        carl > ^as <session1>^^hello 1 token=<token1>^
+        carl < ^token <token2>^
+        carl > ^as <session1>^^hello 1 token=<token2> at=lobby/<epoch1>/0^
+        carl < ^welcome 1 session=<session1> name=anna heartbeat=3000 last=1 max=1024 at=lobby/<epoch1>/0 at=@/<epoch2>/0^
+        carl < ^msg lobby/<epoch1>/1 anna time=1750000000 len=3^one
+        carl > ^as <session1>^^say 2^two
+        bob < anna: two\n
+        carl < ^ack 2^
+        carl < ^msg lobby/<epoch1>/2 anna time=1750000000 len=3^two
+        anna > ^as <session1>^^say 3^three
+        anna < ^token <token1>^
+        anna > hello
+        bob < -- localhost-40001 has joined\n
+        bob < localhost-40001: hello\n
+        anna < localhost-40001: hello
+        carl < ^note lobby len=29^-- localhost-40001 has joined^msg lobby/<epoch1>/3 localhost-40001 time=1750000000 len=5^hello
+        @0.25
+        carl < ^at lobby/<epoch1>/3^
+        @10
+        bob < -- anna has gone silent\n
+        @13
+        @14
+        carl > ^as <session1>^^say 3^three
+        carl < ^token <token2>^
+        carl > ^as <session1>^^hello 1 token=<token2>^
+        bob < -- anna has joined\n
+        carl < ^welcome 1 session=<session1> name=anna heartbeat=3000 last=2 max=1024 at=lobby/<epoch1>/0 at=@/<epoch2>/0^
+        carl < ^note lobby len=18^-- anna has joined
+        carl > ^as <session1>^^say 3^three
+        bob < anna: three\n
+        anna < anna: three
+        carl < ^ack 3^
+        carl < ^msg lobby/<epoch1>/4 anna time=1750000014 len=5^three
+        carl > ^as <session1>^^bye^
+        carl < ^bye left session=<session1>^
+        bob < -- anna has left\n
+        carl > ^as <session1>^^say 4^four
+        carl < ^bye unknown session=<session1>^
+        carl > ^as <session1>^^bye^
+        carl < ^bye left session=<session1>^
+        ",
+    );
+}
+
+#[test]
+fn a_hello_that_is_said_again_is_the_same_session_and_another_start_is_another() {
+    stage().play(
+        r"
+        anna > ^hello 1 start=a token=<token1>^
+        anna < ^welcome 1 session=<session1> name=anna heartbeat=3000 last=0 max=1024 at=lobby/<epoch1>/0 at=@/<epoch2>/0^
+        anna > ^hello 1 start=b name=anna token=<token1>^
+        bob < -- anna has left\n
+        bob < -- anna has joined\n
+        anna < ^welcome 1 session=<session2> name=anna heartbeat=3000 last=0 max=1024 at=lobby/<epoch1>/0 at=@/<epoch3>/0^
+        anna < ^note lobby len=18^-- anna has joined
+        anna > ^as <session1>^^say 1^hi
+        anna < ^bye unknown session=<session1>^
+        bob > ^hello 1 name=bob^
+        bob < ^token <token2>^
+        bob > ^hello 1 name=anna token=<token2>^
+        bob < ^welcome 1 session=<session3> name=anna-2 heartbeat=3000 last=0 max=1024 at=lobby/<epoch1>/0 at=@/<epoch4>/0^
+        anna < ^note lobby len=27^-- localhost-40002 has left^note lobby len=20^-- anna-2 has joined
+        bob < ^note lobby len=27^-- localhost-40002 has left^note lobby len=20^-- anna-2 has joined
+        bob > hello
+        bob < ? a session is here: its datagrams begin with ^as …^
+        carl > ^hello 2^
+        carl < ^bye version^
+        carl > ^hello^
+        carl < ^bye version^
+        carl > ^hello 1 token=0000000000000000^
+        carl < ^token <token3>^
+        @120
+        anna > ^hello 1 start=b token=<token1>^
+        anna < ^token <token4>^
+        ",
+    );
+}
+
+#[test]
+fn nobody_speaks_for_a_session_from_its_address_or_with_its_frames() {
+    stage().play(
+        r"
+        anna > hello => Refused(NoSession)
+        anna < ? a session is here: its datagrams begin with ^as …^
+        anna > ^hb^
+        anna < ? a session is here: its datagrams begin with ^as …^
+        anna > quit
+        anna < ? a session is here: its datagrams begin with ^as …^
+        anna > ^as 0000000000000000^^say 1^x => Refused(NoSession)
+        anna < ^bye unknown session=<session2>^
+        carl > ^as 0000000000000000^^bye^ => Refused(NoSession)
+        carl < ^bye left session=<session2>^
+        carl > ^bye unknown session=0000000000000000^ => Dropped(ErrorLine)
+        carl > ^token 0123456789abcdef^ => Dropped(ErrorLine)
+        carl > ^as I said^
+        carl < ? no frame that a hub knows: ^hb^, ^hello 1^, ^as ID^
+        anna > ^as <session1>^^welcome 1^^msg x len=1^y^ack 1^ => Accepted
+        anna > ^as <session1>^^newer 1^^hb^ => Refused(BadFrame)
+        anna < ^error - bad-frame len=38^? that is no frame that this hub knows
+        anna > ^as <session1>^ no frame => Refused(BadFrame)
+        anna < ^error - bad-frame len=38^? that is no frame that this hub knows
+        anna >| ^as <session1>^^say 1^cut off => Refused(TooLong)
+        anna < ^error - too-long len=34^? a message has at most 1024 bytes
+        anna > ^as <session1>^ => Accepted
+        ",
+    );
+}
+
+#[test]
+fn a_hub_that_is_full_takes_no_session_and_says_so() {
+    play_with(
+        |config| config.max_members = 1,
+        r"
+        bob > hi
+        bob < localhost-40002: hi
+        anna > ^hello 1^
+        anna < ^token <token1>^
+        anna > ^hello 1 token=<token1>^ => Refused(Full)
+        anna < ^bye full^
+        ",
+    );
+}
+
+#[test]
+fn a_session_outlives_the_hub_with_its_requests_its_places_and_its_mail() {
+    let mut stage = stage();
+    stage.play(
+        r"
+        anna > ^as <session1>^^join 1 lab^^say 2 lab^one
+        anna < ^joined 1 lab/<epoch3>/0^^ack 2^
+        anna < ^note lab len=18^-- anna has joined^msg lab/<epoch3>/1 anna time=1750000000 len=3^one
+        bob > /msg anna psst\n
+        bob < localhost-40002 -> anna: psst\n
+        anna < ^msg @/<epoch2>/1 localhost-40002 time=1750000000 len=4^psst
+        ",
+    );
+    stage.restart();
+    stage.play(
+        r"
+        anna > ^as <session1>^^say 2 lab^one
+        anna < ^ack 2^
+        anna > ^as <session1>^^hb lobby/<epoch1>/0 lab/<epoch3>/1 @/<epoch2>/1^
+        anna < ^at lobby/<epoch1>/0 lab/<epoch3>/1 @/<epoch2>/1001^
+        bob > /msg anna again\n
+        bob < localhost-40002 -> anna: again\n
+        anna < ^msg @/<epoch2>/1002 localhost-40002 time=1750000000 len=5^again
+        anna > ^as <session1>^^want @/<epoch2>/1-1002^
+        anna < ^gone @/<epoch2>/1^^gone @/<epoch2>/2-1001 unused^^msg @/<epoch2>/1002 localhost-40002 time=1750000000 len=5^again
+        bob > hi\n
+        bob < localhost-40002: hi\n
+        anna < ^msg lobby/<epoch1>/1 localhost-40002 time=1750000000 len=2^hi
+        ",
+    );
+    stage.wait(20);
+    stage.restart();
+    stage.play(
+        r"
+        anna > ^as <session1>^^hb^
+        anna < ^token <token2>^
+        anna > ^as <session1>^^hello 1 token=<token1>^
+        bob < -- anna has joined\n
+        anna < ^welcome 1 session=<session1> name=anna heartbeat=3000 last=2 max=1024 at=lobby/<epoch1>/0 at=lab/<epoch3>/0 at=@/<epoch2>/1^
+        anna < ^note lobby len=18^-- anna has joined
+        anna < ^note lab len=18^-- anna has joined
+        ",
+    );
+}
+
+#[test]
+fn numbers_start_anew_where_the_hub_cannot_know_them() {
+    let mut stage = stage();
+    stage.play(
+        r"
+        anna > ^as <session1>^^join 1 lab^^ask 2 lab^/history off
+        anna < ^joined 1 lab/<epoch3>/0^^answer 2 len=74^-- What is said in this room is no longer kept, and what was kept is gone.^ack 2^
+        anna < ^note lab len=18^-- anna has joined^note lab len=79^-- anna: what is said in this room is no longer kept, and what was kept is gone
+        anna > ^as <session1>^^say 3 lab^one
+        anna < ^ack 3^
+        anna < ^msg lab/<epoch3>/1 anna time=1750000000 len=3^one
+        anna > ^as <session1>^^say 4 lobby^two
+        bob < anna: two\n
+        anna < ^ack 4^
+        anna < ^msg lobby/<epoch1>/1 anna time=1750000000 len=3^two
+        ",
+    );
+    stage.restart();
+    stage.play(
+        r"
+        anna > ^as <session1>^^hb^
+        anna < ^at lobby/<epoch1>/1 lab/<epoch4>/0 @/<epoch2>/1000^
+        anna > ^as <session1>^^say 5 lab^three
+        anna < ^ack 5^
+        anna < ^msg lab/<epoch4>/1 anna time=1750000000 len=5^three
+        ",
+    );
+}
+
+#[test]
+fn a_session_that_is_removed_is_told() {
+    let mut stage = stage();
+    let now = stage.now();
+    stage.hub.kick(&now, "anna", &mut stage.out).unwrap();
+    stage.play(
+        r"
+        anna < ^bye kicked session=<session1>^
+        bob < -- anna was removed by the operator\n
+        anna > ^as <session1>^^hb^
+        anna < ^bye unknown session=<session1>^
+        ",
+    );
+}
+
+#[test]
+fn whoever_was_a_plain_member_can_begin_a_session() {
+    play(
+        r"
+        bob > \n
+        bob < -- Welcome to belfry.lan. You are localhost-40002 in lobby with nobody else yet. /help lists what you can type.\n-- The last 256 messages of this room are kept; /history shows them.\n
+        anna > hello
+        bob < -- localhost-40001 has joined\n
+        bob < localhost-40001: hello\n
+        anna < localhost-40001: hello
+        anna > ^hello 1 token=0^
+        anna < ^token <token1>^
+        anna > ^hello 1 token=<token1> at=lab at=lobby at=LAB at=a/b^
+        bob < -- localhost-40001 has left\n
+        bob < -- localhost-40001 has joined\n
+        anna < ^welcome 1 session=<session1> name=localhost-40001 heartbeat=3000 last=0 max=1024 at=lab/<epoch1>/0 at=lobby/<epoch2>/1 at=@/<epoch3>/0^
+        anna < ^note lab len=29^-- localhost-40001 has joined
+        anna < ^note lobby len=29^-- localhost-40001 has joined
+        ",
+    );
+}
+
+#[test]
+fn an_answer_as_long_as_a_datagram_comes_in_two_frames_and_nothing_is_longer_than_a_datagram() {
+    let mut stage = stage();
+    let session = stage.made_up("<session1>");
+    for number in 0..60 {
+        stage.say(&format!("127.0.0.1:{}", 1_000 + number), "hello");
+        stage.say(&format!("127.0.0.1:{}", 1_000 + number), &format!("/nick {number:02}{}", "x".repeat(30)));
+    }
+    for asked in ["/who", "/help", "/rooms"] {
+        let last = stage.say("anna", &format!("^as {session}^^hb^")).len();
+        assert_eq!(last, 1);
+        let number = ["/who", "/help", "/rooms"].iter().position(|known| *known == asked).unwrap_or_default() + 1;
+        let datagrams = stage.say("anna", &format!("^as {session}^^ask {number}^{asked}"));
+        assert!(datagrams.iter().all(|datagram| datagram.len() <= DATAGRAM_MAX), "{asked}");
+        let answers = datagrams.iter().flat_map(|datagram| frames(datagram)).filter_map(Result::ok);
+        let answers: Vec<_> = answers.filter(|frame| frame.verb == "answer").map(|frame| frame.text).collect();
+        assert_eq!(answers.len(), if asked == "/who" { 2 } else { 1 }, "{asked}");
+    }
+    // They go all at once: a notice with sixty names.
+    let mut notes = Vec::new();
+    for _ in 0..121 {
+        stage.be_late(std::time::Duration::from_secs(5));
+        notes.extend(stage.say("anna", &format!("^as {session}^^hb^")));
+    }
+    let notes: Vec<_> = notes.iter().filter(|datagram| datagram.starts_with(b"^note ")).collect();
+    assert!(notes.len() > 1 && notes.iter().all(|note| note.len() <= DATAGRAM_MAX), "{notes:?}");
 }

@@ -16,7 +16,7 @@ mod tail;
 mod tests;
 
 use super::file::{open_regular, replace_file};
-use crate::core::limits::{HISTORY_FILE_SLACK, HISTORY_FILES_MAX, LIST_MAX, NEWS_MAX, ROOMS_MAX};
+use crate::core::limits::{HISTORY_FILE_SLACK, HISTORY_FILES_MAX, LIST_MAX, NEWS_MAX, REQUESTS_MAX, ROOMS_MAX};
 use crate::core::{Instant, Now};
 use crate::daemon::error::errno_text;
 use crate::daemon::logging::event;
@@ -34,7 +34,7 @@ use std::time::Duration;
 use tail::Tail;
 
 /// A datagram is one piece of news at the most, and so is a room.
-const _: () = assert!(BATCH_MAX * LIST_MAX + ROOMS_MAX <= NEWS_MAX);
+const _: () = assert!(BATCH_MAX * LIST_MAX * REQUESTS_MAX + ROOMS_MAX <= NEWS_MAX);
 
 /// How long a file that cannot be written is left alone.
 const RETRY: Duration = Duration::from_secs(60);

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-/// How much is read at a time; several times the longest line.
+/// How much is read at a time; more than the longest line, in which everything is escaped.
 const CHUNK: usize = 16 * 1024;
 
 /// The last lines of a file, whose room the very last names.

@@ -3,7 +3,8 @@
 use super::super::members::{Attendance, MemberId, Place, Seat, Since, Way};
 use super::super::rooms::LOBBY;
 use super::super::{Departure, Hub, name};
-use super::{Presence, Session, Stay, send};
+use super::send;
+use super::table::{Presence, Session, Stay};
 use crate::core::frame::{Frame, MAILBOX, Position, SessionId, write_frame};
 use crate::core::limits::{SESSION_ROOMS_MAX, SESSION_START_MAX};
 use crate::core::source::Source;
@@ -230,7 +231,7 @@ fn period(now: Instant) -> u64 {
     now.as_nanos() / 1_000_000_000 / TOKEN_PERIOD
 }
 
-impl super::Sessions {
+impl super::table::Sessions {
     /// A number that nobody has and nobody can guess.
     fn new_id(&mut self, now: &Now, remote: SocketAddr) -> SessionId {
         loop {

@@ -3,7 +3,8 @@
 use super::super::members::{Member, Since};
 use super::super::message::{By, EntryLine};
 use super::super::name;
-use super::{Hub, Presence, Session, Stay};
+use super::Hub;
+use super::table::{Presence, Session, Stay};
 use crate::core::Now;
 use crate::core::frame::{Epoch, MAILBOX, SessionId};
 use crate::core::limits::{MAILBOX_MESSAGES_MAX, SESSION_ROOMS_MAX, SESSION_START_MAX, SESSIONS_AWAY_MAX};

@@ -5,30 +5,30 @@
 //! So a datagram that is lost, doubled, late or forged changes nothing, and there is nothing to be sent again until it asks.
 //!
 //! `hello.rs` how it begins and comes back; `requests.rs` what it asks for; `repair.rs` what it has missed; `keeping.rs` how it
-//! outlives the hub. docs/PROTOCOL.md says it from the outside.
+//! outlives the hub; `table.rs` who they are. docs/PROTOCOL.md says it from the outside.
 
 mod hello;
 mod keeping;
 mod repair;
 mod requests;
+mod table;
 
 pub(super) use keeping::SessionLine;
+pub(super) use table::Sessions;
 
-use super::members::{MemberId, Place, Since};
+use super::members::{MemberId, Place};
 use super::message::Message;
 use super::packer::Packer;
+use super::relay::text_frames;
 use super::rooms::RoomId;
-use super::stream::Stream;
 use super::{Hub, Problem};
-use crate::core::frame::{Epoch, Frame, MAILBOX, Position, SessionId, frames, write_frame, write_text_frame};
-use crate::core::limits::{
-    DATAGRAM_MAX, MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX, REPAIR_BYTES, SESSION_AWAY_MAX, SESSIONS_AWAY_MAX,
-};
-use crate::core::{Datagram, DropReason, Instant, Now, Outbox, Refusal, Seed, SeededMap, Verdict};
-use std::collections::VecDeque;
+use crate::core::frame::{Frame, MAILBOX, Position, SessionId, frames, write_frame, write_text_frame};
+use crate::core::limits::{DATAGRAM_MAX, MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX, REQUESTS_MAX};
+use crate::core::{Datagram, DropReason, Instant, Now, Outbox, Refusal, Verdict};
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
+use table::{Owed, Session, Stay};
 
 /// What only a hub says: it means nothing to another.
 const OF_HUBS: [&str; 10] = ["token", "welcome", "ack", "error", "answer", "joined", "msg", "note", "at", "gone"];
@@ -36,195 +36,13 @@ const OF_HUBS: [&str; 10] = ["token", "welcome", "ack", "error", "answer", "join
 /// A room is silent when nothing has been said in it for this long; its sessions are told then how far they should be.
 const SILENCE: Duration = Duration::from_millis(250);
 
-#[derive(Debug)]
-pub(super) struct Session {
-    id: SessionId,
-    /// What its program said to tell this start from others.
-    start: Box<str>,
-    presence: Presence,
-    /// The number of the last of its requests that was done.
-    last: u64,
-    mailbox: Stream,
-    /// Numbers of the mailbox, both included, that were left out when the hub could not know whether they had been used.
-    unused: Option<(u64, u64)>,
-    /// From where it counts in its mailbox.
-    mailbox_since: u64,
-    /// Frames for it, until the turn ends.
-    frames: Packer,
-    /// What else it is told at the end of the turn, once however often it has asked.
-    owed: Owed,
-    allowance: Allowance,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Owed {
-    welcome: bool,
-    /// The newest number of each room.
-    newest: bool,
-    /// How far its requests were done.
-    ack: bool,
-}
-
-#[derive(Debug)]
-enum Presence {
-    Here(MemberId),
-    /// What it comes back to.
-    Away {
-        since: Instant,
-        name: String,
-        rooms: Vec<Stay>,
-    },
-}
-
-/// A room that a session was in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stay {
-    room: String,
-    since: Since,
-}
-
-/// What may be sent to a session beyond what everybody gets, in bytes.
+/// What became of one frame.
 #[derive(Clone, Copy, Debug)]
-struct Allowance {
-    bytes: usize,
-    at: Instant,
-}
-
-impl Allowance {
-    fn refill(&mut self, now: Instant) {
-        let nanos = now.since(self.at).as_nanos().min(1_000_000_000);
-        let back = REPAIR_BYTES as u128 * nanos / 1_000_000_000;
-        if back > 0 {
-            self.bytes = (self.bytes + back as usize).min(REPAIR_BYTES);
-            self.at = now;
-        }
-    }
-
-    fn take(&mut self, bytes: usize) -> bool {
-        let is_enough = self.bytes >= bytes;
-        self.bytes -= if is_enough { bytes } else { 0 };
-        is_enough
-    }
-}
-
-impl Session {
-    /// The number that everybody may know.
-    fn public(id: SessionId, seed: Seed) -> u64 {
-        seed.hash(&("by", id))
-    }
-
-    pub(super) fn here(&self) -> Option<MemberId> {
-        match self.presence {
-            Presence::Here(member) => Some(member),
-            Presence::Away { .. } => None,
-        }
-    }
-}
-
-/// All sessions, those that are away too.
-#[derive(Debug)]
-pub(super) struct Sessions {
-    by_id: SeededMap<SessionId, Box<Session>>,
-    /// Who has gone when, in that order. Somebody may be back, and gone again.
-    away: VecDeque<(Instant, SessionId)>,
-    away_count: usize,
-    /// Those with something to send at the end of the turn.
-    touched: Vec<SessionId>,
-    seed: Seed,
-    /// Sessions that were ever made.
-    made: u64,
-}
-
-impl Sessions {
-    pub(super) fn new(seed: Seed) -> Self {
-        let (away, touched) = (VecDeque::new(), Vec::new());
-        Self { by_id: SeededMap::with_hasher(seed), away, away_count: 0, touched, seed, made: 0 }
-    }
-
-    pub(super) fn get(&self, id: SessionId) -> Option<&Session> {
-        self.by_id.get(&id).map(|session| &**session)
-    }
-
-    fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
-        self.by_id.get_mut(&id).map(|session| &mut **session)
-    }
-
-    fn expect_mut(&mut self, id: SessionId) -> &mut Session {
-        self.get_mut(id).expect("a member's session is there")
-    }
-
-    fn insert(&mut self, now: &Now, id: SessionId, start: &str, presence: Presence) -> &mut Session {
-        let epoch = Epoch(self.seed.hash(&("mailbox", id, now.wall.as_nanosecond())) as u32);
-        let session = Session {
-            id,
-            start: start.into(),
-            presence,
-            last: 0,
-            mailbox: Stream::new(epoch),
-            unused: None,
-            mailbox_since: 0,
-            frames: Packer::default(),
-            owed: Owed::default(),
-            allowance: Allowance { bytes: REPAIR_BYTES, at: now.mono },
-        };
-        self.by_id.entry(id).or_insert(Box::new(session))
-    }
-
-    pub(super) fn remove(&mut self, id: SessionId) {
-        if let Some(session) = self.by_id.remove(&id)
-            && session.here().is_none()
-        {
-            self.away_count -= 1;
-        }
-    }
-
-    /// A member has gone; its session may come back to what it had.
-    pub(super) fn leave(&mut self, now: Instant, id: SessionId, name: String, rooms: Vec<Stay>) {
-        let Some(session) = self.get_mut(id) else { return };
-        session.presence = Presence::Away { since: now, name, rooms };
-        (session.owed, _) = (Owed::default(), session.frames.clear());
-        self.away.push_back((now, id));
-        self.away_count += 1;
-        while self.away_count > SESSIONS_AWAY_MAX {
-            self.forget_first();
-        }
-    }
-
-    /// Forgets who has been away for too long.
-    pub(super) fn forget_old(&mut self, now: Instant) -> bool {
-        let before = self.away_count;
-        while self.next_timeout().is_some_and(|due| due <= now) {
-            self.forget_first();
-        }
-        before != self.away_count
-    }
-
-    fn forget_first(&mut self) {
-        let Some((gone, id)) = self.away.pop_front() else { return };
-        if self.get(id).is_some_and(|session| matches!(session.presence, Presence::Away { since, .. } if since == gone))
-        {
-            self.remove(id);
-        }
-    }
-
-    /// When the first of those who are away is forgotten.
-    pub(super) fn next_timeout(&self) -> Option<Instant> {
-        self.away.front().map(|&(gone, _)| gone + SESSION_AWAY_MAX)
-    }
-
-    /// Adds a frame to what a session gets at the end of the turn.
-    fn add_frame(&mut self, id: SessionId, frame: &[u8]) {
-        self.touch(id).frames.add(frame);
-    }
-
-    /// A session that will be told something at the end of the turn.
-    fn touch(&mut self, id: SessionId) -> &mut Session {
-        let session = self.by_id.get_mut(&id).expect("who is told something is here");
-        if session.frames.is_empty() && session.owed == Owed::default() {
-            self.touched.push(id);
-        }
-        session
-    }
+enum Obeyed {
+    Done,
+    Refused(Refusal),
+    /// There is no session any more.
+    Left,
 }
 
 /// The session that a datagram says it is of, and its frames behind that.
@@ -284,14 +102,16 @@ impl Hub {
             return Verdict::Refused(Refusal::TooLong);
         }
         let mut verdict = Verdict::Accepted;
-        for frame in frames(rest) {
+        // Of more nobody has an answer yet, and they come again.
+        for frame in frames(rest).take(REQUESTS_MAX) {
             let obeyed = match frame {
                 Ok(frame) => self.obey_frame(now, id, member, datagram, &frame, out),
                 Err(_) => Err(bad_frame()),
             };
             match obeyed {
-                Ok(true) => {}
-                Ok(false) => return Verdict::Accepted,
+                Ok(Obeyed::Done) => {}
+                Ok(Obeyed::Refused(why)) => verdict = Verdict::Refused(why),
+                Ok(Obeyed::Left) => return Verdict::Accepted,
                 Err(problem) => {
                     verdict = Verdict::Refused(problem.why);
                     self.refuse(id, None, &problem);
@@ -302,7 +122,7 @@ impl Hub {
         verdict
     }
 
-    /// Does what one frame says; whether the session goes on.
+    /// Does what one frame says.
     fn obey_frame(
         &mut self,
         now: &Now,
@@ -311,9 +131,12 @@ impl Hub {
         datagram: &Datagram<'_>,
         frame: &Frame<'_>,
         out: &mut Outbox,
-    ) -> Result<bool, Problem> {
+    ) -> Result<Obeyed, Problem> {
         match frame.verb {
-            "say" | "ask" | "join" | "leave" => self.request(now, id, member, frame, out)?,
+            "say" | "ask" | "join" | "leave" => {
+                let refused = self.request(now, id, member, frame, out)?;
+                return Ok(refused.map_or(Obeyed::Done, Obeyed::Refused));
+            }
             "hb" => self.hear_heartbeat(id, frame),
             "want" => frame.words().for_each(|range| self.repair(now, id, range, out)),
             "hello" => drop(self.hello(now, datagram.path, Some(id), frame, out)),
@@ -321,12 +144,12 @@ impl Hub {
                 send(datagram.path, format_args!("bye left session={id}"), out);
                 self.remove(now, member, super::Departure::Quit, out);
                 self.sessions.remove(id);
-                return Ok(false);
+                return Ok(Obeyed::Left);
             }
             verb if OF_HUBS.contains(&verb) => {}
             _ => return Err(bad_frame()),
         }
-        Ok(true)
+        Ok(Obeyed::Done)
     }
 
     /// Tells a session what cannot be done, and of which request that is true.
@@ -350,14 +173,11 @@ impl Hub {
 
     /// A line of the hub's own for a session: the answer to what it has just asked, or a note.
     pub(super) fn tell_line(&mut self, id: SessionId, line: &str) {
-        let mut frame = Vec::new();
-        match self.asking {
-            Some((of, request)) if of == id => {
-                write_text_frame(&mut frame, format_args!("answer {request}"), line.as_bytes());
-            }
-            _ => write_text_frame(&mut frame, format_args!("note {MAILBOX}"), line.as_bytes()),
-        }
-        self.sessions.add_frame(id, &frame);
+        let head = match self.asking {
+            Some((of, request)) if of == id => format!("answer {request}"),
+            _ => format!("note {MAILBOX}"),
+        };
+        text_frames(&head, line).for_each(|frame| self.sessions.add_frame(id, &frame));
     }
 
     /// Has a member that is a session told anew who and where it is.
@@ -368,15 +188,25 @@ impl Hub {
     }
 
     /// Puts what was said to a session alone into its mailbox, and sends it.
-    pub(super) fn put_in_mailbox(&mut self, now: &Now, id: SessionId, line: &str, draft: &super::Draft<'_>) {
-        self.keeping.changed = true;
+    pub(super) fn put_in_mailbox(
+        &mut self,
+        now: &Now,
+        id: SessionId,
+        line: &str,
+        draft: &super::Draft<'_>,
+    ) -> Result<(), Problem> {
         let session = self.sessions.expect_mut(id);
         let message = Message::new(session.mailbox.newest + 1, now.wall, line, draft);
         let mut frame = Vec::new();
         message.write_frame(MAILBOX, session.mailbox.epoch, &mut frame);
+        if frame.len() > DATAGRAM_MAX {
+            return Err(self.too_long());
+        }
+        self.keeping.changed = true;
         session.mailbox.push(Rc::new(message), true, MAILBOX_MESSAGES_MAX);
         session.mailbox.bound(MAILBOX_MESSAGES_MAX, MAILBOX_BYTES_MAX);
         self.sessions.add_frame(id, &frame);
+        Ok(())
     }
 
     /// A member with a session goes: it may come back.

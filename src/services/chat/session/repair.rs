@@ -6,7 +6,7 @@
 use super::super::Hub;
 use super::super::members::MemberId;
 use super::super::rooms::RoomId;
-use super::Session;
+use super::table::Session;
 use crate::core::frame::{Frame, MAILBOX, Position, Range, SessionId, write_frame};
 use crate::core::{Now, Outbox};
 use std::fmt::Write as _;
@@ -18,9 +18,11 @@ impl Hub {
         session.owed.newest = true;
         let epoch = session.mailbox.epoch;
         for position in heartbeat.words().filter_map(Position::read).filter(|position| position.room == MAILBOX) {
-            if position.epoch == epoch && position.number <= session.mailbox.newest {
+            let is_news = position.number > session.mailbox_since && position.number <= session.mailbox.newest;
+            if position.epoch == epoch && is_news {
                 session.mailbox.forget_up_to(position.number);
-                session.mailbox_since = session.mailbox_since.max(position.number);
+                session.mailbox_since = position.number;
+                self.keeping.changed = true;
             }
         }
     }

@@ -1,16 +1,18 @@
 //! What a session asks for: each request once, in the order of their numbers, and its answer as often as it is asked.
 
+use super::super::command::{self, Command};
 use super::super::members::{MemberId, Place, Seat, Since};
 use super::super::rooms::RoomId;
-use super::super::{By, Draft, Hub, Problem, command, name};
-use super::{Session, bad_frame};
+use super::super::{By, Draft, Hub, Problem, name};
+use super::bad_frame;
+use super::table::Session;
 use crate::core::frame::{Frame, Position, SessionId, number};
 use crate::core::limits::SESSION_ROOMS_MAX;
 use crate::core::source::Source;
 use crate::core::{Now, Outbox, Refusal};
 
 impl Hub {
-    /// A `say`, `ask`, `join` or `leave`. An error here is about the frame; what cannot be done is told by itself.
+    /// A `say`, `ask`, `join` or `leave`; why it cannot be done, which is told. An error is about the frame.
     pub(super) fn request(
         &mut self,
         now: &Now,
@@ -18,7 +20,7 @@ impl Hub {
         member: MemberId,
         frame: &Frame<'_>,
         out: &mut Outbox,
-    ) -> Result<(), Problem> {
+    ) -> Result<Option<Refusal>, Problem> {
         let request = frame.words().next().and_then(number).filter(|&request| request > 0).ok_or_else(bad_frame)?;
         let after = match frame.value("after") {
             Some(after) => Some(number(after).filter(|&after| after < request).ok_or_else(bad_frame)?),
@@ -27,29 +29,31 @@ impl Hub {
         let last = self.sessions.expect_mut(id).last;
         if request <= last {
             if frame.verb == "join" {
-                self.tell_joined(id, member, request, frame);
+                self.tell_joined(id, member, request, frame.words().nth(1).unwrap_or_default());
             }
             self.sessions.touch(id).owed.ack = true;
-            return Ok(());
+            return Ok(None);
         }
         // Whoever says what was done before knows it from us; only a hub that was killed can have forgotten it.
         if after.is_none_or(|after| after < last) && after.unwrap_or(request - 1) != last {
             self.sessions.touch(id).owed.ack = true;
-            return Ok(());
+            return Ok(None);
         }
         if frame.verb == "ask" && !self.may_answer(id, out) {
-            return Ok(());
+            return Ok(None);
         }
         match self.obey_request(now, id, member, request, frame, out) {
             Ok(()) => {
-                if let Some(session) = self.sessions.get_mut(id) {
-                    session.last = request;
-                    self.sessions.touch(id).owed.ack = true;
-                }
+                let session = self.sessions.touch(id);
+                session.last = request;
+                session.owed.ack = true;
+                Ok(None)
             }
-            Err(problem) => self.refuse(id, Some(request), &problem),
+            Err(problem) => {
+                self.refuse(id, Some(request), &problem);
+                Ok(Some(problem.why))
+            }
         }
-        Ok(())
     }
 
     fn obey_request(
@@ -112,11 +116,20 @@ impl Hub {
             .strip_prefix('/')
             .ok_or_else(|| Problem::new(Refusal::BadCommand, "? a command begins with a slash; /help lists them"))?;
         let room = self.room_of_request(member, frame)?;
-        self.asking = Some((id, request));
         let by = Some(By { session: Session::public(id, self.keeping.seed()), request });
-        let obeyed = command::parse(command).and_then(|command| self.obey(now, member, room, command, by, out));
-        self.asking = None;
-        obeyed.map(|_| ())
+        match command::parse(command)? {
+            Command::Join(name) => {
+                self.enter_room(now, member, name, out)?;
+                self.tell_joined(id, member, request, name);
+                Ok(())
+            }
+            command => {
+                self.asking = Some((id, request));
+                let obeyed = self.obey(now, member, room, command, by, out);
+                self.asking = None;
+                obeyed.map(|_| ())
+            }
+        }
     }
 
     fn join_for_session(
@@ -130,11 +143,11 @@ impl Hub {
     ) -> Result<(), Problem> {
         let name = frame.words().nth(1).ok_or_else(bad_frame)?;
         self.enter_room(now, member, name, out)?;
-        self.tell_joined(id, member, request, frame);
+        self.tell_joined(id, member, request, name);
         Ok(())
     }
 
-    /// One more room for a session.
+    /// One more room for a session, which is told from where on it counts there.
     pub(in super::super) fn enter_room(
         &mut self,
         now: &Now,
@@ -167,8 +180,8 @@ impl Hub {
         Ok(room)
     }
 
-    fn tell_joined(&mut self, id: SessionId, member: MemberId, request: u64, frame: &Frame<'_>) {
-        let room = frame.words().nth(1).and_then(|name| self.rooms.named(name));
+    fn tell_joined(&mut self, id: SessionId, member: MemberId, request: u64, name: &str) {
+        let room = self.rooms.named(name);
         let Some(room) = room.filter(|&room| self.members.get(member).is_in(room)) else { return };
         let since = self.members.get_mut(member).place_in(room).expect("it is in there").since;
         let room = self.rooms.get(room);

@@ -1,0 +1,547 @@
+//! Scripts: what the hub says and how much time passes; exactly these datagrams and events come of it.
+
+use super::*;
+use crate::core::frame::Epoch;
+
+/// What every datagram of the session `00000000000000aa` begins with.
+const AS: &str = "^as 00000000000000aa^";
+
+const WELCOME: &str = "^welcome 1 session=00000000000000aa name=anna heartbeat=3000 last=0 max=1024 \
+                       at=lobby/00000001/7 at=@/00000002/0^";
+
+struct Script {
+    session: Session,
+    now: Instant,
+}
+
+impl Script {
+    fn new(options: &Options) -> Self {
+        let now = Instant::from_nanos(1_000_000_000);
+        Self { session: Session::new(options, Seed(1), now).unwrap(), now }
+    }
+
+    /// One that has been welcomed, whose first heartbeat is over.
+    fn welcomed() -> Self {
+        let mut script = Self::new(&Options::default());
+        script.sent();
+        script.hears(WELCOME);
+        script.wait(300);
+        script.events();
+        script
+    }
+
+    /// What is to be sent; the token of the handshake as `START`, what each begins with as `AS`.
+    fn sent(&mut self) -> Vec<String> {
+        let mut sent = Vec::new();
+        while let Some(datagram) = self.session.poll_datagram(self.now) {
+            assert!(datagram.len() <= DATAGRAM_MAX);
+            let text = String::from_utf8(datagram).unwrap();
+            sent.push(text.replace(&format!("start={}", self.session.start), "START").replace(AS, "AS"));
+        }
+        sent
+    }
+
+    /// The hub says so; what is sent at once.
+    fn hears(&mut self, datagram: &str) -> Vec<String> {
+        self.session.handle_datagram(self.now, datagram.as_bytes());
+        self.sent()
+    }
+
+    /// What is sent in so many milliseconds of silence.
+    fn wait(&mut self, millis: u64) -> Vec<String> {
+        let until = self.now + Duration::from_millis(millis);
+        let mut sent = Vec::new();
+        while let Some(at) = self.session.next_timeout().filter(|&at| at <= until) {
+            self.now = self.now.max(at);
+            self.session.handle_timeout(self.now);
+            assert!(self.session.next_timeout().is_none_or(|next| next > self.now), "the next deadline lies ahead");
+            sent.extend(self.sent());
+        }
+        self.now = until;
+        sent
+    }
+
+    fn events(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.session.poll_event()).map(|event| shown(&event)).collect()
+    }
+
+    fn say(&mut self, text: &str) -> RequestId {
+        self.session.say(Audience::Room(Some("lobby")), false, text.as_bytes()).unwrap()
+    }
+}
+
+fn shown(event: &Event) -> String {
+    match event {
+        Event::Message(Message { room, epoch, number, from, is_me, text, .. }) => {
+            let does = if *is_me { " does" } else { "" };
+            format!("{room}/{}/{number} {from}{does}: {}", epoch.0, text.escape_ascii())
+        }
+        Event::Refused { id, code, text } => {
+            let id = id.map_or("-".to_owned(), |id| id.to_string());
+            format!("Refused {id} {code}: {}", text.escape_ascii())
+        }
+        Event::Note { room, text } => format!("Note {room}: {}", text.escape_ascii()),
+        Event::Answer { id, text } => format!("Answer {id:?}: {}", text.escape_ascii()),
+        event => format!("{event:?}"),
+    }
+}
+
+fn message(number: u64) -> String {
+    epoch_message(1, number)
+}
+
+fn epoch_message(epoch: u32, number: u64) -> String {
+    let text = format!("m{number}");
+    format!("^msg lobby/{}/{number} bob time=5 len={}^{text}", Epoch(epoch), text.len())
+}
+
+const NOTHING: [&str; 0] = [];
+
+// ---- coming in ----
+
+#[test]
+fn a_hello_is_answered_by_a_token_that_with_a_token_by_a_welcome_and_a_heartbeat_follows() {
+    let rooms = vec![
+        Wanted { room: "lobby".to_owned(), from: None },
+        Wanted { room: "lab".to_owned(), from: Some((Epoch(0xab), 18)) },
+    ];
+    let mut script = Script::new(&Options { name: Some("anna".to_owned()), rooms, ..Options::default() });
+    let hello = "^hello 1 START name=anna at=lobby at=lab/000000ab/18^";
+    assert_eq!(script.sent(), [hello]);
+    assert_eq!(script.wait(260), [hello], "it may be lost");
+    let proved = "^hello 1 START name=anna at=lobby at=lab/000000ab/18 token=t0k3n^";
+    assert_eq!(script.hears("^token t0k3n^"), [proved]);
+    assert_eq!(script.hears("^token t0k3n^"), NOTHING, "the second copy of the first hello");
+    assert_eq!(script.hears("^token other^"), NOTHING, "one hello for each time that it is due");
+    let welcome = "^welcome 1 session=00000000000000aa name=anna-2 heartbeat=3000 last=0 max=1024 \
+                   at=lobby/00000001/7 at=lab/000000ab/12 at=@/00000002/0^";
+    assert_eq!(script.hears(welcome), NOTHING);
+    assert_eq!(script.hears(welcome), NOTHING, "it may come twice");
+    let joined = ["Joined { room: \"lobby\" }", "Joined { room: \"lab\" }"];
+    assert_eq!(script.events(), [&["Welcomed { name: \"anna-2\", is_new: true }"][..], &joined].concat());
+    assert_eq!(
+        script.wait(300),
+        ["AS^hb lobby/00000001/7 lab/000000ab/18 @/00000002/0^"],
+        "where we are is for us to say"
+    );
+}
+
+#[test]
+fn without_an_answer_hellos_become_seldom_and_do_not_end() {
+    let mut script = Script::new(&Options::default());
+    script.sent();
+    let counts = [1_000, 9_000, 60_000].map(|millis| script.wait(millis).len());
+    assert!(counts[0] >= 1 && counts[1] >= 3 && (12..=16).contains(&counts[2]), "{counts:?}");
+    assert_eq!(script.events(), NOTHING, "nobody was connected who could be disconnected");
+    script.hears(WELCOME);
+    assert_eq!(script.events()[0], "Welcomed { name: \"anna\", is_new: true }");
+}
+
+#[test]
+fn a_hub_without_place_is_asked_again_and_one_of_another_version_is_not() {
+    let mut script = Script::new(&Options::default());
+    script.sent();
+    script.hears("^bye full^");
+    script.hears("^bye full^");
+    assert_eq!(script.events(), ["Full"]);
+    assert_eq!(script.wait(260).len(), 1);
+    script.hears("^bye version^");
+    assert_eq!((script.events(), script.wait(60_000)), (vec!["Closed(Version)".to_owned()], vec![]));
+    assert_eq!(script.session.next_timeout(), None);
+    assert_eq!(script.session.join("lab"), Err(Unfit::Closed));
+}
+
+#[test]
+fn a_name_that_changes_is_told_and_is_the_one_that_we_would_like() {
+    let mut script = Script::welcomed();
+    script.hears(&WELCOME.replace("anna", "zoe"));
+    assert_eq!(script.events(), ["Renamed { name: \"zoe\" }"]);
+    script.session.handle_address_change(script.now);
+    assert_eq!(script.sent(), ["AS^hello 1 START name=zoe at=lobby/00000001/7^"]);
+}
+
+// ---- requests ----
+
+#[test]
+fn requests_share_a_datagram_and_an_acknowledgement() {
+    let mut script = Script::welcomed();
+    script.say("one");
+    script.say("^hb^\n\0");
+    script.session.say(Audience::Member("bob"), true, b"waves").unwrap();
+    script.session.say(Audience::Room(None), false, b"first").unwrap();
+    script.session.ask(Some("lobby"), b"/topic tea").unwrap();
+    script.session.ask(None, b"/who").unwrap();
+    let requests = "^say 1 lobby after=0 len=3^one^say 2 lobby len=6^^hb^\n\0^say 3 to=bob kind=me len=5^waves^say 4 len=5^first\
+                    ^ask 5 lobby len=10^/topic tea^ask 6 len=4^/who";
+    assert_eq!(script.sent(), [format!("AS{requests}")]);
+    script.hears("^ack 2^");
+    assert_eq!(script.events(), ["Done(RequestId(1))", "Done(RequestId(2))"]);
+    assert_eq!(script.session.request_count(), 4);
+    script.hears("^ack 6^^answer 6 len=4^anna^answer 4 len=1^?^ack 1^^ack 7^");
+    let done = [3, 4, 5, 6].map(|id| format!("Done(RequestId({id}))"));
+    let answers = ["Answer Some(RequestId(6)): anna", "Answer None: ?"].map(str::to_owned);
+    assert_eq!(script.events(), [&done[..], &answers].concat());
+    assert_eq!(script.session.figures().round_trip, Some(Duration::ZERO));
+}
+
+#[test]
+fn what_is_not_acknowledged_is_repeated_ever_more_seldom_and_progress_makes_it_quick_again() {
+    let mut script = Script::welcomed();
+    script.say("a");
+    script.say("b");
+    let both = "AS^say 1 lobby after=0 len=1^a^say 2 lobby len=1^b";
+    assert_eq!(script.sent(), [both]);
+    assert_eq!(script.wait(260), [both]);
+    assert_eq!(script.wait(520), [both]);
+    assert_eq!(script.wait(1_040), [both]);
+    assert_eq!(script.hears("^ack 1^"), ["AS^say 2 lobby after=1 len=1^b"], "it was sent in vain behind the other");
+    assert_eq!(script.wait(260), ["AS^say 2 lobby after=1 len=1^b"]);
+    assert_eq!(script.session.figures().repeated, 8);
+    script.hears("^ack 2^");
+    script.wait(1_500);
+    assert_eq!(script.session.request_count(), 0);
+}
+
+#[test]
+fn three_acknowledgements_of_the_same_have_the_next_repeated_before_its_time() {
+    let mut script = Script::welcomed();
+    for text in ["a", "b"] {
+        script.say(text);
+        script.sent();
+    }
+    assert_eq!(script.hears("^ack 0^"), NOTHING);
+    assert_eq!(script.hears("^ack 0^"), NOTHING);
+    assert_eq!(script.hears("^ack 0^"), ["AS^say 1 lobby after=0 len=1^a^say 2 lobby len=1^b"]);
+    assert_eq!(script.hears("^ack 0^^ack 0^"), NOTHING);
+}
+
+#[test]
+fn an_error_is_told_and_the_next_request_says_what_was_the_last() {
+    let mut script = Script::welcomed();
+    for text in ["a", "b", "c", "d"] {
+        script.say(text);
+    }
+    script.sent();
+    script.hears("^ack 1^");
+    let again = "AS^say 3 lobby after=1 len=1^c^say 4 lobby len=1^d";
+    assert_eq!(script.hears("^error 2 no-such-room len=4^gone"), [again]);
+    assert_eq!(script.hears("^error 2 no-such-room len=4^gone"), NOTHING);
+    assert_eq!(script.events(), ["Done(RequestId(1))", "Refused 2 no-such-room: gone"]);
+    assert_eq!(script.wait(260), [again]);
+    script.hears("^ack 3^");
+    script.hears("^error 4 full len=0^^error - bad-frame len=1^?");
+    script.say("e");
+    assert_eq!(script.sent(), ["AS^say 5 lobby after=3 len=1^e"]);
+    let events = ["Done(RequestId(3))", "Refused 4 full: ", "Refused - bad-frame: ?"];
+    assert_eq!(script.events(), events);
+    // A copy of the fourth has been done after all.
+    script.hears("^ack 4^");
+    assert_eq!(script.events(), ["Done(RequestId(4))"]);
+    assert_eq!(script.wait(260), ["AS^say 5 lobby after=4 len=1^e"]);
+}
+
+#[test]
+fn no_more_than_thirty_two_requests_are_in_flight_and_no_more_wait_than_may() {
+    let mut script = Script::welcomed();
+    for _ in 0..REQUESTS_MAX {
+        script.session.join("lab").unwrap();
+    }
+    assert_eq!(script.session.join("lab"), Err(Unfit::Full));
+    let numbers = |sent: Vec<String>| sent.iter().map(|datagram| datagram.matches("^join").count()).sum::<usize>();
+    assert_eq!(numbers(script.sent()), 32);
+    assert_eq!(numbers(script.hears("^ack 5^")), 5);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_at_once() {
+    let mut script = Script::welcomed();
+    let mut say = |len: usize| script.session.say(Audience::Room(Some("lobby")), false, &vec![b'x'; len]);
+    assert!(say(1_024).is_ok());
+    assert_eq!(say(1_025), Err(Unfit::TooLong { max: 1_024 }));
+    for name in ["", "a b", "a^b", "a=b", "a/b", "@", "a\n", &"x".repeat(33)] {
+        assert_eq!(script.session.join(name), Err(Unfit::BadName), "{name:?}");
+        let options = Options { name: Some(name.to_owned()), ..Options::default() };
+        assert_eq!(Session::new(&options, Seed(1), script.now).err(), Some(Unfit::BadName), "{name:?}");
+    }
+    assert_eq!(script.session.say(Audience::Member("a b"), false, b"x"), Err(Unfit::BadName));
+    let mut script = Script::new(&Options::default());
+    assert_eq!(script.session.ask(None, &[b'x'; 1_300]), Err(Unfit::TooLong { max: 1_149 }), "it would be no datagram");
+}
+
+// ---- coming back ----
+
+#[test]
+fn a_token_in_answer_to_anything_has_the_session_continued_and_all_in_flight_repeated() {
+    let mut script = Script::welcomed();
+    script.say("a");
+    script.sent();
+    assert_eq!(script.hears("^token t1^"), NOTHING, "it is late, and of the handshake");
+    script.wait(1_000);
+    assert_eq!(script.hears("^token t2^"), ["AS^hello 1 START at=lobby/00000001/7 token=t2^"]);
+    script.say("b");
+    assert_eq!(script.sent(), NOTHING);
+    let welcome = WELCOME.replace("last=0", "last=1");
+    assert_eq!(script.hears(&welcome), ["AS^say 2 lobby after=1 len=1^b"]);
+    assert_eq!(script.events(), ["Done(RequestId(1))", "Welcomed { name: \"anna\", is_new: false }"]);
+}
+
+#[test]
+fn after_three_silent_heartbeats_we_ask_and_after_three_hellos_our_user_knows() {
+    let mut script = Script::welcomed();
+    let beats = script.wait(8_600);
+    assert!((2..=3).contains(&beats.len()) && beats.iter().all(|sent| sent.contains("^hb")), "{beats:?}");
+    assert!(script.wait(150).contains(&"AS^hello 1 START at=lobby/00000001/7^".to_owned()));
+    assert_eq!(script.events(), NOTHING);
+    script.wait(2_000);
+    assert_eq!(script.events(), ["Disconnected"]);
+    script.wait(60_000);
+    script.hears(WELCOME);
+    assert_eq!(script.events(), ["Welcomed { name: \"anna\", is_new: false }"]);
+    assert_eq!(script.wait(300), ["AS^hb lobby/00000001/7 @/00000002/0^"]);
+}
+
+#[test]
+fn a_closed_port_is_told_at_once_and_asked_again_in_a_moment() {
+    let mut script = Script::welcomed();
+    script.session.handle_unreachable(script.now);
+    script.session.handle_unreachable(script.now);
+    assert_eq!(script.events(), ["Disconnected"]);
+    assert_eq!(script.sent(), NOTHING);
+    assert_eq!(script.wait(260), ["AS^hello 1 START at=lobby/00000001/7^"]);
+}
+
+#[test]
+fn a_lost_session_is_begun_anew_and_what_was_in_flight_is_unconfirmed() {
+    let mut script = Script::welcomed();
+    script.hears(&message(8));
+    for at in 0..33 {
+        script.say(&format!("{at}"));
+    }
+    script.sent();
+    script.wait(1_000);
+    script.events();
+    assert_eq!(script.hears("^bye unknown session=00000000000000ab^"), NOTHING, "another's");
+    let hello = "^hello 1 START at=lobby/00000001/8^";
+    assert_eq!(script.hears("^bye unknown session=00000000000000aa^"), [hello]);
+    assert_eq!(script.events(), (1..=32).map(|id| format!("Unconfirmed(RequestId({id}))")).collect::<Vec<_>>());
+    assert_eq!(script.hears(WELCOME), NOTHING, "a late one, of the lost session");
+    let welcome = "^welcome 1 session=00000000000000bb name=anna heartbeat=3000 last=0 max=1024 \
+                   at=lobby/00000001/8 at=@/00000003/0^";
+    // Numbers go on, so that a late acknowledgement means nothing.
+    let say = "^as 00000000000000bb^^say 33 lobby after=0 len=2^32";
+    assert_eq!(script.hears(welcome), [say]);
+    script.hears("^ack 5^^ack 32^^ack 0^");
+    assert_eq!(script.session.request_count(), 1);
+    script.hears("^ack 33^");
+    let events = ["Welcomed { name: \"anna\", is_new: true }", "Joined { room: \"lobby\" }", "Done(RequestId(33))"];
+    assert_eq!(script.events(), events);
+}
+
+#[test]
+fn a_welcome_to_another_session_says_that_ours_is_lost_and_in_which_rooms_we_are() {
+    let mut script = Script::welcomed();
+    script.say("a");
+    script.session.join("lab").unwrap();
+    script.sent();
+    script.hears("^joined 2 lab/00000005/3^");
+    script.say("b");
+    script.sent();
+    script.session.handle_address_change(script.now);
+    assert_eq!(script.sent(), ["AS^hello 1 START at=lobby/00000001/7 at=lab/00000005/3^"]);
+    script.events();
+    script.hears("^welcome 1 session=00000000000000bb name=x heartbeat=3000 last=0 max=9 at=lobby/00000001/9^");
+    let events = [
+        "Unconfirmed(RequestId(3))",
+        "Welcomed { name: \"x\", is_new: true }",
+        "Joined { room: \"lobby\" }",
+        "Left { room: \"lab\" }",
+    ];
+    assert_eq!(script.events(), events);
+    assert_eq!(script.session.positions().map(|at| at.to_string()).collect::<Vec<_>>(), ["lobby/00000001/7"]);
+}
+
+// ---- what is said ----
+
+#[test]
+fn messages_come_in_their_order_each_once_and_what_is_missing_is_asked_for() {
+    let mut script = Script::welcomed();
+    script.hears(&[message(8), message(8), message(7)].concat());
+    assert_eq!(script.events(), ["lobby/1/8 bob: m8"]);
+    for number in [11, 12, 15, 11] {
+        script.hears(&message(number));
+    }
+    assert_eq!(script.events(), NOTHING);
+    assert_eq!(script.wait(40), ["AS^want lobby/00000001/9-10 lobby/00000001/13-14^"]);
+    assert_eq!(script.wait(260), ["AS^want lobby/00000001/9-10 lobby/00000001/13-14^"]);
+    script.hears(&message(10));
+    assert_eq!(script.wait(260), ["AS^want lobby/00000001/9 lobby/00000001/13-14^"], "progress makes it quick again");
+    script.hears(&[message(13), message(9)].concat());
+    assert_eq!(script.events(), [9, 10, 11, 12, 13].map(|number| format!("lobby/1/{number} bob: m{number}")));
+    assert_eq!(script.session.gap_count(), 1);
+    assert_eq!(script.session.figures().repaired, 3);
+}
+
+#[test]
+fn datagrams_that_overtake_one_another_are_no_loss() {
+    let mut script = Script::welcomed();
+    script.hears(&message(9));
+    assert_eq!(script.wait(20), NOTHING);
+    script.hears(&message(8));
+    assert_eq!(script.wait(1_000), NOTHING);
+    assert_eq!(script.session.figures().repaired, 0);
+}
+
+#[test]
+fn the_answer_to_a_heartbeat_shows_what_is_missing_at_the_end() {
+    let mut script = Script::welcomed();
+    assert_eq!(script.hears("^at lobby/00000001/9 @/00000002/1 lab/00000007/5^"), NOTHING);
+    assert_eq!(script.wait(40), ["AS^want lobby/00000001/8-9 @/00000002/1^"]);
+    script.hears("^msg @/00000002/1 bob kind=me time=5 len=1^x");
+    assert_eq!(script.events(), ["@/2/1 bob does: x"]);
+}
+
+#[test]
+fn what_is_gone_is_counted_in_its_place_and_what_never_was_is_not() {
+    let mut script = Script::welcomed();
+    script.hears(&[message(12), message(20)].concat());
+    script.hears("^gone lobby/00000001/1-9^^gone lobby/00000001/14-15 unused^^gone lobby/00000001/16-99^");
+    script.hears("^gone lobby/00000001/11^");
+    assert_eq!(script.events(), ["Lost { room: \"lobby\", count: 2 }"]);
+    script.hears("^gone lobby/00000001/10^");
+    let events = ["Lost { room: \"lobby\", count: 1 }", "Lost { room: \"lobby\", count: 1 }", "lobby/1/12 bob: m12"];
+    assert_eq!(script.events(), events);
+    script.hears(&message(13));
+    let events = ["lobby/1/13 bob: m13", "Lost { room: \"lobby\", count: 4 }", "lobby/1/20 bob: m20"];
+    assert_eq!(script.events(), events);
+    assert_eq!((script.session.figures().lost, script.session.gap_count()), (8, 0));
+    script.hears("^at lobby/00000001/18446744073709551615^^gone lobby/00000001/21-18446744073709551615^");
+    script.hears("^at lobby/00000001/18446744073709551615^");
+    assert_eq!(script.session.positions().next().unwrap().number, u64::MAX);
+}
+
+#[test]
+fn numbers_that_begin_anew_are_counted_from_zero_and_what_is_late_of_the_old_ones_is_passed_over() {
+    let mut script = Script::welcomed();
+    script.hears(&[message(8), message(10)].concat());
+    script.hears(&[epoch_message(9, 2), message(9), epoch_message(9, 1)].concat());
+    let events = ["lobby/1/8 bob: m8", "Anew { room: \"lobby\" }", "lobby/9/1 bob: m1", "lobby/9/2 bob: m2"];
+    assert_eq!(script.events(), events);
+    script.hears("^at lobby/00000001/99^^at lobby/00000001/99^");
+    script.hears(&epoch_message(9, 3));
+    script.hears("^at lobby/00000001/99^^at lobby/00000001/99^");
+    assert_eq!((script.events(), script.session.gap_count()), (vec!["lobby/9/3 bob: m3".to_owned()], 0));
+    // A hub that goes on with it all the same is believed, and nothing comes twice.
+    script.hears("^at lobby/00000001/9^");
+    script.hears(&[message(8), message(9)].concat());
+    assert_eq!(script.events(), ["Anew { room: \"lobby\" }", "lobby/1/9 bob: m9"]);
+}
+
+#[test]
+fn more_than_may_be_held_is_asked_for_again_when_there_is_room() {
+    let mut script = Script::welcomed();
+    for number in 9..9 + 1_000 {
+        script.hears(&message(number));
+    }
+    assert_eq!(script.session.gap_count(), 2);
+    let sent = script.wait(40);
+    assert_eq!(sent, ["AS^want lobby/00000001/8^"], "what comes of the others would find no room");
+    script.hears(&message(8));
+    assert_eq!(script.events().len(), 1 + options::HELD_MAX);
+    assert_eq!(script.wait(260), ["AS^want lobby/00000001/265-1008^"]);
+}
+
+#[test]
+fn notes_are_passed_on_and_rooms_that_nobody_is_in_passed_over() {
+    let mut script = Script::welcomed();
+    script.hears("^msg lab/00000001/1 bob time=5 len=1^x^note lobby len=8^bob left^note a/b len=0^");
+    assert_eq!(script.events(), ["Note lobby: bob left"]);
+}
+
+// ---- rooms ----
+
+#[test]
+fn a_join_says_where_we_count_from_and_a_leave_ends_it() {
+    let mut script = Script::welcomed();
+    script.session.join("lab").unwrap();
+    assert_eq!(script.sent(), ["AS^join 1 lab after=0^"]);
+    script.hears("^joined 1 lab/00000005/3^^msg lab/00000005/4 bob time=5 len=1^x");
+    assert_eq!(script.events(), ["Done(RequestId(1))", "Joined { room: \"lab\" }", "lab/5/4 bob: x"]);
+    script.session.leave("lab").unwrap();
+    assert_eq!(script.sent(), ["AS^leave 2 lab after=1^"]);
+    script.hears("^ack 2^^joined 1 lab/00000005/3^^msg lab/00000005/5 bob time=5 len=1^y");
+    assert_eq!(script.events(), ["Done(RequestId(2))", "Left { room: \"lab\" }"]);
+    script.session.join("lab").unwrap();
+    script.sent();
+    script.hears("^joined 3 lab/00000005/4^^msg lab/00000005/4 bob time=5 len=1^x");
+    assert_eq!(script.events(), ["Done(RequestId(3))", "Joined { room: \"lab\" }"], "nothing comes twice");
+}
+
+#[test]
+fn when_only_the_acknowledgement_of_a_join_comes_the_welcome_is_asked_where_we_are() {
+    let mut script = Script::welcomed();
+    script.session.join("lab").unwrap();
+    script.sent();
+    script.hears("^ack 1^");
+    assert_eq!(script.wait(510), ["AS^hello 1 START at=lobby/00000001/7 at=lab^"]);
+    script.say("meanwhile");
+    assert_eq!(script.sent(), ["AS^say 2 lobby after=1 len=9^meanwhile"]);
+    script.hears(&WELCOME.replace("at=@", "at=lab/00000005/3 at=@"));
+    assert_eq!(script.events(), ["Done(RequestId(1))", "Joined { room: \"lab\" }"]);
+    script.hears("^ack 2^");
+    assert_eq!(script.wait(1_000), NOTHING);
+}
+
+#[test]
+fn a_room_that_the_hub_never_names_is_one_that_we_are_not_in() {
+    let mut script = Script::welcomed();
+    script.session.join("lab").unwrap();
+    script.sent();
+    script.hears("^ack 1^");
+    script.wait(2_000);
+    assert_eq!(script.events(), ["Done(RequestId(1))", "Left { room: \"lab\" }"]);
+    assert_eq!(script.session.next_timeout().map(|at| at > script.now), Some(true));
+}
+
+// ---- going ----
+
+#[test]
+fn a_goodbye_is_repeated_until_it_is_answered() {
+    let mut script = Script::welcomed();
+    script.say("a");
+    script.sent();
+    script.say("b");
+    script.session.bye(script.now);
+    script.session.bye(script.now);
+    assert_eq!(script.events(), ["Unconfirmed(RequestId(1))", "Unsent(RequestId(2))"]);
+    assert_eq!(script.sent(), ["AS^bye^"]);
+    assert_eq!(script.wait(260), ["AS^bye^"]);
+    script.hears(&message(8));
+    script.hears("^token t^^bye left session=00000000000000ab^");
+    assert_eq!(script.events(), NOTHING);
+    let mut other = Script { session: script.session.clone(), now: script.now };
+    script.hears("^bye left session=00000000000000aa^^ack 1^");
+    assert_eq!((script.events(), script.wait(60_000)), (vec!["Closed(Left)".to_owned()], vec![]));
+    assert_eq!(other.wait(60_000), ["AS^bye^", "AS^bye^"]);
+    assert_eq!(other.events(), ["Closed(Unanswered)"]);
+}
+
+#[test]
+fn whoever_is_removed_by_the_operator_does_not_come_back_by_itself() {
+    let mut script = Script::welcomed();
+    script.hears("^bye kicked^^bye kicked session=00000000000000ab^");
+    assert_eq!(script.events(), NOTHING);
+    script.hears("^bye kicked session=00000000000000aa^");
+    assert_eq!((script.events(), script.wait(60_000)), (vec!["Closed(Kicked)".to_owned()], vec![]));
+}
+
+#[test]
+fn a_caller_who_takes_no_events_is_told_nothing_that_does_not_come_again() {
+    let mut script = Script::welcomed();
+    for number in 8..8 + 2 * EVENTS_MAX as u64 {
+        script.hears(&message(number));
+    }
+    assert_eq!(script.session.join("lab"), Err(Unfit::Full));
+    assert_eq!(script.events().len(), EVENTS_MAX);
+    script.hears(&message(8 + EVENTS_MAX as u64));
+    assert_eq!(script.events().len(), 1);
+}

@@ -1,0 +1,208 @@
+//! The table of sessions: those that are here, those that have gone for a while, and what each is yet to be told in a turn.
+
+use super::super::members::{MemberId, Since};
+use super::super::packer::Packer;
+use super::super::stream::Stream;
+use crate::core::frame::{Epoch, SessionId};
+use crate::core::limits::{REPAIR_BYTES, SESSION_AWAY_MAX, SESSIONS_AWAY_MAX};
+use crate::core::{Instant, Now, Seed, SeededMap};
+use std::collections::VecDeque;
+
+#[derive(Debug)]
+pub(in super::super) struct Session {
+    pub(super) id: SessionId,
+    /// What its program said to tell this start from others.
+    pub(super) start: Box<str>,
+    pub(super) presence: Presence,
+    /// The number of the last of its requests that was done.
+    pub(super) last: u64,
+    pub(super) mailbox: Stream,
+    /// Numbers of the mailbox, both included, that were left out when the hub could not know whether they had been used.
+    pub(super) unused: Option<(u64, u64)>,
+    /// From where it counts in its mailbox.
+    pub(super) mailbox_since: u64,
+    /// Frames for it, until the turn ends.
+    pub(super) frames: Packer,
+    /// What else it is told at the end of the turn, once however often it has asked.
+    pub(super) owed: Owed,
+    pub(super) allowance: Allowance,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Owed {
+    pub(super) welcome: bool,
+    /// The newest number of each room.
+    pub(super) newest: bool,
+    /// How far its requests were done.
+    pub(super) ack: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Presence {
+    Here(MemberId),
+    /// What it comes back to.
+    Away {
+        since: Instant,
+        name: String,
+        rooms: Vec<Stay>,
+    },
+}
+
+/// A room that a session was in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct Stay {
+    pub(super) room: String,
+    pub(super) since: Since,
+}
+
+/// What may be sent to a session beyond what everybody gets, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    bytes: usize,
+    at: Instant,
+}
+
+impl Allowance {
+    pub(super) fn refill(&mut self, now: Instant) {
+        let nanos = now.since(self.at).as_nanos().min(1_000_000_000);
+        let back = REPAIR_BYTES as u128 * nanos / 1_000_000_000;
+        if back > 0 {
+            self.bytes = (self.bytes + back as usize).min(REPAIR_BYTES);
+            self.at = now;
+        }
+    }
+
+    pub(super) fn take(&mut self, bytes: usize) -> bool {
+        let is_enough = self.bytes >= bytes;
+        self.bytes -= if is_enough { bytes } else { 0 };
+        is_enough
+    }
+}
+
+impl Session {
+    /// The number that everybody may know.
+    pub(super) fn public(id: SessionId, seed: Seed) -> u64 {
+        seed.hash(&("by", id))
+    }
+
+    pub(in super::super) fn here(&self) -> Option<MemberId> {
+        match self.presence {
+            Presence::Here(member) => Some(member),
+            Presence::Away { .. } => None,
+        }
+    }
+}
+
+/// All sessions, those that are away too.
+#[derive(Debug)]
+pub(in super::super) struct Sessions {
+    by_id: SeededMap<SessionId, Box<Session>>,
+    /// Who has gone when, in that order. Somebody may be back, and gone again.
+    pub(super) away: VecDeque<(Instant, SessionId)>,
+    pub(super) away_count: usize,
+    /// Those with something to send at the end of the turn.
+    pub(super) touched: Vec<SessionId>,
+    pub(super) seed: Seed,
+    /// Sessions that were ever made.
+    pub(super) made: u64,
+}
+
+impl Sessions {
+    pub(in super::super) fn new(seed: Seed) -> Self {
+        let (away, touched) = (VecDeque::new(), Vec::new());
+        Self { by_id: SeededMap::with_hasher(seed), away, away_count: 0, touched, seed, made: 0 }
+    }
+
+    pub(in super::super) fn get(&self, id: SessionId) -> Option<&Session> {
+        self.by_id.get(&id).map(|session| &**session)
+    }
+
+    pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.by_id.get_mut(&id).map(|session| &mut **session)
+    }
+
+    pub(super) fn expect_mut(&mut self, id: SessionId) -> &mut Session {
+        self.get_mut(id).expect("a member's session is there")
+    }
+
+    pub(super) fn insert(&mut self, now: &Now, id: SessionId, start: &str, presence: Presence) -> &mut Session {
+        let epoch = Epoch(self.seed.hash(&("mailbox", id, now.wall.as_nanosecond())) as u32);
+        let session = Session {
+            id,
+            start: start.into(),
+            presence,
+            last: 0,
+            mailbox: Stream::new(epoch),
+            unused: None,
+            mailbox_since: 0,
+            frames: Packer::default(),
+            owed: Owed::default(),
+            allowance: Allowance { bytes: REPAIR_BYTES, at: now.mono },
+        };
+        self.by_id.entry(id).or_insert(Box::new(session))
+    }
+
+    pub(in super::super) fn remove(&mut self, id: SessionId) {
+        if let Some(session) = self.by_id.remove(&id)
+            && session.here().is_none()
+        {
+            self.away_count -= 1;
+        }
+    }
+
+    /// A member has gone; its session may come back to what it had.
+    pub(in super::super) fn leave(&mut self, now: Instant, id: SessionId, name: String, rooms: Vec<Stay>) {
+        let Some(session) = self.get_mut(id) else { return };
+        session.presence = Presence::Away { since: now, name, rooms };
+        (session.owed, _) = (Owed::default(), session.frames.clear());
+        self.away.push_back((now, id));
+        self.away_count += 1;
+        if self.away.len() > 2 * SESSIONS_AWAY_MAX {
+            let mut away = std::mem::take(&mut self.away);
+            away.retain(|&(gone, id)| self.is_away_since(gone, id));
+            self.away = away;
+        }
+        while self.away_count > SESSIONS_AWAY_MAX {
+            self.forget_first();
+        }
+    }
+
+    /// Forgets who has been away for too long.
+    pub(in super::super) fn forget_old(&mut self, now: Instant) -> bool {
+        let before = self.away_count;
+        while self.next_timeout().is_some_and(|due| due <= now) {
+            self.forget_first();
+        }
+        before != self.away_count
+    }
+
+    pub(super) fn forget_first(&mut self) {
+        let Some((gone, id)) = self.away.pop_front() else { return };
+        if self.is_away_since(gone, id) {
+            self.remove(id);
+        }
+    }
+
+    fn is_away_since(&self, gone: Instant, id: SessionId) -> bool {
+        self.get(id).is_some_and(|session| matches!(session.presence, Presence::Away { since, .. } if since == gone))
+    }
+
+    /// When the first of those who are away is forgotten.
+    pub(in super::super) fn next_timeout(&self) -> Option<Instant> {
+        self.away.front().map(|&(gone, _)| gone + SESSION_AWAY_MAX)
+    }
+
+    /// Adds a frame to what a session gets at the end of the turn.
+    pub(super) fn add_frame(&mut self, id: SessionId, frame: &[u8]) {
+        self.touch(id).frames.add(frame);
+    }
+
+    /// A session that will be told something at the end of the turn.
+    pub(super) fn touch(&mut self, id: SessionId) -> &mut Session {
+        let session = self.by_id.get_mut(&id).expect("who is told something is here");
+        if session.frames.is_empty() && session.owed == Owed::default() {
+            self.touched.push(id);
+        }
+        session
+    }
+}
