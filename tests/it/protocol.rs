@@ -1,4 +1,5 @@
 //! The examples of docs/protocol-vectors.json, which are for those who write clients, hold here too.
+#![expect(clippy::unwrap_used, reason = "a test fails by panics")]
 
 use belfry::core::frame::{Frame, Position, Range, SessionId, frames, write_frame, write_text_frame};
 use serde_json::Value;
