@@ -170,6 +170,23 @@ fn addr(text: &str) -> SocketAddr {
 }
 
 /// What an attacker may think of.
+/// What only programs say.
+const FRAMES: [&str; 13] = [
+    "^hello 0 x^",
+    "^hello 1^",
+    "^hello 1 token=0123456789abcdef name=x at=lab^",
+    "^as 0123456789abcdef^",
+    "^as 0123456789abcdef^^hb^",
+    "^as 0123456789abcdef^^bye^",
+    "^as 0123456789abcdef^^bye unknown session=0123456789abcdef^",
+    "^as 0123456789abcdef^^hello 1^",
+    "^as 0123456789abcdef^^say 1^x",
+    "^token 0123456789abcdef^",
+    "^bye unknown session=0123456789abcdef^",
+    "^bye version^",
+    "^bye^",
+];
+
 fn forgeries() -> Vec<String> {
     let mut texts: Vec<String> = [
         "",
@@ -211,19 +228,6 @@ fn forgeries() -> Vec<String> {
         "/msg localhost-9999 x",
         "/msg nobody x",
         "^hb^",
-        "^hello 0 x^",
-        "^hello 1^",
-        "^hello 1 token=0123456789abcdef name=x at=lab^",
-        "^as 0123456789abcdef^",
-        "^as 0123456789abcdef^^hb^",
-        "^as 0123456789abcdef^^bye^",
-        "^as 0123456789abcdef^^bye unknown session=0123456789abcdef^",
-        "^as 0123456789abcdef^^hello 1^",
-        "^as 0123456789abcdef^^say 1^x",
-        "^token 0123456789abcdef^",
-        "^bye unknown session=0123456789abcdef^",
-        "^bye version^",
-        "^bye^",
         "localhost-9999: x",
         "127.0.0.2-9998: x",
         "127.0.0.2-9998: localhost-9999: x",
@@ -239,6 +243,7 @@ fn forgeries() -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec();
+    texts.extend(FRAMES.map(str::to_owned));
     texts.extend(["x", "%", "%%", "x\n", "\n", "\t", "? ", "ä", "\u{1b}"].map(|unit| unit.repeat(1_000 / unit.len())));
     texts.extend([1_000, 1_005, 1_010, 1_020, 1_024, 1_025].map(|len| "y".repeat(len)));
     texts.extend((0..9).map(|nest| format!("{}H", "%".repeat(1 << nest))));

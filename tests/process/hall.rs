@@ -119,8 +119,20 @@ impl Hall {
 
 impl Seat {
     fn turn(&mut self, now: Instant, ready: bool) {
+        if ready {
+            self.receive(now);
+        }
+        self.session.handle_timeout(now);
+        self.hear();
+        while let Some(datagram) = self.session.poll_datagram(now) {
+            self.wants += u64::from(datagram.windows(6).any(|window| window == b"^want "));
+            let _ = self.socket.send(&datagram);
+        }
+    }
+
+    fn receive(&mut self, now: Instant) {
         let mut buffer = [0; 2_048];
-        while ready {
+        loop {
             let len = match self.socket.recv(&mut buffer) {
                 Ok(len) => len,
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
@@ -133,7 +145,9 @@ impl Seat {
             self.session.handle_datagram(now, &buffer[..len]);
             self.repairs += u64::from(self.session.figures().repaired > before);
         }
-        self.session.handle_timeout(now);
+    }
+
+    fn hear(&mut self) {
         while let Some(event) = self.session.poll_event() {
             match event {
                 Event::Message(message) => self.heard.push((message.number, message.text)),
@@ -143,10 +157,6 @@ impl Seat {
                 }
                 _ => {}
             }
-        }
-        while let Some(datagram) = self.session.poll_datagram(now) {
-            self.wants += u64::from(datagram.windows(6).any(|window| window == b"^want "));
-            let _ = self.socket.send(&datagram);
         }
     }
 }
