@@ -39,7 +39,7 @@ pub use roster::{Kicked, MemberView, NoSuchMember};
 
 use super::Service;
 use crate::config;
-use crate::core::frame::{SessionId, frames};
+use crate::core::frame::SessionId;
 use crate::core::text::split_line;
 use crate::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
 use command::Problem;
@@ -232,11 +232,8 @@ impl Hub {
         if let Some((session, rest)) = session::claimed(datagram.payload) {
             return Ok(self.hear_session(now, datagram, session, rest, out));
         }
-        if session::is_hello(datagram.payload) {
-            return Ok(match frames(datagram.payload).next() {
-                Some(Ok(hello)) if !datagram.truncated => self.hello(now, path, None, &hello, out),
-                _ => Verdict::Dropped(DropReason::NotForUs),
-            });
+        if let Some(hello) = session::hello_in(datagram.payload) {
+            return Ok(self.hello(now, path, None, &hello, out));
         }
         if self.is_session_at(datagram) {
             return Err(session::is_not_the_session());

@@ -52,9 +52,9 @@ pub(super) fn claimed(payload: &[u8]) -> Option<(SessionId, &[u8])> {
     rest.strip_prefix(b"^").map(|rest| (id, rest))
 }
 
-/// Whether a datagram of nobody's session begins one.
-pub(super) fn is_hello(payload: &[u8]) -> bool {
-    payload.strip_prefix(b"^hello").is_some_and(|rest| matches!(rest, [b' ' | b'^', ..]))
+/// The hello with which a datagram begins, if it does.
+pub(super) fn hello_in(payload: &[u8]) -> Option<Frame<'_>> {
+    frames(payload).next()?.ok().filter(|frame| frame.verb == "hello")
 }
 
 /// Whether a line is what a hub says to whom it does not know.
@@ -79,7 +79,7 @@ impl Hub {
         out: &mut Outbox,
     ) -> Verdict {
         let path = datagram.path;
-        if self.sessions.get(id).is_none() && !is_hello(rest) {
+        if self.sessions.get(id).is_none() && hello_in(rest).is_none() {
             // It says bye itself, or is a hub's answer to that.
             let is_bye = frames(rest).next().is_some_and(|frame| frame.is_ok_and(|frame| frame.verb == "bye"));
             let code = if is_bye { "left" } else { "unknown" };
@@ -89,9 +89,9 @@ impl Hub {
         let member = self.sessions.get(id).and_then(Session::here);
         let is_proved = member.is_some_and(|member| self.members.get(member).path.remote == path.remote);
         let Some(member) = member.filter(|_| is_proved) else {
-            return match frames(rest).next() {
-                Some(Ok(hello)) if hello.verb == "hello" => self.hello(now, path, Some(id), &hello, out),
-                _ => self.send_token(now, path, out),
+            return match hello_in(rest) {
+                Some(hello) => self.hello(now, path, Some(id), &hello, out),
+                None => self.send_token(now, path, out),
             };
         };
         self.members.heard(member, now.mono, true);
