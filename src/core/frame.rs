@@ -138,8 +138,8 @@ impl FromStr for Epoch {
     }
 }
 
-/// What a client shows to be who it is, once the hub has told it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// What a client shows to be who it is, once the hub has told it: a secret, which does not show in a log by mistake.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "&str")]
 pub struct SessionId(pub u64);
 
@@ -154,6 +154,12 @@ impl FromStr for SessionId {
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
         hex(text, 16).map(Self).ok_or(Malformed)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(…)")
     }
 }
 

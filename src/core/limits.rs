@@ -70,6 +70,12 @@ pub const SESSION_ROOMS_MAX: usize = 12;
 /// Requests of a session that are looked at in one datagram, and that it may have in flight.
 pub const REQUESTS_MAX: usize = 32;
 
+/// Ranges of missing messages that are looked at in one `^want`.
+pub const RANGES_MAX: usize = 64;
+
+/// The highest number that is read from what was kept: nobody says so much, and one more is still a number.
+pub const NUMBER_MAX: u64 = u64::MAX / 2;
+
 /// The longest `start` of a session.
 pub const SESSION_START_MAX: usize = 32;
 

@@ -84,9 +84,9 @@ impl Stage {
         let old = std::mem::replace(&mut self.hub, Hub::new(&self.config, "belfry.lan", hosts(), seed));
         let restored = self.hub.restore(&self.now(), &kept, listener_at, &mut self.out);
         for room in old.rooms() {
-            if let Some((epoch, messages)) = old.epoch_of(room).zip(old.history_of(room)) {
-                self.hub.restore_history(&self.now(), room, messages.map(|message| (epoch, message.clone())));
-            }
+            let epoch = old.epoch_of(room).unwrap_or_default();
+            let messages = old.history_of(room).into_iter().flatten().map(|message| (epoch, message.clone()));
+            self.hub.restore_history(&self.now(), room, messages);
         }
         restored
     }

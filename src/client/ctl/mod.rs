@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(ask("none", Some(b"")).unwrap_err(), closed);
         assert_eq!(ask("half", Some(b"{\"ok\":tr")).unwrap_err(), closed);
         let endless = vec![b'x'; CONTROL_ANSWER_MAX + 2];
-        assert_eq!(ask("endless", Some(&endless)).unwrap_err(), "1: the answer is longer than 2097152 bytes");
+        assert_eq!(ask("endless", Some(&endless)).unwrap_err(), "1: the answer is longer than 4194304 bytes");
         let silence = "2: no answer within 100ms: is belfryd running? systemctl status belfryd";
         assert_eq!(ask("silent", None).unwrap_err(), silence);
         let failure = text::<control::Reloaded>("rubbish", show::reloaded).unwrap_err();

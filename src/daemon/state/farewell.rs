@@ -18,8 +18,8 @@ const FILE: &str = "hub.jsonl";
 /// What is written before it takes the place of [`FILE`].
 const NEW: &str = ".hub.new";
 
-/// How a line about a member begins.
-const MEMBER: &[u8] = b"{\"member\":";
+/// How lines about somebody begin.
+const OF_SOMEBODY: [&[u8]; 2] = [b"{\"member\":", b"{\"session\":"];
 
 /// Leaves a snapshot.
 pub(super) fn leave(directory: &Path, snapshot: &[u8]) -> io::Result<()> {
@@ -43,9 +43,10 @@ pub(super) fn remove(directory: &Path) -> bool {
     }
 }
 
-/// The lines of a snapshot that are not about members.
+/// The lines of a snapshot that are about nobody.
 pub(super) fn without_members(snapshot: &[u8]) -> Vec<u8> {
-    let others = snapshot.split_inclusive(|&byte| byte == b'\n').filter(|line| !line.starts_with(MEMBER));
+    let is_of_somebody = |line: &&[u8]| OF_SOMEBODY.iter().any(|begin| line.starts_with(begin));
+    let others = snapshot.split_inclusive(|&byte| byte == b'\n').filter(|line| !is_of_somebody(line));
     others.flatten().copied().collect()
 }
 
@@ -55,7 +56,8 @@ mod tests {
     use crate::clock::Clock;
     use std::path::PathBuf;
 
-    const SNAPSHOT: &[u8] = b"{\"hub\":{}}\n{\"room\":{\"name\":\"lab\"}}\n{\"member\":{\"name\":\"anna\"}}\n";
+    const SNAPSHOT: &[u8] =
+        b"{\"hub\":{}}\n{\"room\":{\"name\":\"lab\"}}\n{\"session\":{}}\n{\"member\":{\"name\":\"anna\"}}\n";
 
     fn folder(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("belfry-farewell-{}-{name}", std::process::id()));

@@ -149,6 +149,9 @@ impl State {
         news.iter().for_each(log);
         if let Some(histories) = &mut self.histories {
             histories.write(now, hub, &news);
+            if histories.is_unwritten() && news.iter().any(|news| matches!(news, News::Said { kept: true, .. })) {
+                hub.note_unwritten();
+            }
         }
         if self.memory.is_some() && hub.take_changed() {
             self.due.get_or_insert(self.not_before);

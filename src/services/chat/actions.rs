@@ -109,7 +109,7 @@ impl Hub {
         }
         let source = Source::of(self.members.get(id).path.remote.ip());
         let room = self
-            .open_room(now, name, source)
+            .open_room(now, name, source, &[])
             .ok_or_else(|| Problem::new(Refusal::Full, "? there are too many rooms; /rooms lists them"))?;
         if self.members.get(id).room() != room {
             self.keeping.changed = true;
@@ -312,6 +312,6 @@ fn pack(lines: Vec<String>) -> Vec<String> {
 }
 
 /// A room's name as IRC writes it, without the `#`.
-fn without_hash(name: &str) -> &str {
+pub(super) fn without_hash(name: &str) -> &str {
     name.strip_prefix('#').unwrap_or(name)
 }

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 /// What those at terminals are told when what they say is logged.
-const LOGGED: &str = "-- Whoever runs this host has what is said in rooms written to its log.";
+pub(super) const LOGGED: &str = "-- Whoever runs this host has what is said in rooms written to its log.";
 
 impl Hub {
     /// The member at `path`, who joins if need be.
@@ -35,27 +35,28 @@ impl Hub {
     }
 
     /// The room of that name, made if need be; one that nobody is in may have to make place.
-    pub(super) fn open_room(&mut self, now: &Now, name: &str, source: Source) -> Option<RoomId> {
-        let (room, closed) = self.rooms.open(name, now, source)?;
+    /// None of `spared` has to.
+    pub(super) fn open_room(&mut self, now: &Now, name: &str, source: Source, spared: &[RoomId]) -> Option<RoomId> {
+        let (room, closed) = self.rooms.open(name, now, source, spared)?;
         if let Some(closed) = closed {
             self.keeping.note(News::Forgotten { room: closed.name });
         }
         Some(room)
     }
 
-    /// Refuses somebody new at an address while there is no place.
-    pub(super) fn has_place_for(&self, addr: IpAddr) -> Result<(), Problem> {
-        if self.members.len() >= self.config.max_members {
+    /// Refuses somebody new at an address while there is no place, even when so many leave who are there.
+    pub(super) fn has_place_for(&self, addr: IpAddr, leaving: usize) -> Result<(), Problem> {
+        if self.members.len() - leaving >= self.config.max_members {
             return Err(Problem::new(Refusal::Full, "? the hub is full; try again later"));
         }
-        if self.members.count_of(addr) >= self.config.max_members_per_address {
+        if self.members.count_of(addr) - leaving >= self.config.max_members_per_address {
             return Err(Problem::new(Refusal::Full, "? too many members from your address already"));
         }
         Ok(())
     }
 
     fn join(&mut self, now: &Now, path: Path, way: Way, out: &mut Outbox) -> Result<MemberId, Problem> {
-        self.has_place_for(path.remote.ip())?;
+        self.has_place_for(path.remote.ip(), 0)?;
         self.keeping.changed = true;
         let id = self.members.insert(now.mono, path, way, LOBBY, &self.hosts);
         self.rooms.seat(id, &mut self.members);

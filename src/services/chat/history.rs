@@ -4,7 +4,7 @@ use super::message::{Entry, Message};
 use super::{Hub, name};
 use crate::core::Now;
 use crate::core::frame::Epoch;
-use crate::core::limits::NAME_MAX;
+use crate::core::limits::{NAME_MAX, REPAIR_MESSAGES_MIN};
 use jiff::Timestamp;
 use std::fmt::Write as _;
 use std::rc::Rc;
@@ -40,13 +40,19 @@ impl Hub {
         stream.map_or(0, |stream| stream.history_bytes() + stream.history_len() * frame) as u64
     }
 
-    /// How many lines of each room are kept.
+    /// How many lines of each room are worth reading: those that are history, and those for whoever has missed one.
     pub fn history_max(&self) -> usize {
-        self.config.history
+        self.config.history.max(REPAIR_MESSAGES_MIN)
     }
 
-    /// Takes back what was said in a room, oldest first; whether there is such a room, or place for it, and it keeps a
-    /// history. To be called after [`Hub::restore`] and before anything is said.
+    /// What is said is in no file at the moment: where the numbers stand is to be kept, so that the next hub does not take
+    /// them for its own.
+    pub fn note_unwritten(&mut self) {
+        self.keeping.changed = true;
+    }
+
+    /// Takes back what was said in a room, oldest first, and be it nothing; whether there is such a room, or place for it, and
+    /// it keeps a history. To be called after [`Hub::restore`] and before anything is said.
     ///
     /// The numbers go on if that hub has known the room, and nothing that it had heard is missing.
     pub fn restore_history(&mut self, now: &Now, room: &str, entries: impl Iterator<Item = (Epoch, Message)>) -> bool {

@@ -21,7 +21,7 @@ use super::rooms::LOBBY;
 use super::session::SessionLine;
 use super::{Hub, actions, name};
 use crate::core::frame::{Epoch, SessionId};
-use crate::core::limits::{MEMBERS_MAX, NEWS_MAX};
+use crate::core::limits::{MEMBERS_MAX, NEWS_MAX, NUMBER_MAX};
 use crate::core::{ListenerId, Now, Outbox, Path, Seed};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -247,11 +247,8 @@ impl Hub {
         let room = self.rooms.get_mut(id);
         room.topic = actions::short_text(&kept.topic).unwrap_or_default();
         room.keeps_history = kept.keeps_history;
-        match kept.number {
-            // Nothing was said, so nothing can be missing.
-            Some(0) => room.stream.epoch = kept.epoch,
-            number => room.kept_position = number.map(|number| (kept.epoch, number)),
-        }
+        let number = kept.number.filter(|&number| number <= NUMBER_MAX);
+        room.kept_position = number.map(|number| (kept.epoch, number));
         true
     }
 
@@ -273,8 +270,8 @@ impl Hub {
             self.members.rename(id, &kept.name);
         }
         self.members.heard(id, now.mono, kept.heartbeats);
-        let is_session = kept.session.is_some_and(|session| self.resume(now, id, session));
-        if (kept.way == Way::Session) != is_session {
+        let session = kept.session.filter(|_| kept.way == Way::Session);
+        if kept.way == Way::Session && !session.is_some_and(|session| self.resume(now, id, session)) {
             self.members.remove(id);
             return false;
         }

@@ -4,7 +4,7 @@
 
 use super::name;
 use crate::core::frame::{Epoch, Position, write_text_frame};
-use crate::core::limits::{DATAGRAM_MAX, MESSAGE_MAX};
+use crate::core::limits::{DATAGRAM_MAX, MESSAGE_MAX, NUMBER_MAX};
 use crate::core::text::is_control;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -176,10 +176,16 @@ impl<'a> EntryLine<'a> {
             (None, Some(len)) => Text::End(*len).checked(line)?,
             (None, None) => Text::End(line.len()),
         };
-        let is_good = name::fault(room).is_none() && is_message(line) && is_sayable(from, &text);
+        let is_good =
+            name::fault(room).is_none() && is_message(line) && is_sayable(from, &text) && *number <= NUMBER_MAX;
         let (line, from) = (Rc::from(&**line), Box::from(&**from));
         let message = Message { number: *number, when: *when, line, from, text, is_action: *action, by: *by };
-        is_good.then(|| Entry { room: room.to_string(), epoch: *epoch, message })
+        let mut frame = Vec::new();
+        // What has no number is never sent again.
+        if message.number > 0 {
+            message.write_frame(room, *epoch, &mut frame);
+        }
+        (is_good && frame.len() <= DATAGRAM_MAX).then(|| Entry { room: room.to_string(), epoch: *epoch, message })
     }
 }
 

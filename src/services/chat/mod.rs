@@ -40,6 +40,7 @@ pub use roster::{Kicked, MemberView, NoSuchMember};
 use super::Service;
 use crate::config;
 use crate::core::frame::SessionId;
+use crate::core::rate_limit::RateLimit;
 use crate::core::text::split_line;
 use crate::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
 use command::Problem;
@@ -66,6 +67,8 @@ pub struct Hub {
     out_of_reach: VecDeque<(Instant, SocketAddr)>,
     keeping: Keeping,
     sessions: Sessions,
+    /// How often sessions of one source may ask for something, however many requests share a datagram.
+    request_limit: Option<RateLimit>,
     /// The request that is being done, of a session that gets what is told as its answer.
     asking: Option<(SessionId, u64)>,
     /// Rooms that have something for their sessions at the end of the turn.
@@ -127,6 +130,7 @@ impl Hub {
             out_of_reach: VecDeque::new(),
             keeping: Keeping::new(seed),
             sessions: Sessions::new(seed),
+            request_limit: config.rate_limit.map(|rate| RateLimit::new(rate, seed)),
             asking: None,
             speaking: Vec::new(),
             beacons: BTreeSet::new(),
@@ -143,6 +147,13 @@ impl Hub {
             self.tell_of_the_log(out);
         }
         self.hosts = hosts;
+        if config.rate_limit != was.rate_limit {
+            let seed = self.keeping.seed();
+            self.request_limit = config.rate_limit.map(|rate| RateLimit::new(rate, seed));
+        }
+        if (config.heartbeat_interval, config.max_message) != (was.heartbeat_interval, was.max_message) {
+            self.members.ids().into_iter().for_each(|id| self.tell_welcome(id));
+        }
         for room in self.rooms.trim_histories(config.history) {
             self.keeping.note(News::Trimmed { room });
         }

@@ -59,6 +59,8 @@ impl Packer {
     /// Forgets what waited.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
+        // What was much once is not kept for ever.
+        self.bytes.shrink_to(DATAGRAM_MAX);
         self.ends.clear();
     }
 }

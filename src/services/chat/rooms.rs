@@ -239,8 +239,14 @@ impl Rooms {
 
     /// The room of that name, made for `source` if need be, and the one that had its place. `None` when there are
     /// [`ROOMS_MAX`] rooms and somebody in each, or where nobody is something was said and `source` has made
-    /// [`ROOMS_OF_SOURCE_MAX`], none of which could go.
-    pub(super) fn open(&mut self, name: &str, now: &Now, source: Source) -> Option<(RoomId, Option<Room>)> {
+    /// [`ROOMS_OF_SOURCE_MAX`], none of which could go. None that is `spared` goes.
+    pub(super) fn open(
+        &mut self,
+        name: &str,
+        now: &Now,
+        source: Source,
+        spared: &[RoomId],
+    ) -> Option<(RoomId, Option<Room>)> {
         if let Some(known) = self.named(name) {
             return Some((known, None));
         }
@@ -249,11 +255,11 @@ impl Rooms {
             self.slots[id].made_by = made_by;
             return Some((id, None));
         }
-        let mut id = self.dispensable(|_| true)?;
+        let mut id = self.dispensable(|id| !spared.contains(&id))?;
         let own = |room: &Room| room.made_by == made_by;
         let is_greedy = || self.slots.iter().filter(|room| own(room)).count() >= ROOMS_OF_SOURCE_MAX;
         if self.slots[id].stream.history_len() > 0 && is_greedy() {
-            id = self.dispensable(own)?;
+            id = self.dispensable(|id| own(&self.slots[id]) && !spared.contains(&id))?;
         }
         let made = Room { made_by, ..self.make(name, now) };
         let closed = std::mem::replace(&mut self.slots[id], made);
@@ -275,8 +281,8 @@ impl Rooms {
     }
 
     /// An empty room, one in which nothing was said if there is one, of these the one that has been empty for longest.
-    fn dispensable(&self, may_go: impl Fn(&Room) -> bool) -> Option<RoomId> {
-        let empty = |&id: &RoomId| id != LOBBY && self.slots[id].len() == 0 && may_go(&self.slots[id]);
+    fn dispensable(&self, may_go: impl Fn(RoomId) -> bool) -> Option<RoomId> {
+        let empty = |&id: &RoomId| id != LOBBY && self.slots[id].len() == 0 && may_go(id);
         let worth = |&id: &RoomId| (self.slots[id].stream.history_len() > 0, self.slots[id].emptied);
         (0..self.slots.len()).filter(empty).min_by_key(worth)
     }

@@ -79,8 +79,8 @@ impl Hub {
         if let Some(session) = session {
             out.send_line(member.path, &format!("^bye kicked session={session}^"), false);
         }
-        self.remove(now, id, Departure::Kicked, out);
         session.into_iter().for_each(|session| self.sessions.remove(session));
+        self.remove(now, id, Departure::Kicked, out);
         Ok(kicked)
     }
 

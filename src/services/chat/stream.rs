@@ -19,27 +19,33 @@ pub(super) struct Stream {
     messages: VecDeque<Rc<Message>>,
     /// How many of them, counted from the newest, are the history.
     shown: usize,
+    /// What those take.
+    shown_bytes: usize,
     bytes: usize,
 }
 
 impl Stream {
     pub(super) fn new(epoch: Epoch) -> Self {
-        Self { epoch, newest: 0, messages: VecDeque::new(), shown: 0, bytes: 0 }
+        Self { epoch, newest: 0, messages: VecDeque::new(), shown: 0, shown_bytes: 0, bytes: 0 }
     }
 
     /// Adds what was said next. What is `kept` is history, of which there are `count_max` at most.
     pub(super) fn push(&mut self, message: Rc<Message>, kept: bool, count_max: usize) {
         debug_assert!(message.number > self.newest || message.number == 0, "numbers ascend");
         self.newest = self.newest.max(message.number);
-        self.bytes += message.len();
+        let len = message.len();
+        self.bytes += len;
         self.messages.push_back(message);
-        self.shown = if kept { self.shown + 1 } else { 0 };
+        (self.shown, self.shown_bytes) = if kept { (self.shown + 1, self.shown_bytes + len) } else { (0, 0) };
         self.trim(count_max);
     }
 
     /// Leaves at most `count_max` in the history, and no more for repair than there must be.
     pub(super) fn trim(&mut self, count_max: usize) {
-        self.shown = self.shown.min(count_max);
+        while self.shown > count_max {
+            self.shown_bytes -= self.messages[self.messages.len() - self.shown].len();
+            self.shown -= 1;
+        }
         while self.messages.len() > self.shown.max(REPAIR_MESSAGES_MIN) || self.bytes > HISTORY_BYTES_MAX {
             self.pop();
         }
@@ -48,13 +54,16 @@ impl Stream {
     fn pop(&mut self) {
         if let Some(message) = self.messages.pop_front() {
             self.bytes -= message.len();
-            self.shown = self.shown.min(self.messages.len());
+            if self.shown > self.messages.len() {
+                self.shown -= 1;
+                self.shown_bytes -= message.len();
+            }
         }
     }
 
     /// Forgets everything that was said; the numbers go on.
     pub(super) fn forget(&mut self) {
-        (self.shown, self.bytes) = (0, 0);
+        (self.shown, self.shown_bytes, self.bytes) = (0, 0, 0);
         self.messages.clear();
     }
 
@@ -85,7 +94,13 @@ impl Stream {
 
     /// The bytes that the history takes.
     pub(super) fn history_bytes(&self) -> usize {
-        self.history(usize::MAX).map(Message::len).sum()
+        self.shown_bytes
+    }
+
+    /// The number of the oldest that anybody may read; the one that comes next, where there is none.
+    pub(super) fn first_shown(&self) -> u64 {
+        let first = self.history(usize::MAX).find(|message| message.number > 0);
+        first.map_or(self.newest + 1, |message| message.number)
     }
 
     /// Everything that is there from `number` on.

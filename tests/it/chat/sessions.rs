@@ -1,9 +1,13 @@
 //! Sessions, from the outside: what a program says that wants to lose nothing, and what it gets.
 
-use crate::script::{Stage, play, play_with};
+use crate::script::{Stage, dump, play, play_with};
 use belfry::config;
 use belfry::core::frame::frames;
-use belfry::core::limits::{DATAGRAM_MAX, REPAIR_MESSAGES_MIN};
+use belfry::core::limits::{
+    DATAGRAM_MAX, MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX, REPAIR_MESSAGES_MIN, REQUESTS_MAX, SESSION_ROOMS_MAX,
+    SESSION_START_MAX,
+};
+use belfry::core::rate_limit::Rate;
 
 /// A stage on which Anna has a session, and Bob sits at a terminal.
 fn stage() -> Stage {
@@ -124,11 +128,15 @@ fn commands_are_answered_with_the_number_of_their_request() {
         anna < ^ack 4^
         anna < ^msg lobby/<epoch1>/1 ann kind=me time=1750000000 len=5^waves
         anna > ^as <session1>^^ask 5^/join lab
-        anna < ^joined 5 lab/<epoch3>/0^^ack 5^
-        anna < ^note lab len=17^-- ann has joined
+        anna < ^error 5 bad-command len=37^? a session comes in by ^join N ROOM^
+        anna > ^as <session1>^^join 5 #Lab^
+        anna < ^joined 5 Lab/<epoch3>/0^^ack 5^
+        anna < ^note Lab len=17^-- ann has joined
+        anna > ^as <session1>^^join 5 lab^
+        anna < ^joined 5 Lab/<epoch3>/0^^ack 5^
         anna > ^as <session1>^^ask 6 lab^/topic coffee
         anna < ^answer 6 len=23^-- The topic is: coffee^ack 6^
-        anna < ^note lab len=32^-- ann has set the topic: coffee
+        anna < ^note Lab len=32^-- ann has set the topic: coffee
         ",
     );
 }
@@ -210,6 +218,186 @@ fn where_no_history_is_kept_nobody_gets_what_was_said_before() {
         anna < ^msg lobby/<epoch1>/2 localhost-40002 time=1750000000 len=3^two
         anna > ^as <session1>^^want lobby/<epoch1>/1-2^
         anna < ^gone lobby/<epoch1>/1^^msg lobby/<epoch1>/2 localhost-40002 time=1750000000 len=3^two
+        ",
+    );
+}
+
+#[test]
+fn whoever_comes_reads_what_history_shows_and_nothing_else_whatever_it_says_to_have_had() {
+    let mut stage = Stage::new(&config::Chat { history: 2, ..config::Chat::default() });
+    stage.play(
+        r"
+        bob > one
+        bob < localhost-40002: one
+        bob > two
+        bob < localhost-40002: two
+        bob > three
+        bob < localhost-40002: three
+        anna > ^hello 1^
+        anna < ^token <token1>^
+        anna > ^hello 1 token=<token1> at=lobby/00000000/0^
+        anna < ^welcome 1 session=<session1> name=localhost-40001 heartbeat=3000 last=0 max=1024 at=lobby/<epoch1>/1 at=@/<epoch2>/0^
+        anna < ^gone lobby/<epoch1>/1^^msg lobby/<epoch1>/2 localhost-40002 time=1750000000 len=3^two^msg lobby/<epoch1>/3 localhost-40002 time=1750000000 len=5^three
+        anna < ^note lobby len=29^-- localhost-40001 has joined
+        anna > ^as <session1>^^want lobby/<epoch1>/1-3^
+        anna < ^gone lobby/<epoch1>/1^^msg lobby/<epoch1>/2 localhost-40002 time=1750000000 len=3^two^msg lobby/<epoch1>/3 localhost-40002 time=1750000000 len=5^three
+        bob > /history off
+        bob < -- What is said in this room is no longer kept, and what was kept is gone.
+        anna < ^note lobby len=90^-- localhost-40002: what is said in this room is no longer kept, and what was kept is gone
+        bob > four
+        bob < localhost-40002: four
+        anna < ^msg lobby/<epoch1>/4 localhost-40002 time=1750000000 len=4^four
+        bob > /history on
+        bob < -- What is said in this room is kept from now on.
+        anna < ^note lobby len=65^-- localhost-40002: what is said in this room is kept from now on
+        bob > five
+        bob < localhost-40002: five
+        anna < ^msg lobby/<epoch1>/5 localhost-40002 time=1750000000 len=4^five
+        carl > ^hello 1^
+        carl < ^token <token2>^
+        carl > ^hello 1 token=<token2> at=lobby/<epoch1>/1^
+        carl < ^welcome 1 session=<session2> name=localhost-40003 heartbeat=3000 last=0 max=1024 at=lobby/<epoch1>/4 at=@/<epoch3>/0^
+        carl < ^gone lobby/<epoch1>/2-4^^msg lobby/<epoch1>/5 localhost-40002 time=1750000000 len=4^five
+        anna < ^note lobby len=29^-- localhost-40003 has joined
+        carl < ^note lobby len=29^-- localhost-40003 has joined
+        carl > ^as <session2>^^want lobby/<epoch1>/1-5^
+        carl < ^gone lobby/<epoch1>/1-4^^msg lobby/<epoch1>/5 localhost-40002 time=1750000000 len=4^five
+        anna > ^as <session1>^^want lobby/<epoch1>/3-5^
+        anna < ^gone lobby/<epoch1>/3^^msg lobby/<epoch1>/4 localhost-40002 time=1750000000 len=4^four^msg lobby/<epoch1>/5 localhost-40002 time=1750000000 len=4^five
+        ",
+    );
+}
+
+#[test]
+fn numbers_go_on_after_a_kill_only_where_the_files_show_that_nothing_is_missing() {
+    for (files, goes_on) in [(0, false), (1, true), (2, false)] {
+        let mut stage = stage();
+        let before = dump(&stage.hub);
+        stage.say("bob", "one");
+        stage.say("bob", "two");
+        let later = dump(&stage.hub);
+        let said: Vec<_> = stage.hub.history_of("lobby").unwrap().cloned().collect();
+        let epoch = stage.hub.epoch_of("lobby").unwrap();
+        // No file; all of it, though the snapshot is older; the last line is missing.
+        let (snapshot, lines) = [(before.clone(), 0), (before, 2), (later, 1)][files].clone();
+        stage.restart_from(&snapshot);
+        if lines > 0 {
+            let now = stage.now();
+            stage.hub.restore_history(&now, "lobby", said.into_iter().take(lines).map(|message| (epoch, message)));
+        }
+        assert_eq!(stage.hub.epoch_of("lobby") == Some(epoch), goes_on, "{files}");
+    }
+}
+
+#[test]
+fn what_no_history_will_tell_is_kept_at_once() {
+    let mut stage = stage();
+    let session = stage.made_up("<session1>");
+    let mut is_kept = |said: &str| {
+        stage.hub.take_changed();
+        stage.say("anna", &format!("^as {session}^{said}"));
+        stage.hub.take_changed()
+    };
+    assert!(!is_kept("^say 1^hi"), "its line says whose request it was");
+    assert!(!is_kept("^say 1^hi") && !is_kept("^hb^") && !is_kept("^say 2 len=0^"));
+    assert!(is_kept("^say 2 to=anna^psst"));
+    assert!(is_kept("^ask 3^/history off") && is_kept("^say 4^hi"));
+}
+
+#[test]
+fn a_session_asks_as_often_as_anybody_speaks_however_it_packs_its_requests() {
+    let mut stage =
+        Stage::new(&config::Chat { rate_limit: Some(Rate { per_second: 2, burst: 4 }), ..config::Chat::default() });
+    stage.play(
+        r"
+        anna > ^hello 1^
+        anna < ^token <token1>^
+        anna > ^hello 1 token=<token1>^
+        anna < ^welcome 1 session=<session1> name=localhost-40001 heartbeat=3000 last=0 max=1024 at=lobby/<epoch1>/0 at=@/<epoch2>/0^
+        anna < ^note lobby len=29^-- localhost-40001 has joined
+        anna > ^as <session1>^^say 1 len=1^a^say 2 len=1^b^say 3 len=1^c^say 4 len=1^d^say 5 len=1^e
+        anna < ^ack 4^
+        anna < ^msg lobby/<epoch1>/1 localhost-40001 time=1750000000 len=1^a^msg lobby/<epoch1>/2 localhost-40001 time=1750000000 len=1^b^msg lobby/<epoch1>/3 localhost-40001 time=1750000000 len=1^c^msg lobby/<epoch1>/4 localhost-40001 time=1750000000 len=1^d
+        @0.25
+        anna < ^at lobby/<epoch1>/4^
+        @1
+        anna > ^as <session1>^^say 5 len=1^e^say 6 len=1^f^say 7 len=1^g
+        anna < ^ack 6^
+        anna < ^msg lobby/<epoch1>/5 localhost-40001 time=1750000001 len=1^e^msg lobby/<epoch1>/6 localhost-40001 time=1750000001 len=1^f
+        ",
+    );
+}
+
+#[test]
+fn every_bound_of_a_session_holds_at_it_and_past_it() {
+    let mut stage = stage();
+    let session = stage.made_up("<session1>");
+    let rooms: String = (1..=SESSION_ROOMS_MAX).map(|n| format!("^join {n} r{n}^")).collect();
+    let told = stage.say("anna", &format!("^as {session}^{rooms}")).concat();
+    let told = String::from_utf8(told).unwrap();
+    assert_eq!(told.matches("^joined ").count(), SESSION_ROOMS_MAX - 1, "it is in the lobby already");
+    assert!(told.contains(&format!("^error {SESSION_ROOMS_MAX} full")), "{told}");
+    let says =
+        |first: usize, count: usize| (first..first + count).map(|n| format!("^say {n} len=1^x")).collect::<String>();
+    let told = stage.say("anna", &format!("^as {session}^{}", says(SESSION_ROOMS_MAX, REQUESTS_MAX + 1))).concat();
+    assert!(String::from_utf8(told).unwrap().contains(&format!("^ack {}^", SESSION_ROOMS_MAX + REQUESTS_MAX - 1)));
+    for _ in 0..=MAILBOX_MESSAGES_MAX {
+        stage.say("bob", "/msg anna psst");
+    }
+    let mailbox = stage.made_up("<epoch2>");
+    let told = stage.say("anna", &format!("^as {session}^^want @/{mailbox}/1-99^")).concat();
+    let told = String::from_utf8(told).unwrap();
+    assert_eq!((told.matches("^msg ").count(), told.matches("^gone ").count()), (MAILBOX_MESSAGES_MAX, 1));
+    for _ in 0..MAILBOX_BYTES_MAX / 1_000 + 1 {
+        stage.say("bob", &format!("/msg anna {}", "y".repeat(980)));
+    }
+    let told = stage.say("anna", &format!("^as {session}^^want @/{mailbox}/1-99^")).concat();
+    assert!((MAILBOX_BYTES_MAX - 2_000..MAILBOX_BYTES_MAX + 2_000).contains(&told.len()), "{}", told.len());
+    let starts = [SESSION_START_MAX, SESSION_START_MAX + 1].map(|len| "s".repeat(len));
+    let begin = |stage: &mut Stage, start: &str| {
+        let hello = format!("^hello 1 start={start}");
+        let token = String::from_utf8(stage.say("carl", &format!("{hello}^")).concat()).unwrap();
+        let token = token.split(['^', ' ']).find(|word| word.len() == 16).unwrap_or_default().to_owned();
+        let told = String::from_utf8(stage.say("carl", &format!("{hello} token={token}^")).concat()).unwrap();
+        told.split("session=").nth(1).unwrap_or_default()[..16].to_owned()
+    };
+    let ids = [&starts[0], &starts[0], &starts[1], ""].map(|start| begin(&mut stage, start));
+    assert_eq!(ids[0], ids[1]);
+    assert_ne!(ids[1], ids[2]);
+    assert_eq!(ids[2], ids[3], "a longer one is none");
+}
+
+#[test]
+fn a_session_is_remembered_for_ten_minutes_and_a_token_for_one_at_least() {
+    let mut stage = stage();
+    let (session, token) = (stage.made_up("<session1>"), stage.made_up("<token1>"));
+    let mut at = |seconds: u64, nanos: u32| {
+        stage.be_late(std::time::Duration::new(seconds, nanos));
+        let told = stage.say("anna", &format!("^as {session}^^hello 1 token={token}^"));
+        String::from_utf8(told.concat()).unwrap()
+    };
+    assert!(at(60, 0).contains("session="), "it has gone silent, and is back");
+    assert!(at(60, 0).contains("^token "));
+    // It is away since somebody has looked.
+    let mut at = |seconds: u64, nanos: u32| {
+        stage.be_late(std::time::Duration::new(seconds, nanos));
+        String::from_utf8(stage.say("anna", &format!("^as {session}^^hb^")).concat()).unwrap()
+    };
+    assert!(at(599, 999_999_999).contains("^token "));
+    assert!(at(0, 1).contains("^bye unknown "));
+}
+
+#[test]
+fn sessions_are_told_that_what_they_say_is_logged() {
+    play_with(
+        |config| config.log_messages = true,
+        r"
+        anna > ^hello 1^
+        anna < ^token <token1>^
+        anna > ^hello 1 token=<token1>^
+        anna < ^welcome 1 session=<session1> name=localhost-40001 heartbeat=3000 last=0 max=1024 at=lobby/<epoch1>/0 at=@/<epoch2>/0^
+        anna < ^note @ len=71^-- Whoever runs this host has what is said in rooms written to its log.
+        anna < ^note lobby len=29^-- localhost-40001 has joined
         ",
     );
 }
@@ -327,9 +515,10 @@ fn a_hello_that_is_said_again_is_the_same_session_and_another_start_is_another()
         bob > ^hello 1 name=bob^
         bob < ^token <token2>^
         bob > ^hello 1 name=anna token=<token2>^
+        anna < ^note lobby len=27^-- localhost-40002 has left
         bob < ^welcome 1 session=<session3> name=anna-2 heartbeat=3000 last=0 max=1024 at=lobby/<epoch1>/0 at=@/<epoch4>/0^
-        anna < ^note lobby len=27^-- localhost-40002 has left^note lobby len=20^-- anna-2 has joined
-        bob < ^note lobby len=27^-- localhost-40002 has left^note lobby len=20^-- anna-2 has joined
+        anna < ^note lobby len=20^-- anna-2 has joined
+        bob < ^note lobby len=20^-- anna-2 has joined
         bob > hello
         bob < ? a session is here: its datagrams begin with ^as …^
         carl > ^hello 2^
@@ -365,7 +554,7 @@ fn nobody_speaks_for_a_session_from_its_address_or_with_its_frames() {
         carl < ? no frame that a hub knows: ^hb^, ^hello 1^, ^as ID^
         anna > ^as <session1>^^welcome 1^^msg x len=1^y^ack 1^ => Accepted
         anna > ^as <session1>^^newer 1^^hb^ => Refused(BadFrame)
-        anna < ^error - bad-frame len=38^? that is no frame that this hub knows
+        anna < ^error - bad-frame len=38^? that is no frame that this hub knows^at lobby/<epoch1>/0 @/<epoch2>/0^
         anna > ^as <session1>^ no frame => Refused(BadFrame)
         anna < ^error - bad-frame len=38^? that is no frame that this hub knows
         anna >| ^as <session1>^^say 1^cut off => Refused(TooLong)
@@ -509,10 +698,7 @@ fn an_answer_as_long_as_a_datagram_comes_in_two_frames_and_nothing_is_longer_tha
         stage.say(&format!("127.0.0.1:{}", 1_000 + number), "hello");
         stage.say(&format!("127.0.0.1:{}", 1_000 + number), &format!("/nick {number:02}{}", "x".repeat(30)));
     }
-    for asked in ["/who", "/help", "/rooms"] {
-        let last = stage.say("anna", &format!("^as {session}^^hb^")).len();
-        assert_eq!(last, 1);
-        let number = ["/who", "/help", "/rooms"].iter().position(|known| *known == asked).unwrap_or_default() + 1;
+    for (asked, number) in ["/who", "/help", "/rooms"].into_iter().zip(1..) {
         let datagrams = stage.say("anna", &format!("^as {session}^^ask {number}^{asked}"));
         assert!(datagrams.iter().all(|datagram| datagram.len() <= DATAGRAM_MAX), "{asked}");
         let answers = datagrams.iter().flat_map(|datagram| frames(datagram)).filter_map(Result::ok);

@@ -101,6 +101,11 @@ impl Histories {
         self.retry(now, Some(hub));
     }
 
+    /// Whether a file does not say what it should.
+    pub(super) fn is_unwritten(&self) -> bool {
+        !self.stale.is_empty()
+    }
+
     /// Whether the folder cannot be written, and that has been told.
     pub(super) fn is_in_trouble(&self) -> bool {
         self.told.iter().any(|&errno| errno != IN_THE_WAY)
@@ -262,6 +267,11 @@ impl Histories {
         taken.reverse();
         for (_, file) in taken {
             self.read_file(now, hub, file);
+        }
+        // Where there is no file nothing has been said.
+        let is_absent = |room: &&str| matches!(self.folder.join(file_name(room)).try_exists(), Ok(false));
+        for room in hub.rooms().filter(is_absent).map(str::to_owned).collect::<Vec<_>>() {
+            hub.restore_history(now, &room, std::iter::empty());
         }
         for (_, file) in surplus {
             let removed = self.write_anew(Some(hub), &file, true);

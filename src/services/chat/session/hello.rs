@@ -2,7 +2,8 @@
 
 use super::super::members::{Attendance, MemberId, Place, Seat, Since, Way};
 use super::super::rooms::LOBBY;
-use super::super::{Departure, Hub, name};
+use super::super::stream::Stream;
+use super::super::{Departure, Hub, Problem, entrance, name};
 use super::send;
 use super::table::{Presence, Session, Stay};
 use crate::core::frame::{Frame, MAILBOX, Position, SessionId, write_frame};
@@ -38,16 +39,14 @@ impl Hub {
         if !is_there && !hello.value("token").is_some_and(|token| self.is_token(now, path.remote, token)) {
             return self.send_token(now, path, out);
         }
-        let start = hello.value("start").unwrap_or_default();
-        let start = &start
-            [..(0..=SESSION_START_MAX.min(start.len())).rev().find(|&at| start.is_char_boundary(at)).unwrap_or(0)];
+        let start = hello.value("start").filter(|start| start.len() <= SESSION_START_MAX).unwrap_or_default();
         let id = match id.or_else(|| self.same_start(path.remote, start)) {
             Some(id) if self.sessions.get(id).is_some_and(|session| session.here().is_some()) => {
                 self.move_to(now, id, path, out);
                 id
             }
             returning => {
-                if let Err(problem) = self.make_place(now, path, out) {
+                if let Err(problem) = self.make_place(now, path, returning.is_some(), out) {
                     send(path, format_args!("bye {}", problem.why), out);
                     return Verdict::Refused(problem.why);
                 }
@@ -69,7 +68,7 @@ impl Hub {
     }
 
     /// A session that is here speaks from this address now, where whoever else may have been is no more.
-    fn move_to(&mut self, now: &Now, id: SessionId, path: Path, out: &mut Outbox) {
+    pub(super) fn move_to(&mut self, now: &Now, id: SessionId, path: Path, out: &mut Outbox) {
         let member = self.sessions.get(id).and_then(Session::here).expect("it is here");
         let other = self.members.at(path.remote).filter(|&other| other != member);
         if let Some(other) = other {
@@ -85,14 +84,17 @@ impl Hub {
         self.set_in_reach(now, member, true);
     }
 
-    /// Ends whatever was at this address before, and sees to it that somebody may come.
-    fn make_place(&mut self, now: &Now, path: Path, out: &mut Outbox) -> Result<(), super::Problem> {
-        if let Some(other) = self.members.at(path.remote) {
+    /// Sees to it that somebody may come, in the place of whoever was at this address before. A session that was there can
+    /// come back if another returns, and not if another begins.
+    fn make_place(&mut self, now: &Now, path: Path, is_return: bool, out: &mut Outbox) -> Result<(), Problem> {
+        let other = self.members.at(path.remote);
+        self.has_place_for(path.remote.ip(), usize::from(other.is_some()))?;
+        if let Some(other) = other {
             let session = self.members.get(other).session.as_ref().map(|session| session.id);
+            session.filter(|_| !is_return).into_iter().for_each(|session| self.sessions.remove(session));
             self.remove(now, other, Departure::Quit, out);
-            session.into_iter().for_each(|session| self.sessions.remove(session));
         }
-        self.has_place_for(path.remote.ip())
+        Ok(())
     }
 
     /// Somebody who is not here comes in, as a new session or as one that has been away.
@@ -125,9 +127,15 @@ impl Hub {
         self.take_name(member, wanted);
         self.take_places(now, member, &stays);
         self.members.heard(member, now.mono, true);
+        // What was said in this turn before it came is not for it.
+        let rooms: Vec<_> = self.members.get(member).places().map(|place| place.room).collect();
+        rooms.into_iter().for_each(|room| self.rooms.get_mut(room).send_frames(out));
         self.rooms.seat(member, &mut self.members);
         let notice = format!("-- {} has joined", self.members.get(member).name);
         self.notify_others(member, &notice, out);
+        if self.config.log_messages {
+            self.tell(member, entrance::LOGGED, out);
+        }
         id
     }
 
@@ -147,20 +155,24 @@ impl Hub {
     /// The rooms that a hello names, made if need be, and how far each was heard.
     fn wanted_stays(&mut self, now: &Now, path: Path, hello: &Frame<'_>) -> Vec<Stay> {
         let mut stays: Vec<Stay> = Vec::new();
-        for at in hello.values("at").take(SESSION_ROOMS_MAX + 1) {
+        let mut opened = Vec::new();
+        for at in hello.values("at").take(SESSION_ROOMS_MAX) {
             let position = Position::read(at);
             let room = position.map_or(at, |position| position.room);
-            if name::fault(room).is_some() || stays.len() == SESSION_ROOMS_MAX {
+            if name::fault(room).is_some() {
                 continue;
             }
-            let Some(id) = self.open_room(now, room, Source::of(path.remote.ip())) else { continue };
+            let Some(id) = self.open_room(now, room, Source::of(path.remote.ip()), &opened) else { continue };
+            opened.push(id);
             let room = self.rooms.get(id);
-            let (epoch, newest) = (room.stream.epoch, room.stream.newest);
+            let Stream { epoch, newest, .. } = room.stream;
+            // Whoever says to have been here before may read what anybody may, and no more.
             let number = match position {
                 None => newest,
-                Some(position) if position.epoch == epoch => position.number.min(newest),
+                Some(position) if position.epoch == epoch => position.number,
                 Some(_) => 0,
             };
+            let number = number.clamp(room.stream.first_shown() - 1, newest);
             let stay = Stay { room: room.name.clone(), since: Since { epoch, number } };
             if !stays.iter().any(|other| other.room == stay.room) {
                 stays.push(stay);
@@ -173,7 +185,8 @@ impl Hub {
     pub(in super::super) fn take_places(&mut self, now: &Now, member: usize, stays: &[Stay]) {
         let mut places = Vec::new();
         for Stay { room, since } in stays {
-            if let Some(room) = self.rooms.open_free(room, now) {
+            let room = self.rooms.open_free(room, now);
+            if let Some(room) = room.filter(|&room| !places.iter().any(|place: &Place| place.room == room)) {
                 places.push(Place { room, seat: Seat::default(), since: *since });
             }
         }

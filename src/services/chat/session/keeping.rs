@@ -7,7 +7,7 @@ use super::Hub;
 use super::table::{Presence, Session, Stay};
 use crate::core::Now;
 use crate::core::frame::{Epoch, MAILBOX, SessionId};
-use crate::core::limits::{MAILBOX_MESSAGES_MAX, SESSION_ROOMS_MAX, SESSION_START_MAX, SESSIONS_AWAY_MAX};
+use crate::core::limits::{MAILBOX_MESSAGES_MAX, NUMBER_MAX, SESSION_ROOMS_MAX, SESSION_START_MAX, SESSIONS_AWAY_MAX};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -74,6 +74,8 @@ impl Hub {
     pub(in super::super) fn restore_session(&mut self, now: &Now, kept: &SessionLine<'_>) -> bool {
         let is_known = self.sessions.get(kept.id).is_some();
         let is_good = kept.start.len() <= SESSION_START_MAX && kept.rooms.len() <= SESSION_ROOMS_MAX;
+        let is_number = |stay: &StayLine| stay.number <= NUMBER_MAX;
+        let is_good = is_good && kept.rooms.iter().chain([&kept.mailbox]).all(is_number);
         if is_known || !is_good || kept.rooms.iter().any(|stay| name::fault(&stay.room).is_some()) {
             return false;
         }

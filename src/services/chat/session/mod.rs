@@ -23,7 +23,7 @@ use super::relay::text_frames;
 use super::rooms::RoomId;
 use super::{Hub, Problem};
 use crate::core::frame::{Frame, MAILBOX, Position, SessionId, frames, write_frame, write_text_frame};
-use crate::core::limits::{DATAGRAM_MAX, MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX, REQUESTS_MAX};
+use crate::core::limits::{DATAGRAM_MAX, MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX, RANGES_MAX, REQUESTS_MAX};
 use crate::core::{Datagram, DropReason, Instant, Now, Outbox, Refusal, Verdict};
 use std::fmt;
 use std::rc::Rc;
@@ -80,7 +80,7 @@ impl Hub {
     ) -> Verdict {
         let path = datagram.path;
         if self.sessions.get(id).is_none() && hello_in(rest).is_none() {
-            // It says bye itself, or is a hub's answer to that.
+            // Whoever says goodbye twice has left all the same.
             let is_bye = frames(rest).next().is_some_and(|frame| frame.is_ok_and(|frame| frame.verb == "bye"));
             let code = if is_bye { "left" } else { "unknown" };
             send(path, format_args!("bye {code} session={id}"), out);
@@ -94,15 +94,14 @@ impl Hub {
                 None => self.send_token(now, path, out),
             };
         };
-        self.members.heard(member, now.mono, true);
-        self.set_in_reach(now, member, true);
+        self.move_to(now, id, path, out);
         self.sessions.expect_mut(id).allowance.refill(now.mono);
         if datagram.truncated {
             self.refuse(id, None, &self.too_long());
             return Verdict::Refused(Refusal::TooLong);
         }
         let mut verdict = Verdict::Accepted;
-        // Of more nobody has an answer yet, and they come again.
+        // A client has no more than that in flight.
         for frame in frames(rest).take(REQUESTS_MAX) {
             let obeyed = match frame {
                 Ok(frame) => self.obey_frame(now, id, member, datagram, &frame, out),
@@ -113,9 +112,10 @@ impl Hub {
                 Ok(Obeyed::Refused(why)) => verdict = Verdict::Refused(why),
                 Ok(Obeyed::Left) => return Verdict::Accepted,
                 Err(problem) => {
+                    if verdict != Verdict::Refused(problem.why) {
+                        self.refuse(id, None, &problem);
+                    }
                     verdict = Verdict::Refused(problem.why);
-                    self.refuse(id, None, &problem);
-                    break;
                 }
             }
         }
@@ -138,12 +138,12 @@ impl Hub {
                 return Ok(refused.map_or(Obeyed::Done, Obeyed::Refused));
             }
             "hb" => self.hear_heartbeat(id, frame),
-            "want" => frame.words().for_each(|range| self.repair(now, id, range, out)),
+            "want" => frame.words().take(RANGES_MAX).for_each(|range| self.repair(now, id, range, out)),
             "hello" => drop(self.hello(now, datagram.path, Some(id), frame, out)),
             "bye" => {
                 send(datagram.path, format_args!("bye left session={id}"), out);
-                self.remove(now, member, super::Departure::Quit, out);
                 self.sessions.remove(id);
+                self.remove(now, member, super::Departure::Quit, out);
                 return Ok(Obeyed::Left);
             }
             verb if OF_HUBS.contains(&verb) => {}
@@ -177,7 +177,10 @@ impl Hub {
             Some((of, request)) if of == id => format!("answer {request}"),
             _ => format!("note {MAILBOX}"),
         };
-        text_frames(&head, line).for_each(|frame| self.sessions.add_frame(id, &frame));
+        for frame in text_frames(&head, line) {
+            self.sessions.expect_mut(id).allowance.charge(frame.len());
+            self.sessions.add_frame(id, &frame);
+        }
     }
 
     /// Has a member that is a session told anew who and where it is.
@@ -221,6 +224,7 @@ impl Hub {
 
     /// Sends what has gathered for sessions: what was said in each room, and what is for one alone.
     pub(super) fn send_frames(&mut self, out: &mut Outbox) {
+        self.sessions.waiting = 0;
         for id in std::mem::take(&mut self.sessions.touched) {
             let Some(member) = self.sessions.get(id).and_then(Session::here) else { continue };
             let path = self.members.get(member).path;

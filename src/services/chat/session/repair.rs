@@ -84,7 +84,7 @@ impl Hub {
 
     /// Sends a part of a stream again, as far as the allowance goes; of what is not there, that it is gone.
     fn send_again(&mut self, now: &Now, id: SessionId, room: Option<RoomId>, range: Range<'_>, out: &Outbox) {
-        if out.is_crowded() {
+        if self.sessions.is_crowded(out) {
             return;
         }
         let mut first = range.first;
@@ -120,16 +120,13 @@ impl Hub {
         again.iter().filter(|frame| !frame.is_empty()).for_each(|frame| self.sessions.add_frame(id, frame));
     }
 
-    /// The first number that a session may have of a room: where nothing is kept for those who come later, what was said
-    /// before it came is not its affair.
+    /// The first number that a session may have of a room: what was said since it came, and what anybody may read.
     fn first_for(&self, id: SessionId, room: RoomId) -> u64 {
-        let is_kept = self.rooms.get(room).keeps_history && self.config.history > 0;
+        let stream = &self.rooms.get(room).stream;
         let member = self.sessions.get(id).and_then(Session::here).map(|member| self.members.get(member));
         let place = member.and_then(|member| member.places().find(|place| place.room == room));
-        match place {
-            Some(place) if !is_kept => place.since.in_epoch(self.rooms.get(room).stream.epoch) + 1,
-            _ => 1,
-        }
+        let since = place.map_or(stream.newest, |place| place.since.in_epoch(stream.epoch));
+        stream.first_shown().min(since + 1)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a session asks for: each request once, in the order of their numbers, and its answer as often as it is asked.
 
+use super::super::actions::without_hash;
 use super::super::command::{self, Command};
 use super::super::members::{MemberId, Place, Seat, Since};
 use super::super::rooms::RoomId;
@@ -7,9 +8,12 @@ use super::super::{By, Draft, Hub, Problem, name};
 use super::bad_frame;
 use super::table::Session;
 use crate::core::frame::{Frame, Position, SessionId, number};
-use crate::core::limits::SESSION_ROOMS_MAX;
+use crate::core::limits::{DATAGRAM_MAX, SESSION_ROOMS_MAX};
 use crate::core::source::Source;
 use crate::core::{Now, Outbox, Refusal};
+
+/// With less history than this, what was said may have been pushed out of it by the end of the turn.
+const TELLING_HISTORY_MIN: usize = 64;
 
 impl Hub {
     /// A `say`, `ask`, `join` or `leave`; why it cannot be done, which is told. An error is about the frame.
@@ -29,7 +33,7 @@ impl Hub {
         let last = self.sessions.expect_mut(id).last;
         if request <= last {
             if frame.verb == "join" {
-                self.tell_joined(id, member, request, frame.words().nth(1).unwrap_or_default());
+                self.tell_joined(id, member, request, room_in(frame).unwrap_or_default());
             }
             self.sessions.touch(id).owed.ack = true;
             return Ok(None);
@@ -39,7 +43,10 @@ impl Hub {
             self.sessions.touch(id).owed.ack = true;
             return Ok(None);
         }
-        if frame.verb == "ask" && !self.may_answer(id, out) {
+        let addr = self.members.get(member).path.remote.ip();
+        let is_too_much = self.request_limit.as_mut().is_some_and(|limit| !limit.allow(now.mono, addr));
+        if is_too_much || frame.verb == "ask" && !self.may_answer(id, out) {
+            self.sessions.touch(id).owed.ack = true;
             return Ok(None);
         }
         match self.obey_request(now, id, member, request, frame, out) {
@@ -47,6 +54,8 @@ impl Hub {
                 let session = self.sessions.touch(id);
                 session.last = request;
                 session.owed.ack = true;
+                // So that the next hub does not do it again.
+                self.keeping.changed |= !self.is_in_history(member, frame);
                 Ok(None)
             }
             Err(problem) => {
@@ -73,6 +82,12 @@ impl Hub {
         }
     }
 
+    /// Whether what a session asks for is told by the history of a room, and still will be when a hub reads it.
+    fn is_in_history(&self, member: MemberId, frame: &Frame<'_>) -> bool {
+        let is_said = frame.verb == "say" && frame.value("to").is_none() && self.config.history >= TELLING_HISTORY_MIN;
+        is_said && self.room_of_request(member, frame).is_ok_and(|room| self.rooms.get(room).keeps_history)
+    }
+
     fn say_for_session(
         &mut self,
         now: &Now,
@@ -86,11 +101,15 @@ impl Hub {
             return Err(self.too_long());
         }
         let text = text_of(frame)?;
-        if text.is_empty() {
+        if text.trim().is_empty() {
             return Err(Problem::new(Refusal::BadCommand, "? there is nothing to say"));
         }
         let by = Some(By { session: Session::public(id, self.keeping.seed()), request });
+        let is_action = frame.value("kind") == Some("me");
         if let Some(to) = frame.value("to") {
+            if is_action {
+                return Err(Problem::new(Refusal::BadCommand, "? what you do is for a room to see"));
+            }
             self.asking = Some((id, request));
             let told = self.message(now, member, to, text, by, out);
             self.asking = None;
@@ -98,7 +117,6 @@ impl Hub {
         }
         let room = self.room_of_request(member, frame)?;
         let from = self.members.get(member).name.clone();
-        let is_action = frame.value("kind") == Some("me");
         self.relay(now, member, room, &Draft { from: &from, text, is_action, by }, out)
     }
 
@@ -117,19 +135,14 @@ impl Hub {
             .ok_or_else(|| Problem::new(Refusal::BadCommand, "? a command begins with a slash; /help lists them"))?;
         let room = self.room_of_request(member, frame)?;
         let by = Some(By { session: Session::public(id, self.keeping.seed()), request });
-        match command::parse(command)? {
-            Command::Join(name) => {
-                self.enter_room(now, member, name, out)?;
-                self.tell_joined(id, member, request, name);
-                Ok(())
-            }
-            command => {
-                self.asking = Some((id, request));
-                let obeyed = self.obey(now, member, room, command, by, out);
-                self.asking = None;
-                obeyed.map(|_| ())
-            }
+        let command = command::parse(command)?;
+        if matches!(command, Command::Join(_)) {
+            return Err(Problem::new(Refusal::BadCommand, "? a session comes in by ^join N ROOM^"));
         }
+        self.asking = Some((id, request));
+        let obeyed = self.obey(now, member, room, command, by, out);
+        self.asking = None;
+        obeyed.map(|_| ())
     }
 
     fn join_for_session(
@@ -141,7 +154,7 @@ impl Hub {
         frame: &Frame<'_>,
         out: &mut Outbox,
     ) -> Result<(), Problem> {
-        let name = frame.words().nth(1).ok_or_else(bad_frame)?;
+        let name = room_in(frame).ok_or_else(bad_frame)?;
         self.enter_room(now, member, name, out)?;
         self.tell_joined(id, member, request, name);
         Ok(())
@@ -167,12 +180,14 @@ impl Hub {
         }
         let source = Source::of(self.members.get(member).path.remote.ip());
         let room = self
-            .open_room(now, name, source)
+            .open_room(now, name, source, &[])
             .ok_or_else(|| Problem::new(Refusal::Full, "? there are too many rooms; /rooms lists them"))?;
         let stream = &self.rooms.get(room).stream;
         let since = Since { epoch: stream.epoch, number: stream.newest };
         let place = Place { room, seat: Seat::default(), since };
         self.members.get_mut(member).session.as_mut().expect("it has a session").further.push(place);
+        // What was said in this turn before it came is not for it.
+        self.rooms.get_mut(room).send_frames(out);
         self.rooms.seat_in(room, member, &mut self.members);
         self.keeping.changed = true;
         let notice = format!("-- {} has joined", self.members.get(member).name);
@@ -197,7 +212,7 @@ impl Hub {
         frame: &Frame<'_>,
         out: &mut Outbox,
     ) -> Result<(), Problem> {
-        let name = frame.words().nth(1).ok_or_else(bad_frame)?;
+        let name = room_in(frame).ok_or_else(bad_frame)?;
         let Some(room) = self.rooms.named(name).filter(|&room| self.members.get(member).is_in(room)) else {
             return Ok(());
         };
@@ -221,17 +236,22 @@ impl Hub {
     /// The room that a request is about: the one that it names, or else the first of the session.
     fn room_of_request(&self, member: MemberId, frame: &Frame<'_>) -> Result<RoomId, Problem> {
         let member = self.members.get(member);
-        let Some(name) = frame.words().nth(1) else { return Ok(member.room()) };
+        let Some(name) = room_in(frame) else { return Ok(member.room()) };
         self.rooms
             .named(name)
             .filter(|&room| member.is_in(room))
             .ok_or_else(|| Problem::new(Refusal::NoSuchRoom, "? you are not in that room; ^join N ROOM^"))
     }
 
-    /// Whether a session may have an answer that is longer than what it says.
+    /// Whether a session may have an answer that is longer than what it says. The answer itself is charged when it is there.
     fn may_answer(&mut self, id: SessionId, out: &Outbox) -> bool {
-        !out.is_crowded() && self.sessions.expect_mut(id).allowance.take(crate::core::limits::DATAGRAM_MAX)
+        !self.sessions.is_crowded(out) && self.sessions.expect_mut(id).allowance.has(DATAGRAM_MAX)
     }
+}
+
+/// The room that a request names.
+fn room_in<'a>(frame: &Frame<'a>) -> Option<&'a str> {
+    frame.words().nth(1).map(without_hash)
 }
 
 fn text_of<'a>(frame: &Frame<'a>) -> Result<&'a str, Problem> {

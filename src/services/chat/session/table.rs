@@ -4,8 +4,8 @@ use super::super::members::{MemberId, Since};
 use super::super::packer::Packer;
 use super::super::stream::Stream;
 use crate::core::frame::{Epoch, SessionId};
-use crate::core::limits::{REPAIR_BYTES, SESSION_AWAY_MAX, SESSIONS_AWAY_MAX};
-use crate::core::{Instant, Now, Seed, SeededMap};
+use crate::core::limits::{OUTBOX_BYTES_MAX, REPAIR_BYTES, SESSION_AWAY_MAX, SESSIONS_AWAY_MAX};
+use crate::core::{Instant, Now, Outbox, Seed, SeededMap};
 use std::collections::VecDeque;
 
 #[derive(Debug)]
@@ -72,10 +72,19 @@ impl Allowance {
         }
     }
 
+    pub(super) fn has(&self, bytes: usize) -> bool {
+        self.bytes >= bytes
+    }
+
     pub(super) fn take(&mut self, bytes: usize) -> bool {
-        let is_enough = self.bytes >= bytes;
+        let is_enough = self.has(bytes);
         self.bytes -= if is_enough { bytes } else { 0 };
         is_enough
+    }
+
+    /// Charges what has been given already.
+    pub(super) fn charge(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 
@@ -102,6 +111,8 @@ pub(in super::super) struct Sessions {
     pub(super) away_count: usize,
     /// Those with something to send at the end of the turn.
     pub(super) touched: Vec<SessionId>,
+    /// Bytes that they have for them.
+    pub(super) waiting: usize,
     pub(super) seed: Seed,
     /// Sessions that were ever made.
     pub(super) made: u64,
@@ -110,7 +121,7 @@ pub(in super::super) struct Sessions {
 impl Sessions {
     pub(in super::super) fn new(seed: Seed) -> Self {
         let (away, touched) = (VecDeque::new(), Vec::new());
-        Self { by_id: SeededMap::with_hasher(seed), away, away_count: 0, touched, seed, made: 0 }
+        Self { by_id: SeededMap::with_hasher(seed), away, away_count: 0, touched, waiting: 0, seed, made: 0 }
     }
 
     pub(in super::super) fn get(&self, id: SessionId) -> Option<&Session> {
@@ -154,7 +165,7 @@ impl Sessions {
     pub(in super::super) fn leave(&mut self, now: Instant, id: SessionId, name: String, rooms: Vec<Stay>) {
         let Some(session) = self.get_mut(id) else { return };
         session.presence = Presence::Away { since: now, name, rooms };
-        (session.owed, _) = (Owed::default(), session.frames.clear());
+        (session.owed, session.frames) = (Owed::default(), Packer::default());
         self.away.push_back((now, id));
         self.away_count += 1;
         if self.away.len() > 2 * SESSIONS_AWAY_MAX {
@@ -192,8 +203,14 @@ impl Sessions {
         self.away.front().map(|&(gone, _)| gone + SESSION_AWAY_MAX)
     }
 
+    /// Whether so much waits that what can be asked for again had better not be added.
+    pub(super) fn is_crowded(&self, out: &Outbox) -> bool {
+        out.is_crowded() || self.waiting > OUTBOX_BYTES_MAX / 4
+    }
+
     /// Adds a frame to what a session gets at the end of the turn.
     pub(super) fn add_frame(&mut self, id: SessionId, frame: &[u8]) {
+        self.waiting += frame.len();
         self.touch(id).frames.add(frame);
     }
 
