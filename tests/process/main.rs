@@ -23,3 +23,4 @@ mod reloading;
 mod serving;
 mod simple_clients;
 mod state;
+mod talking;
