@@ -4,6 +4,7 @@ use super::{Failure, Who};
 use crate::clock::Clock;
 use crate::core::Instant;
 use crate::core::limits::RECEIVE_MAX;
+use nix::errno::Errno;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -61,9 +62,16 @@ impl Link {
         self.clock.now().mono
     }
 
-    /// Sends one datagram.
+    /// Sends one datagram. One for which the kernel has no room is lost, as it might be later.
     pub(super) fn send(&self, payload: &[u8]) -> Result<(), Failure> {
-        self.socket.send(payload).map(drop).map_err(|error| self.failure("send to", error))
+        match self.socket.send(payload) {
+            Err(error)
+                if error.kind() != ErrorKind::WouldBlock && error.raw_os_error() != Some(Errno::ENOBUFS as i32) =>
+            {
+                Err(self.failure("send to", error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The next datagram, or `None` when `until` comes first.

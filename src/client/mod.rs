@@ -1,13 +1,15 @@
 //! What `belfry` does: ask for the time, say something, listen, look around, and tell the daemon of this host what to do.
 //!
-//! Each command is a file with one function; they share `Server`, which says who is asked, and `Link`, which asks, but for
-//! `ctl`, which asks by the control socket. The
-//! client keeps nothing between two calls and needs no configuration.
+//! Each command is a file. They share `Server`, which says who is asked, `Link`, which asks, and `Attendance`, by which those
+//! that talk are at the hub; but for `ctl`, which asks by the control socket. The client keeps nothing between two calls and
+//! needs no configuration.
 //!
 //! What servers send is text of strangers: it is shown with its control characters escaped.
 
+mod attendance;
 mod ctl;
 mod discover;
+mod lines;
 mod link;
 mod say;
 mod server;
@@ -62,7 +64,11 @@ enum Command {
         /// The format; the server's own when there is none. Several words are one format
         format: Vec<String>,
     },
-    /// Say something in the room
+    /// Say something in the room, and wait until the hub has acknowledged it
+    ///
+    /// A text is said as it is, whatever it looks like. What the network loses is repeated until the hub has it, and said
+    /// once. What the hub refuses is reported, and what nobody can tell because the hub has forgotten it; of several lines
+    /// by their numbers, while the others are said.
     #[command(after_help = "Examples:\n  belfry say lunch is ready\n  make 2>&1 | belfry say -")]
     Say {
         /// What to say, word for word; "-" says each line of standard input
@@ -70,6 +76,10 @@ enum Command {
         text: Vec<String>,
     },
     /// Print what is said in the room, until interrupted
+    ///
+    /// A line is "NAME: text", "* NAME text" for what somebody does, or "NAME -> you: text" for what is said to this program
+    /// alone; further lines of a text are indented with a tab. Nothing is missed, not even while the hub is restarted; what
+    /// nobody can bring back any more is counted on standard error.
     Tail,
     /// List the servers of this network
     Discover(discover::Options),
@@ -106,9 +116,9 @@ fn run(Cli { who, command }: &Cli) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match command {
         Command::Time { format } => time::time(who, &format.join(" "), &mut stdout),
-        Command::Say { text } if text == &["-"] => say::say_lines(who, io::stdin().lock()),
+        Command::Say { text } if text == &["-"] => say::say_lines(who),
         Command::Say { text } => say::say(who, &text.join(" ")),
-        Command::Tail => tail::tail(who, &mut stdout),
+        Command::Tail => tail::tail(who, &stdout),
         Command::Discover(options) => discover::discover(who, options, &mut stdout),
         Command::Ctl(options) => ctl::ctl(who, options, &mut stdout),
     }

@@ -1,141 +1,203 @@
 //! `belfry say`: one text, or each line of standard input, said in the room.
 //!
-//! The hub confirms nothing that a program says, so a question follows each text: datagrams of one socket are handled
-//! in the order in which they arrive, and the answer to the question shows that the text has been handled, with an error
-//! line before it if it was refused. A text is never sent twice, since it might then be heard twice.
+//! It is done when the hub has acknowledged everything. Whatever has not come that far is reported: that it was refused,
+//! or that nobody can tell. A text is data, whatever it looks like.
 
-use super::link::Link;
+use super::attendance::{Attendance, News};
+use super::lines::{Lines, TooLong};
+use super::session::{Audience, Event, Options, REQUESTS_MAX, Reason, RequestId, Unfit};
 use super::{Failure, Who, complain, shown};
-use crate::core::limits::RECEIVE_MAX;
-use std::io::{BufRead, ErrorKind};
-use std::time::Duration;
+use nix::poll::PollFlags;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::os::fd::AsFd;
 
-/// The usual port of the chat hub.
-pub(super) const PORT: u16 = 9999;
+/// What nobody can tell.
+const PERHAPS: &str = "it may or may not have been said";
 
-/// Asks who we are; the answer is a line of the hub's own.
-pub(super) const QUESTION: &[u8] = b"/nick";
-
-/// Ends our being there.
-pub(super) const QUIT: &[u8] = b"quit";
-
-/// How long a line takes at least: a line and its question are two datagrams, and a hub takes 50 a second from one
-/// source unless it is told otherwise.
-const LINE_INTERVAL: Duration = Duration::from_millis(50);
+/// What has become of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Fate {
+    Said,
+    Refused(String),
+    Unconfirmed,
+}
 
 /// Says `text`.
 pub(super) fn say(who: &Who, text: &str) -> Result<(), Failure> {
-    let utterance = utterance(text).map_err(|why| Failure::Usage(why.to_owned()))?;
-    Link::with_first(who, PORT, |link| {
-        let said = say_on(&link, who, &utterance);
-        leave(&link);
-        said
+    if text.trim().is_empty() {
+        return Err(Failure::Usage("there is nothing to say".to_owned()));
+    }
+    let mut attendance = Attendance::begin(who, &Options::default())?;
+    let said = come_in(&mut attendance).and_then(|()| say_text(&mut attendance, text));
+    let is_open = attendance.leave().iter().any(|event| matches!(event, Event::Unconfirmed(_)));
+    if is_open {
+        complain(&PERHAPS);
+    }
+    said
+}
+
+/// Says each line of standard input that is not blank. A line that cannot be said, or that the hub refuses, is complained
+/// of and does not keep the others back.
+pub(super) fn say_lines(who: &Who) -> Result<(), Failure> {
+    let mut attendance = Attendance::begin(who, &Options::default())?;
+    let input = Lines::of_stdin().map_err(Failure::to("read standard input"))?;
+    let mut speech = Speech { input, open: VecDeque::new(), unsaid: 0 };
+    let said = come_in(&mut attendance).and_then(|()| speech.run(&mut attendance));
+    attendance.leave();
+    if let Some((_, number)) = speech.open.front() {
+        complain(&format_args!("from line {number} on nothing is acknowledged"));
+    }
+    said?;
+    match speech.unsaid {
+        0 => Ok(()),
+        unsaid => Err(Failure::Failed(format!("lines not said, or perhaps not: {unsaid}"))),
+    }
+}
+
+/// Waits until the hub has welcomed us: before that nothing can be said, nor lost to an address where nobody listens.
+fn come_in(attendance: &mut Attendance) -> Result<(), Failure> {
+    loop {
+        while let Some(news) = attendance.next() {
+            match news {
+                News::Event(Event::Welcomed { .. }) => return Ok(()),
+                News::Trouble(failure) => return Err(failure),
+                news => drop(fate(news)?),
+            }
+        }
+        wait(attendance, None)?;
+    }
+}
+
+fn say_text(attendance: &mut Attendance, text: &str) -> Result<(), Failure> {
+    attendance.session().say(Audience::Room(None), false, text.as_bytes()).map_err(unfit)?;
+    loop {
+        while let Some(news) = attendance.next() {
+            match fate(news)? {
+                Some((_, Fate::Said)) => return Ok(()),
+                Some((_, Fate::Refused(why))) => return Err(Failure::Refused(why)),
+                Some((_, Fate::Unconfirmed)) => {
+                    return Err(Failure::Failed(format!("the session is lost: {PERHAPS}")));
+                }
+                None => {}
+            }
+        }
+        wait(attendance, None)?;
+    }
+}
+
+/// Lines that are being said.
+#[derive(Debug)]
+struct Speech {
+    input: Lines<File>,
+    /// Those whose fate is open, by their numbers.
+    open: VecDeque<(RequestId, u64)>,
+    unsaid: u64,
+}
+
+impl Speech {
+    fn run(&mut self, attendance: &mut Attendance) -> Result<(), Failure> {
+        loop {
+            while let Some(news) = attendance.next() {
+                if let Some((id, fate)) = fate(news)? {
+                    self.close(id, fate);
+                }
+            }
+            let has_room = |attendance: &mut Attendance| attendance.session().request_count() < REQUESTS_MAX;
+            while has_room(attendance)
+                && let Some((number, line)) = self.input.next()
+            {
+                self.say(attendance, number, line)?;
+            }
+            let wants_more = !self.input.is_at_end() && has_room(attendance);
+            if self.open.is_empty() && self.input.is_at_end() {
+                return Ok(());
+            }
+            if wait(attendance, wants_more.then_some(&self.input))? {
+                self.input.read().map_err(Failure::to("read standard input"))?;
+            }
+        }
+    }
+
+    fn say(&mut self, attendance: &mut Attendance, number: u64, line: Result<Vec<u8>, TooLong>) -> Result<(), Failure> {
+        let max = attendance.session().text_max();
+        let line = line.map_err(|TooLong| Unfit::TooLong { max }.to_string());
+        let line = line.and_then(|line| String::from_utf8(line).map_err(|_| "not UTF-8".to_owned()));
+        let said = match &line {
+            Ok(line) if line.trim().is_empty() => return Ok(()),
+            Ok(line) => attendance.session().say(Audience::Room(None), false, line.as_bytes()).map_err(unfit),
+            Err(why) => Err(Failure::Refused(why.clone())),
+        };
+        match said {
+            Ok(id) => self.open.push_back((id, number)),
+            Err(Failure::Refused(why)) => self.complain(number, &why),
+            Err(failure) => return Err(failure),
+        }
+        Ok(())
+    }
+
+    /// The fate of this line is known.
+    fn close(&mut self, id: RequestId, fate: Fate) {
+        let Some(at) = self.open.iter().position(|&(open, _)| open == id) else { return };
+        let Some((_, number)) = self.open.remove(at) else { return };
+        match fate {
+            Fate::Said => {}
+            Fate::Refused(why) => self.complain(number, &why),
+            Fate::Unconfirmed => self.complain(number, PERHAPS),
+        }
+    }
+
+    fn complain(&mut self, number: u64, why: &str) {
+        self.unsaid += 1;
+        complain(&format_args!("line {number}: {why}"));
+    }
+}
+
+/// Waits for the hub or for input; whether there is some.
+fn wait(attendance: &mut Attendance, input: Option<&Lines<File>>) -> Result<bool, Failure> {
+    let watched: Vec<_> = input.iter().map(|input| (input.as_fd(), PollFlags::POLLIN)).collect();
+    let wake = attendance.wait(&watched)?;
+    if wake.is_interrupted {
+        return Err(Failure::Failed("interrupted".to_owned()));
+    }
+    Ok(wake.watched.iter().any(|flags| !flags.is_empty()))
+}
+
+/// What the news mean for a text, or why there is nothing to hope for.
+fn fate(news: News) -> Result<Option<(RequestId, Fate)>, Failure> {
+    let event = match news {
+        News::Event(event) => event,
+        News::Trouble(failure @ Failure::NoAnswer { .. }) => return Err(failure),
+        // The hub has known us: it may come back in time.
+        News::Trouble(_) => return Ok(None),
+    };
+    Ok(match event {
+        Event::Done(id) => Some((id, Fate::Said)),
+        Event::Refused { id: Some(id), code, text } => Some((id, Fate::Refused(refusal(&code, &text)))),
+        Event::Unconfirmed(id) => Some((id, Fate::Unconfirmed)),
+        Event::Full => return Err(Failure::Refused("the hub is full; try again later".to_owned())),
+        Event::Closed(reason) => return Err(closed(&reason)),
+        _ => None,
     })
 }
 
-/// Says each line of `lines` that is not blank. A line that cannot be said, or that the hub refuses, is complained of
-/// and does not keep the others back.
-pub(super) fn say_lines(who: &Who, lines: impl BufRead) -> Result<(), Failure> {
-    // Asked before the first line is said, so that no line is lost to an address where nobody listens.
-    let link = Link::with_first(who, PORT, |link| confirm(&link, who).map(|()| link))?;
-    let said = lines.lines().zip(1..).try_fold(0, |unsaid, (line, number)| {
-        let next = link.now() + LINE_INTERVAL;
-        let said = match line {
-            Ok(line) if line.trim().is_empty() => return Ok(unsaid),
-            Ok(line) => match utterance(&line) {
-                Ok(utterance) => say_on(&link, who, &utterance),
-                Err(why) => Err(Failure::Refused(why.to_owned())),
-            },
-            // What is behind it can still be read.
-            Err(error) if error.kind() == ErrorKind::InvalidData => Err(Failure::Refused("not UTF-8".to_owned())),
-            Err(error) => Err(Failure::to(&format!("read line {number}"))(error)),
-        };
-        while link.now() < next {
-            link.receive(next)?;
-        }
-        match said {
-            Err(Failure::Refused(why)) => {
-                complain(&format_args!("line {number}: {why}"));
-                Ok(unsaid + 1)
-            }
-            said => said.map(|()| unsaid),
-        }
-    });
-    leave(&link);
-    match said? {
-        0 => Ok(()),
-        unsaid => Err(Failure::Failed(format!("lines not said: {unsaid}"))),
-    }
+/// The hub's words, with the code that it gives for programs.
+fn refusal(code: &str, text: &[u8]) -> String {
+    shown([text, b" (", code.as_bytes(), b")"].concat().trim_ascii(), " ")
 }
 
-fn say_on(link: &Link, who: &Who, utterance: &str) -> Result<(), Failure> {
-    link.send(utterance.as_bytes())?;
-    confirm(link, who)
+fn unfit(unfit: Unfit) -> Failure {
+    Failure::Refused(unfit.to_string())
 }
 
-/// Waits until the hub has handled what was sent to it before.
-fn confirm(link: &Link, who: &Who) -> Result<(), Failure> {
-    link.ask(QUESTION, who.timeout, |payload| match payload {
-        [b'?', b' ', ..] => Some(Err(Failure::Refused(shown(payload, " ")))),
-        [b'-', b'-', b' ', ..] => Some(Ok(())),
-        // What others say in the meantime, and our own text.
-        _ => None,
-    })?
-}
-
-fn leave(link: &Link) {
-    // The hub forgets us in time even if it does not hear this.
-    let _ = link.send(QUIT);
-}
-
-/// The datagram that says `text` and nothing else, or why there is none.
-fn utterance(text: &str) -> Result<String, &'static str> {
-    // A newline at the end would say that a person types here, who would get a welcome.
-    let text = text.trim_end_matches(['\0', '\r', '\n']);
-    match text {
-        _ if text.trim().is_empty() => Err("there is nothing to say"),
-        _ if text.len() > RECEIVE_MAX => Err("no hub takes a text of more than 16384 bytes"),
-        "quit" => Err("\"quit\" would leave the room rather than be said; try \"quit.\""),
-        _ if is_frame(text) => Err("a text of the form ^word^ would be a command of a program; put a space before it"),
-        _ if text.starts_with('/') => Ok(format!("/{text}")),
-        _ => Ok(text.to_owned()),
-    }
-}
-
-fn is_frame(text: &str) -> bool {
-    text.strip_prefix('^').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()) && rest.contains('^'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_is_said_word_for_word() {
-        let cases = [
-            ("hello", "hello"),
-            ("hello\n", "hello"),
-            ("two\nlines\r\n", "two\nlines"),
-            ("/etc/motd", "//etc/motd"),
-            ("//", "///"),
-            ("quit smoking", "quit smoking"),
-            ("^_^", "^_^"),
-            ("^up", "^up"),
-            (" ^hb^", " ^hb^"),
-        ];
-        for (text, said) in cases {
-            assert_eq!(utterance(text).as_deref(), Ok(said), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_text_that_would_be_a_command_or_is_longer_than_any_message_is_refused() {
-        let long = "x".repeat(RECEIVE_MAX);
-        assert!(utterance(&long).is_ok());
-        for text in
-            [&format!("{long}x"), "", " \n", "quit", "quit\r\n", "quit\0", "^hb^", "^hello anna^\n", "^say 1^hello"]
-        {
-            assert!(utterance(text).is_err(), "{text:?}");
+/// Why there is no session any more, and will be none.
+pub(super) fn closed(reason: &Reason) -> Failure {
+    match reason {
+        Reason::Left | Reason::Unanswered => Failure::Failed("the session is over".to_owned()),
+        Reason::Kicked => Failure::Refused("the operator of the hub has removed us".to_owned()),
+        Reason::Version => Failure::Refused("the hub speaks another version of the protocol".to_owned()),
+        Reason::Other(code) => {
+            Failure::Refused(format!("the hub has ended the session: {}", shown(code.as_bytes(), " ")))
         }
     }
 }

@@ -1,181 +1,151 @@
 //! `belfry tail`: what is said in the room, line by line, until interrupted.
 //!
-//! It joins and stays by heartbeats, as any program would. A hub that does not answer or closes is said once; the
-//! heartbeats go on, so that it is joined again when it returns.
+//! Standard output has what is said and nothing else. That the hub is away, or that something is lost, is said on standard
+//! error, once.
 
-use super::link::Link;
-use super::say::{PORT, QUESTION, QUIT};
+use super::attendance::{Attendance, News};
+use super::say::closed;
+use super::session::{Event, Message, Options};
 use super::{Failure, Who, complain, shown};
-use crate::core::Instant;
-use crate::daemon::signals::Signals;
+use crate::core::frame::MAILBOX;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::io::{self, ErrorKind, Write};
-use std::net::SocketAddr;
+use nix::poll::PollFlags;
+use std::fmt;
 use std::os::fd::AsFd;
-use std::time::Duration;
 
-/// Joins, and keeps a member in the room.
-const HEARTBEAT: &[u8] = b"^hb^";
-
-/// How often it is sent: a hub waits for three by default.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(3);
-
-/// Datagrams that are printed before signals are looked at again.
-const BUDGET: usize = 64;
+/// Bytes that are printed at once: what a pipe takes without a wait when it takes something (`PIPE_BUF`, pipe(7)). During
+/// a wait no signal would be heard.
+const PRINTED_MAX: usize = 4_096;
 
 /// Prints what is said to `out` until a signal comes or nobody reads `out` any more.
-pub(super) fn tail(who: &Who, out: &mut (impl Write + AsFd)) -> Result<(), Failure> {
-    let signals = Signals::new().map_err(Failure::to("wait for signals"))?;
-    let addrs = who.server.clone().unwrap_or_default().resolve(PORT)?;
-    let mut tail = Tail::new(addrs, who.timeout)?;
-    let outcome = loop {
-        tail.keep_up();
-        let link = (!tail.held_up).then_some(&tail.link);
-        let ready = wait(&signals, link, &*out, tail.next_timeout().since(tail.link.now()))?;
-        if ready.signal || ready.unread {
-            break Ok(());
-        }
-        if ready.link || ready.writable {
-            match tail.print(out) {
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => break Ok(()),
-                Err(error) => break Err(Failure::to("print")(error)),
-                Ok(()) => {}
-            }
-        }
-    };
-    // The hub forgets us in time even if it does not hear this.
-    let _ = tail.link.send(QUIT);
+pub(super) fn tail(who: &Who, out: &impl AsFd) -> Result<(), Failure> {
+    let mut attendance = Attendance::begin(who, &Options::default())?;
+    let outcome = Tail::default().run(&mut attendance, out);
+    attendance.leave();
     outcome
 }
 
-/// Our being in the room.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Tail {
-    addrs: Vec<SocketAddr>,
-    link: Link,
-    timeout: Duration,
-    next_heartbeat: Instant,
-    /// Since when the hub owes us an answer; `None` once it has shown that it hears us.
-    asked: Option<Instant>,
+    unprinted: Vec<u8>,
     /// Whether the trouble that there is has been said.
-    complained: bool,
-    /// Whether whoever reads our output has stopped. A write would wait for that, and hear no signal meanwhile.
-    held_up: bool,
+    has_complained: bool,
+    /// What ends us, once everything is printed.
+    end: Option<Failure>,
 }
 
 impl Tail {
-    fn new(addrs: Vec<SocketAddr>, timeout: Duration) -> Result<Self, Failure> {
-        let mut last = None;
-        let link = addrs.iter().find_map(|&addr| Link::open(addr).map_err(|failure| last = Some(failure)).ok());
-        let link = link.ok_or_else(|| last.expect("a server that resolves has an address"))?;
-        let now = link.now();
-        Ok(Self { addrs, link, timeout, next_heartbeat: now, asked: Some(now), complained: false, held_up: false })
-    }
-
-    /// When [`Tail::keep_up`] is due.
-    fn next_timeout(&self) -> Instant {
-        match self.asked {
-            Some(asked) if !self.complained => self.next_heartbeat.min(asked + self.timeout),
-            _ => self.next_heartbeat,
-        }
-    }
-
-    /// Sends a heartbeat, and notices silence, when it is time.
-    fn keep_up(&mut self) {
-        let now = self.link.now();
-        if self.asked.is_some_and(|asked| now >= asked + self.timeout) {
-            self.complain(&Failure::NoAnswer { addr: self.link.addr, timeout: self.timeout });
-        }
-        if now < self.next_heartbeat {
-            return;
-        }
-        self.next_heartbeat = now + HEARTBEAT_INTERVAL;
-        let question = self.asked.map(|_| QUESTION);
-        let sent = [HEARTBEAT].into_iter().chain(question).try_for_each(|payload| self.link.send(payload));
-        if let Err(failure) = sent {
-            self.lose(&failure);
-        }
-    }
-
-    /// Prints what waits, as far as the budget goes; an error is one of printing.
-    fn print(&mut self, out: &mut (impl Write + AsFd)) -> io::Result<()> {
-        for _ in 0..BUDGET {
-            let mut writable = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];
-            self.held_up = poll(&mut writable, PollTimeout::ZERO)? == 0;
-            if self.held_up {
-                break;
+    fn run(&mut self, attendance: &mut Attendance, out: &impl AsFd) -> Result<(), Failure> {
+        loop {
+            // When whoever reads us has stopped, the rest waits in the session, which knows how much that may be.
+            while self.unprinted.len() < PRINTED_MAX
+                && let Some(news) = attendance.next()
+            {
+                self.hear(attendance, news);
             }
-            match self.link.receive_now() {
-                Ok(None) => break,
-                Err(failure) => {
-                    self.lose(&failure);
-                    break;
-                }
-                Ok(Some(payload)) => {
-                    self.asked = None;
-                    if std::mem::take(&mut self.complained) {
-                        complain(&format_args!("{}/udp answers", self.link.addr));
-                    }
-                    // A further line is indented, so that it cannot pass for a message of its own.
-                    writeln!(out, "{}", shown(&payload, "\n\t").replace("\n\t\t", "\n\t"))?;
-                    out.flush()?;
+            if self.unprinted.is_empty()
+                && let Some(end) = self.end.take()
+            {
+                return Err(end);
+            }
+            // Where nothing is asked of it, that its other end has gone is reported all the same.
+            let wanted = if self.unprinted.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
+            let wake = attendance.wait(&[(out.as_fd(), wanted)])?;
+            let told = wake.watched[0];
+            if wake.is_interrupted || told.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL) {
+                return Ok(());
+            }
+            if told.contains(PollFlags::POLLOUT) {
+                let len = self.unprinted.len().min(PRINTED_MAX);
+                match nix::unistd::write(out, &self.unprinted[..len]) {
+                    Ok(len) => drop(self.unprinted.drain(..len)),
+                    Err(Errno::EAGAIN | Errno::EINTR) => {}
+                    Err(Errno::EPIPE) => return Ok(()),
+                    Err(error) => return Err(Failure::to("print")(error.into())),
                 }
             }
         }
-        Ok(())
     }
 
-    /// The hub is gone, or was never there: it may come back, perhaps at another of its addresses.
-    fn lose(&mut self, failure: &Failure) {
-        self.complain(failure);
-        self.asked = Some(self.link.now());
-        let here = self.addrs.iter().position(|&addr| addr == self.link.addr).unwrap_or_default();
-        let next = self.addrs[(here + 1) % self.addrs.len()];
-        // With one address the socket stays, and with it the source by which the hub knows us.
-        if next != self.link.addr
-            && let Ok(link) = Link::open(next)
-        {
-            self.link = link;
+    fn hear(&mut self, attendance: &Attendance, news: News) {
+        match news {
+            News::Trouble(failure) => self.complain(&failure),
+            News::Event(event) => match event {
+                Event::Message(message) => self.unprinted.extend_from_slice(line(&message).as_bytes()),
+                Event::Welcomed { .. } => self.be_relieved(attendance),
+                Event::Disconnected => self.complain(&format_args!("{}/udp does not answer", attendance.addr())),
+                Event::Full => self.complain(&"the hub is full"),
+                Event::Lost { room, count } => {
+                    let messages = if count == 1 { "message" } else { "messages" };
+                    complain(&format_args!("{count} {messages} lost in {}", place(&room)));
+                }
+                Event::Anew { room } => {
+                    complain(&format_args!("{} begins anew; what was said meanwhile may be lost", place(&room)));
+                }
+                Event::Left { room } => complain(&format_args!("we are no longer in {}", place(&room))),
+                Event::Closed(reason) => self.end = Some(closed(&reason)),
+                _ => {}
+            },
         }
     }
 
-    fn complain(&mut self, failure: &Failure) {
-        if !std::mem::replace(&mut self.complained, true) {
-            complain(&format_args!("{failure}; still trying"));
+    fn be_relieved(&mut self, attendance: &Attendance) {
+        if std::mem::take(&mut self.has_complained) {
+            complain(&format_args!("{}/udp answers", attendance.addr()));
+        }
+    }
+
+    fn complain(&mut self, trouble: &impl fmt::Display) {
+        if !std::mem::replace(&mut self.has_complained, true) {
+            complain(&format_args!("{trouble}; still trying"));
         }
     }
 }
 
-/// What there is to do.
-#[derive(Debug)]
-struct Ready {
-    /// `SIGINT`, `SIGTERM`, or `SIGHUP` from a terminal that closes: each ends us.
-    signal: bool,
-    link: bool,
-    /// Our output takes more.
-    writable: bool,
-    /// Nobody reads our output any more.
-    unread: bool,
+fn place(room: &str) -> String {
+    if room == MAILBOX { "our mailbox".to_owned() } else { shown(room.as_bytes(), " ") }
 }
 
-/// Waits for a datagram or, without a link, for room in the output.
-fn wait(signals: &Signals, link: Option<&Link>, out: &impl AsFd, at_most: Duration) -> Result<Ready, Failure> {
-    // Where nothing is asked of it, that its other end has gone is reported all the same.
-    let of_out = if link.is_none() { PollFlags::POLLOUT } else { PollFlags::empty() };
-    let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN), PollFd::new(out.as_fd(), of_out)];
-    fds.extend(link.map(|link| PollFd::new(link.as_fd(), PollFlags::POLLIN)));
-    // Rounded up, lest the last fraction of a millisecond be spent in circles.
-    let timeout = PollTimeout::try_from(at_most + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
-    match poll(&mut fds, timeout) {
-        Ok(_) | Err(Errno::EINTR) => {}
-        Err(error) => return Err(Failure::to("wait")(error.into())),
+/// A message as it is printed. A further line of it is indented, so that it cannot pass for a message of its own.
+fn line(message: &Message) -> String {
+    let Message { from, .. } = message;
+    let begin = match (message.room == MAILBOX, message.is_me) {
+        (false, false) => format!("{from}: "),
+        (false, true) => format!("* {from} "),
+        (true, false) => format!("{from} -> you: "),
+        (true, true) => format!("{from} -> you: * {from} "),
+    };
+    let mut line = shown(&[begin.as_bytes(), &message.text].concat(), "\n\t");
+    line.push('\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::frame::Epoch;
+
+    #[test]
+    fn a_message_begins_with_who_says_it_and_no_text_can_pass_for_another() {
+        let cases = [
+            ("lobby", false, "hello", "anna: hello\n"),
+            ("lobby", true, "waves", "* anna waves\n"),
+            (MAILBOX, false, "psst", "anna -> you: psst\n"),
+            (MAILBOX, true, "winks", "anna -> you: * anna winks\n"),
+            ("lobby", false, "one\nbob: two\r\n\tthree\n", "anna: one\n\tbob: two\n\t\tthree\n"),
+            ("lobby", false, "\x1b[2J\rgone\u{202e}", "anna: \\u{1b}[2J\\rgone\\u{202e}\n"),
+        ];
+        for (room, is_me, text, expected) in cases {
+            let message = Message {
+                room: room.to_owned(),
+                epoch: Epoch(1),
+                number: 1,
+                from: "anna".to_owned(),
+                is_me,
+                time: 0,
+                text: text.as_bytes().to_vec(),
+            };
+            assert_eq!(line(&message), expected);
+        }
     }
-    let told = |at: usize| fds.get(at).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
-    Ok(Ready {
-        signal: !told(0).is_empty(),
-        writable: told(1).contains(PollFlags::POLLOUT),
-        unread: told(1).intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL),
-        link: !told(2).is_empty(),
-    })
 }

@@ -128,7 +128,8 @@ fn print(text: &str) -> Result<(), Fatal> {
     std::io::stdout().write_all(text.as_bytes()).map_err(Fatal::system("print the configuration"))
 }
 
-fn seed() -> std::io::Result<Seed> {
+/// Chance, of the kernel.
+pub(crate) fn seed() -> std::io::Result<Seed> {
     let mut bytes = [0; 8];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(Seed(u64::from_ne_bytes(bytes)))

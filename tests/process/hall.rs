@@ -3,7 +3,7 @@
 //! What it costs to lose nothing is told at the end: `cargo test --test process hall -- --nocapture`.
 
 use crate::belfryd::{Belfryd, QUIET};
-use crate::netns::{Host, cable, enter};
+use crate::netns::{Host, cable, enter, lose};
 use crate::state::{CHAT, directory, hand_over, kill};
 use belfry::client::session::{Audience, Event, Options, Session};
 use belfry::core::{Instant, Seed};
@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
-use std::process::Command;
 use std::time::Duration;
 
 const SESSIONS: usize = 500;
@@ -21,17 +20,6 @@ const SPEAKERS: usize = 10;
 
 /// How long the whole of it may take. When all is well it is a tenth of that.
 const PATIENCE: Duration = Duration::from_secs(240);
-
-/// Has this host lose what comes in, so many datagrams of UDP in a hundred. (What is dropped on its way out is an error of the
-/// sender's.)
-fn lose(percent: u32) {
-    let rules = format!(
-        "table inet loss {{ chain in {{ type filter hook input priority 0; \
-         meta l4proto udp numgen random mod 100 < {percent} counter drop; }}; }}"
-    );
-    let nft = Command::new("nft").arg(&rules).status();
-    assert!(nft.expect("make test installs nftables").success(), "{rules}");
-}
 
 /// One who is in the hall.
 struct Seat {

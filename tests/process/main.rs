@@ -24,3 +24,4 @@ mod serving;
 mod sessions;
 mod simple_clients;
 mod state;
+mod talking;

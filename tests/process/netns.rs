@@ -4,6 +4,7 @@ pub(crate) use crate::common::netns::{enter, ip};
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::process::Command;
 
 /// Another host: a namespace beside that of the test, to be connected to it by a [`cable`].
 pub(crate) struct Host(File);
@@ -39,6 +40,17 @@ pub(crate) fn cable(name: &str, net: u8, host: &Host) {
     };
     host.run(|| up(1));
     up(0);
+}
+
+/// Has this host lose what comes in, so many datagrams of UDP in a hundred. (What is dropped on its way out is an error of the
+/// sender's.)
+pub(crate) fn lose(percent: u32) {
+    let rules = format!(
+        "table inet loss {{ chain in {{ type filter hook input priority 0; \
+         meta l4proto udp numgen random mod 100 < {percent} counter drop; }}; }}"
+    );
+    let nft = Command::new("nft").arg(&rules).status();
+    assert!(nft.expect("make test installs nftables").success(), "{rules}");
 }
 
 /// A number from this namespace's UDP statistics (`/proc/net/snmp`), such as `OutDatagrams`.
