@@ -2,7 +2,7 @@
 //! that loses three datagrams in ten each way.
 
 use crate::belfryd::{Belfryd, new_folder};
-use crate::netns::{self, Host, cable};
+use crate::netns::{self, Host, cable, lose, lost};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -18,23 +18,14 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A room that has forgotten nothing of what is said here, however long somebody hears nothing of it.
 const CONFIG: &str = "[chat]\nhistory = 1024\n";
 
-/// Drops what comes in, since what is dropped on its way out is told to the sender.
-const LOSS: &str = "table inet loss {
-    chain arriving {
-        type filter hook input priority 0
-        meta l4proto udp numgen random mod 100 < 30 counter drop
-    }
-}
-";
-
 /// The test's own network with a host beside it (10.77.1.1 and 10.77.1.2); each loses three in ten of what the other sends.
 fn lossy_network() -> Option<Host> {
-    if !netns::enter() || !is_installed("nft") || !is_installed("python3") {
+    if !netns::enter() || !is_installed("python3") {
         return None;
     }
     let host = Host::new();
     cable("lan", 1, &host);
-    (lose() && host.run(lose)).then_some(host)
+    (lose(30) && host.run(|| lose(30))).then_some(host)
 }
 
 fn is_installed(program: &str) -> bool {
@@ -43,25 +34,6 @@ fn is_installed(program: &str) -> bool {
         println!("skipped: {program} is not installed");
     }
     found
-}
-
-/// Has this host lose what it is sent from now on.
-fn lose() -> bool {
-    let mut nft = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    nft.stdin.take().unwrap().write_all(LOSS.as_bytes()).unwrap();
-    let output = nft.wait_with_output().unwrap();
-    if !output.status.success() {
-        println!("skipped: nft cannot drop anything: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    output.status.success()
-}
-
-/// How many datagrams this host has lost.
-fn lost() -> u64 {
-    let output = Command::new("nft").args(["list", "chain", "inet", "loss", "arriving"]).output().unwrap();
-    let listed = String::from_utf8(output.stdout).unwrap();
-    let count = listed.split("counter packets ").nth(1).and_then(|rest| rest.split(' ').next());
-    count.expect("the rule counts").parse().unwrap()
 }
 
 fn script(name: &str) -> PathBuf {
