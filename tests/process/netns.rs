@@ -5,7 +5,6 @@ use nix::sched::{CloneFlags, setns};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::process::Command;
-use std::process::Command;
 
 /// Another host: a namespace beside that of the test, to be connected to it by a [`cable`].
 pub(crate) struct Host(File);
