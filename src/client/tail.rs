@@ -75,11 +75,11 @@ impl Tail {
                 Event::Welcomed { .. } => self.be_relieved(attendance),
                 Event::Disconnected => self.complain(&format_args!("{}/udp does not answer", attendance.addr())),
                 Event::Full => self.complain(&"the hub is full"),
-                Event::Lost { room, count } => {
+                Event::Lost { room, count, .. } => {
                     let messages = if count == 1 { "message" } else { "messages" };
                     complain(&format_args!("{count} {messages} lost in {}", place(&room)));
                 }
-                Event::Anew { room } => {
+                Event::Anew { room, .. } => {
                     complain(&format_args!("{} begins anew; what was said meanwhile may be lost", place(&room)));
                 }
                 Event::Left { room } => complain(&format_args!("we are no longer in {}", place(&room))),

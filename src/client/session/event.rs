@@ -64,6 +64,10 @@ pub enum Event {
     Joined {
         /// Its name.
         room: String,
+        /// In which numbering of it.
+        epoch: Epoch,
+        /// The last message before those that we get.
+        number: u64,
     },
     /// We are no longer in the room.
     Left {
@@ -74,6 +78,10 @@ pub enum Event {
     Lost {
         /// In this room.
         room: String,
+        /// In this numbering of it.
+        epoch: Epoch,
+        /// From this number on.
+        first: u64,
         /// So many.
         count: u64,
     },
@@ -81,6 +89,10 @@ pub enum Event {
     Anew {
         /// The room.
         room: String,
+        /// The numbering that it is in now.
+        epoch: Epoch,
+        /// The last message before those that we get.
+        number: u64,
     },
     /// The hub does not answer. We go on asking.
     Disconnected,

@@ -100,7 +100,10 @@ impl Session {
             self.requests.round_trip.measure(now.since(hello.sent_at));
         }
         let is_back = hello.is_some();
-        let was_named = std::mem::replace(&mut self.name, name.to_owned());
+        // What it says of us was true before something that we have asked for since.
+        let is_late = !is_new && last < self.requests.done();
+        let name = if is_late { self.name.clone() } else { name.to_owned() };
+        let was_named = std::mem::replace(&mut self.name, name.clone());
         self.heartbeat = heartbeat.clamp(*HEARTBEATS.start(), *HEARTBEATS.end());
         self.text_max = text_max.min(DATAGRAM_MAX);
         if is_new {
@@ -115,15 +118,17 @@ impl Session {
         if is_back {
             self.hello = None;
             self.settle(now);
-            self.events.push_back(Event::Welcomed { name: name.to_owned(), is_new });
+            self.events.push_back(Event::Welcomed { name: name.clone(), is_new });
         } else if was_named != name {
-            self.events.push_back(Event::Renamed { name: name.to_owned() });
+            self.events.push_back(Event::Renamed { name: name.clone() });
         }
         if !is_new && was_named != name {
-            self.wanted_name = Some(name.to_owned()).filter(|name| is_room(name));
+            self.wanted_name = Some(name).filter(|name| is_room(name));
         }
         for position in frame.values("at").filter_map(Position::read) {
-            self.streams.place(&position, &mut self.events);
+            if !is_late || self.streams.is_known(position.room) {
+                self.streams.place(&position, &mut self.events);
+            }
         }
         if is_new {
             self.streams.remove_others(&mut self.events);
@@ -156,9 +161,9 @@ impl Session {
         self.hello.as_ref().filter(|hello| hello.is_alone)?;
         match code {
             "full" if !std::mem::replace(&mut self.is_full, true) => self.events.push_back(Event::Full),
-            "full" => {}
             "version" => self.close(Reason::Version),
-            code => self.close(Reason::Other(code.to_owned())),
+            // We go on asking, whatever else it is.
+            _ => {}
         }
         Some(())
     }
@@ -190,8 +195,14 @@ impl Session {
         let (of, code) = (words.next()?, words.next()?);
         let id = match of {
             "-" => None,
-            // One that was refused already, or acknowledged, or of a session that is lost.
-            of => Some(self.requests.refuse(number(of)?)?),
+            // One that was refused already, or acknowledged, or of a session that is lost, is not told.
+            of => match self.requests.refuse(number(of)?)? {
+                (None, What::Join { room }) => {
+                    self.streams.remove(&room, &mut self.events);
+                    return Some(());
+                }
+                (id, _) => id,
+            },
         };
         self.events.push_back(Event::Refused { id, code: code.to_owned(), text: frame.text.to_vec() });
         Some(())
@@ -229,8 +240,15 @@ impl Session {
     }
 
     fn hear_at(&mut self, now: Instant, frame: &Frame<'_>) -> Heard {
-        for position in frame.words().filter_map(Position::read) {
+        let positions = || frame.words().filter_map(Position::read);
+        for position in positions() {
             self.streams.learn(now, &position, &mut self.events);
+        }
+        // The answer to a heartbeat names all that there is.
+        if positions().any(|position| position.room == MAILBOX) {
+            for room in self.streams.unnamed(|room| positions().any(|position| position.room == room)) {
+                self.requests.rejoin(&room);
+            }
         }
         Some(())
     }

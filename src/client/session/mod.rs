@@ -143,6 +143,11 @@ impl Session {
         &self.name
     }
 
+    /// What the hub knows us by; whoever has it can speak as we do.
+    pub fn id(&self) -> Option<SessionId> {
+        self.id
+    }
+
     /// Where we are in each room and in our mailbox, to begin from there another time.
     pub fn positions(&self) -> impl Iterator<Item = Position<'_>> {
         self.streams.positions()

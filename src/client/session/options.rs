@@ -1,7 +1,7 @@
 //! What a session is begun with, and the times and bounds that it keeps to.
 
 use crate::core::frame::Epoch;
-use crate::core::limits::NAME_MAX;
+use crate::core::limits::{self, NAME_MAX};
 use std::time::Duration;
 
 /// What the caller wants of a session.
@@ -31,14 +31,14 @@ pub struct Wanted {
 }
 
 /// Rooms of one session, as the protocol has it. The mailbox comes on top.
-pub const ROOMS_MAX: usize = 12;
+pub const ROOMS_MAX: usize = limits::SESSION_ROOMS_MAX;
 
 /// Requests that wait, unless the options say otherwise: what somebody pastes into a chat in one go. A program that says more
 /// is told that it is full, and waits.
 pub const REQUESTS_MAX: usize = 256;
 
 /// Requests in flight, as the protocol has it.
-pub(super) const IN_FLIGHT_MAX: usize = 32;
+pub(super) const IN_FLIGHT_MAX: usize = limits::REQUESTS_MAX;
 
 /// Bytes that are repeated at once. The hub takes requests in their order only, so behind the first that is lost again
 /// the others are sent in vain.
@@ -84,8 +84,8 @@ pub(super) const BYES_MAX: u32 = 4;
 /// Before missing messages are asked for: datagrams overtake one another.
 pub(super) const WANT_DELAY: Duration = Duration::from_millis(30);
 
-/// Ranges that are asked for at once: what comes back is more than a datagram holds, and the hub has a budget.
-pub(super) const WANTED_RANGES_MAX: usize = 64;
+/// Ranges that are asked for at once: a hub looks at no more.
+pub(super) const WANTED_RANGES_MAX: usize = limits::RANGES_MAX;
 
 /// Messages of one room that wait for an earlier one: as many as a hub keeps of a room, unless it is told otherwise.
 pub(super) const HELD_MAX: usize = 256;
@@ -98,6 +98,9 @@ pub(super) const PAST_EPOCHS_MAX: usize = 64;
 
 /// How often in a row the hub names a numbering that we have left before we believe that we were wrong.
 pub(super) const DOUBTS_MAX: u32 = 3;
+
+/// How often in a row the hub passes over a room that we are in before we join it again. Once may be late.
+pub(super) const UNNAMED_MAX: u32 = 2;
 
 /// Sessions that are remembered after they were lost, requests after they were refused, and commands after they were
 /// acknowledged: late datagrams speak of them.

@@ -27,7 +27,8 @@ pub(super) enum What {
 
 #[derive(Clone, Debug)]
 struct Request {
-    id: RequestId,
+    /// `None` when we ask by ourselves, and nobody is to hear of it.
+    id: Option<RequestId>,
     what: What,
     text: Vec<u8>,
     /// Zero until it is sent.
@@ -39,6 +40,11 @@ struct Request {
 }
 
 impl Request {
+    fn new(id: Option<RequestId>, what: What, text: &[u8]) -> Self {
+        let (text, sent_at) = (text.to_vec(), Instant::default());
+        Self { id, what, text, number: 0, sent_at, sent_count: 0, is_due: true }
+    }
+
     /// Its frame, when `last` is the request before it. The first in flight says so in any case: a hub that was killed may have
     /// forgotten it.
     fn frame(&self, last: u64, is_first: bool) -> Vec<u8> {
@@ -132,16 +138,20 @@ impl Requests {
         self.queue.len()
     }
 
+    /// The last that the hub has done.
+    pub(super) fn done(&self) -> u64 {
+        self.done
+    }
+
     /// Puts one more at the end, if its text is no longer than `text_max` and its frame fits a datagram.
     pub(super) fn add(&mut self, what: What, text: &[u8], text_max: usize) -> Result<RequestId, Unfit> {
         if self.queue.len() >= self.queue_max {
             return Err(Unfit::Full);
         }
         let id = RequestId(self.next_id);
-        let at = Instant::default();
-        let mut request =
-            Request { id, what, text: text.to_vec(), number: u64::MAX, sent_at: at, sent_count: 0, is_due: true };
+        let mut request = Request::new(Some(id), what, text);
         // With the longest numbers there are, and what stands before it in each datagram.
+        request.number = u64::MAX;
         let room = DATAGRAM_MAX - "^as 0123456789abcdef^".len();
         let head = request.frame(u64::MAX, true).len() - text.len();
         let max = text_max.min(room - head);
@@ -154,12 +164,20 @@ impl Requests {
         Ok(id)
     }
 
+    /// Asks for a room in which the hub does not have us any more.
+    pub(super) fn rejoin(&mut self, room: &str) {
+        let what = What::Join { room: room.to_owned() };
+        if self.queue.len() < self.queue_max && !self.queue.iter().any(|request| request.what == what) {
+            self.queue.push_back(Request::new(None, what, b""));
+        }
+    }
+
     // ---- sessions ----
 
     /// The session is lost: nobody can tell what has become of those in flight.
     pub(super) fn lose_session(&mut self, events: &mut VecDeque<Event>) {
         for request in self.queue.drain(..std::mem::take(&mut self.in_flight)) {
-            events.push_back(Event::Unconfirmed(request.id));
+            events.extend(request.id.map(Event::Unconfirmed));
         }
         self.retry_at = None;
     }
@@ -173,7 +191,7 @@ impl Requests {
     /// Nothing more will be sent.
     pub(super) fn close(&mut self, events: &mut VecDeque<Event>) {
         self.lose_session(events);
-        events.extend(self.queue.drain(..).map(|request| Event::Unsent(request.id)));
+        events.extend(self.queue.drain(..).filter_map(|request| request.id).map(Event::Unsent));
     }
 
     // ---- answers ----
@@ -199,10 +217,12 @@ impl Requests {
             }
             self.in_flight -= 1;
             let Some(Request { id, what, number, .. }) = self.queue.pop_front() else { break };
-            if matches!(what, What::Ask { .. }) {
-                remember(&mut self.asked, (number, id));
+            if let Some(id) = id {
+                if matches!(what, What::Ask { .. }) {
+                    remember(&mut self.asked, (number, id));
+                }
+                events.push_back(Event::Done(id));
             }
-            events.push_back(Event::Done(id));
             done.push(Done { number, what });
         }
         self.same_acks = 0;
@@ -223,22 +243,25 @@ impl Requests {
         }
     }
 
-    /// The request with this number cannot be done.
-    pub(super) fn refuse(&mut self, number: u64) -> Option<RequestId> {
+    /// The request with this number cannot be done: which it is, and what.
+    pub(super) fn refuse(&mut self, number: u64) -> Option<(Option<RequestId>, What)> {
         let at = self.queue.iter().take(self.in_flight).position(|request| request.number == number)?;
-        let request = self.queue.remove(at)?;
+        let Request { id, what, .. } = self.queue.remove(at)?;
         self.in_flight -= 1;
-        remember(&mut self.refused, (number, request.id));
+        if let Some(id) = id {
+            remember(&mut self.refused, (number, id));
+        }
         // The hub has done none of those behind it, and waits for the next to say that it need not wait.
         for later in self.queue.range_mut(at..self.in_flight) {
             later.is_due = true;
         }
-        Some(request.id)
+        Some((id, what))
     }
 
     /// The command with this number.
     pub(super) fn asked(&self, number: u64) -> Option<RequestId> {
-        let in_flight = self.queue.iter().take(self.in_flight).map(|request| (request.number, request.id));
+        let in_flight =
+            self.queue.iter().take(self.in_flight).filter_map(|request| Some((request.number, request.id?)));
         self.asked.iter().copied().chain(in_flight).find(|&(asked, _)| asked == number).map(|(_, id)| id)
     }
 

@@ -131,11 +131,13 @@ impl Place {
     fn hand_out(&mut self, now: Instant, room: &str, events: &mut VecDeque<Event>) {
         let reached = self.reached();
         while let Some(entry) = self.held.first_entry().filter(|entry| *entry.key() <= reached) {
-            let held = entry.remove();
+            let (first, held) = entry.remove_entry();
             self.held_bytes -= held.len();
             match held {
                 Held::Message(message) => events.push_back(Event::Message(message)),
-                Held::Lost(count) => events.push_back(Event::Lost { room: room.to_owned(), count }),
+                Held::Lost(count) => {
+                    events.push_back(Event::Lost { room: room.to_owned(), epoch: self.epoch, first, count });
+                }
             }
         }
         while self.held.len() > HELD_MAX || self.held_bytes > HELD_BYTES_MAX {

@@ -4,7 +4,7 @@
 //! were, so that nothing comes twice even where a hub does not keep to that.
 
 use super::event::{Event, Figures, Message};
-use super::options::{DOUBTS_MAX, PAST_EPOCHS_MAX, ROOMS_MAX, WANTED_RANGES_MAX, is_room};
+use super::options::{DOUBTS_MAX, PAST_EPOCHS_MAX, ROOMS_MAX, UNNAMED_MAX, WANTED_RANGES_MAX, is_room};
 use super::packet::Packet;
 use super::stream::{Place, Taken};
 use crate::core::frame::{Epoch, MAILBOX, Position, Range, write_frame};
@@ -24,6 +24,8 @@ struct Stream {
     joined_by: Option<u64>,
     /// How often in a row the hub has named a numbering that we have left.
     doubts: u32,
+    /// How often in a row it has not named the room among those that we are in.
+    unnamed: u32,
 }
 
 /// A numbering that we have left.
@@ -54,7 +56,7 @@ impl Streams {
             stream.joined_by = joined_by;
         } else if self.list.len() <= ROOMS_MAX {
             let place = from.map(|(epoch, number)| Place::new(epoch, number));
-            self.list.push(Stream { room: room.to_owned(), place, is_in: false, joined_by, doubts: 0 });
+            self.list.push(Stream { room: room.to_owned(), place, is_in: false, joined_by, doubts: 0, unnamed: 0 });
         }
     }
 
@@ -109,8 +111,9 @@ impl Streams {
         if let Some(stream) = self.find(room)
             && !std::mem::replace(&mut stream.is_in, true)
             && room != MAILBOX
+            && let Some(place) = &stream.place
         {
-            events.push_back(Event::Joined { room: room.to_owned() });
+            events.push_back(Event::Joined { room: room.to_owned(), epoch: place.epoch, number: place.reached() });
         }
     }
 
@@ -139,6 +142,11 @@ impl Streams {
         }
     }
 
+    /// Whether this is one of our rooms.
+    pub(super) fn is_known(&self, room: &str) -> bool {
+        self.list.iter().any(|stream| stream.room == room)
+    }
+
     /// Whether there is a room in which we do not know from where to count.
     pub(super) fn is_lost_somewhere(&self) -> bool {
         self.list.iter().any(|stream| stream.place.is_none())
@@ -151,7 +159,7 @@ impl Streams {
         if let Some(place) = stream.place.replace(Place::new(epoch, number)) {
             self.remember(room, &place);
         }
-        events.push_back(Event::Anew { room: room.to_owned() });
+        events.push_back(Event::Anew { room: room.to_owned(), epoch, number });
     }
 
     // ---- what the hub says of them ----
@@ -191,6 +199,20 @@ impl Streams {
                 self.switch(room, epoch, 0, events);
             }
         }
+    }
+
+    /// The rooms that the hub does not name when it should, and not for the first time: one that was killed may have
+    /// forgotten that we have joined them.
+    pub(super) fn unnamed(&mut self, is_named: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut rooms = Vec::new();
+        for stream in self.list.iter_mut().filter(|stream| stream.is_in) {
+            stream.unnamed = if is_named(&stream.room) { 0 } else { stream.unnamed + 1 };
+            if stream.unnamed == UNNAMED_MAX {
+                stream.unnamed = 0;
+                rooms.push(stream.room.clone());
+            }
+        }
+        rooms
     }
 
     /// What cannot be had.

@@ -82,6 +82,9 @@ fn shown(event: &Event) -> String {
         }
         Event::Note { room, text } => format!("Note {room}: {}", text.escape_ascii()),
         Event::Answer { id, text } => format!("Answer {id:?}: {}", text.escape_ascii()),
+        Event::Lost { room, epoch, first, count } => format!("Lost {room}/{}/{first} {count}", epoch.0),
+        Event::Joined { room, epoch, number } => format!("Joined {room}/{}/{number}", epoch.0),
+        Event::Anew { room, epoch, number } => format!("Anew {room}/{}/{number}", epoch.0),
         event => format!("{event:?}"),
     }
 }
@@ -117,7 +120,7 @@ fn a_hello_is_answered_by_a_token_that_with_a_token_by_a_welcome_and_a_heartbeat
                    at=lobby/00000001/7 at=lab/000000ab/12 at=@/00000002/0^";
     assert_eq!(script.hears(welcome), NOTHING);
     assert_eq!(script.hears(welcome), NOTHING, "it may come twice");
-    let joined = ["Joined { room: \"lobby\" }", "Joined { room: \"lab\" }"];
+    let joined = ["Joined lobby/1/7", "Joined lab/171/18"];
     assert_eq!(script.events(), [&["Welcomed { name: \"anna-2\", is_new: true }"][..], &joined].concat());
     assert_eq!(
         script.wait(300),
@@ -333,7 +336,7 @@ fn a_lost_session_is_begun_anew_and_what_was_in_flight_is_unconfirmed() {
     script.hears("^ack 5^^ack 32^^ack 0^");
     assert_eq!(script.session.request_count(), 1);
     script.hears("^ack 33^");
-    let events = ["Welcomed { name: \"anna\", is_new: true }", "Joined { room: \"lobby\" }", "Done(RequestId(33))"];
+    let events = ["Welcomed { name: \"anna\", is_new: true }", "Joined lobby/1/8", "Done(RequestId(33))"];
     assert_eq!(script.events(), events);
 }
 
@@ -353,7 +356,7 @@ fn a_welcome_to_another_session_says_that_ours_is_lost_and_in_which_rooms_we_are
     let events = [
         "Unconfirmed(RequestId(3))",
         "Welcomed { name: \"x\", is_new: true }",
-        "Joined { room: \"lobby\" }",
+        "Joined lobby/1/7",
         "Left { room: \"lab\" }",
     ];
     assert_eq!(script.events(), events);
@@ -406,12 +409,12 @@ fn what_is_gone_is_counted_in_its_place_and_what_never_was_is_not() {
     script.hears(&[message(12), message(20)].concat());
     script.hears("^gone lobby/00000001/1-9^^gone lobby/00000001/14-15 unused^^gone lobby/00000001/16-99^");
     script.hears("^gone lobby/00000001/11^");
-    assert_eq!(script.events(), ["Lost { room: \"lobby\", count: 2 }"]);
+    assert_eq!(script.events(), ["Lost lobby/1/8 2"]);
     script.hears("^gone lobby/00000001/10^");
-    let events = ["Lost { room: \"lobby\", count: 1 }", "Lost { room: \"lobby\", count: 1 }", "lobby/1/12 bob: m12"];
+    let events = ["Lost lobby/1/10 1", "Lost lobby/1/11 1", "lobby/1/12 bob: m12"];
     assert_eq!(script.events(), events);
     script.hears(&message(13));
-    let events = ["lobby/1/13 bob: m13", "Lost { room: \"lobby\", count: 4 }", "lobby/1/20 bob: m20"];
+    let events = ["lobby/1/13 bob: m13", "Lost lobby/1/16 4", "lobby/1/20 bob: m20"];
     assert_eq!(script.events(), events);
     assert_eq!((script.session.figures().lost, script.session.gap_count()), (8, 0));
     script.hears("^at lobby/00000001/18446744073709551615^^gone lobby/00000001/21-18446744073709551615^");
@@ -424,7 +427,7 @@ fn numbers_that_begin_anew_are_counted_from_zero_and_what_is_late_of_the_old_one
     let mut script = Script::welcomed();
     script.hears(&[message(8), message(10)].concat());
     script.hears(&[epoch_message(9, 2), message(9), epoch_message(9, 1)].concat());
-    let events = ["lobby/1/8 bob: m8", "Anew { room: \"lobby\" }", "lobby/9/1 bob: m1", "lobby/9/2 bob: m2"];
+    let events = ["lobby/1/8 bob: m8", "Anew lobby/9/0", "lobby/9/1 bob: m1", "lobby/9/2 bob: m2"];
     assert_eq!(script.events(), events);
     script.hears("^at lobby/00000001/99^^at lobby/00000001/99^");
     script.hears(&epoch_message(9, 3));
@@ -433,7 +436,7 @@ fn numbers_that_begin_anew_are_counted_from_zero_and_what_is_late_of_the_old_one
     // A hub that goes on with it all the same is believed, and nothing comes twice.
     script.hears("^at lobby/00000001/9^");
     script.hears(&[message(8), message(9)].concat());
-    assert_eq!(script.events(), ["Anew { room: \"lobby\" }", "lobby/1/9 bob: m9"]);
+    assert_eq!(script.events(), ["Anew lobby/1/8", "lobby/1/9 bob: m9"]);
 }
 
 #[test]
@@ -465,7 +468,7 @@ fn a_join_says_where_we_count_from_and_a_leave_ends_it() {
     script.session.join("lab").unwrap();
     assert_eq!(script.sent(), ["AS^join 1 lab after=0^"]);
     script.hears("^joined 1 lab/00000005/3^^msg lab/00000005/4 bob time=5 len=1^x");
-    assert_eq!(script.events(), ["Done(RequestId(1))", "Joined { room: \"lab\" }", "lab/5/4 bob: x"]);
+    assert_eq!(script.events(), ["Done(RequestId(1))", "Joined lab/5/3", "lab/5/4 bob: x"]);
     script.session.leave("lab").unwrap();
     assert_eq!(script.sent(), ["AS^leave 2 lab after=1^"]);
     script.hears("^ack 2^^joined 1 lab/00000005/3^^msg lab/00000005/5 bob time=5 len=1^y");
@@ -473,7 +476,26 @@ fn a_join_says_where_we_count_from_and_a_leave_ends_it() {
     script.session.join("lab").unwrap();
     script.sent();
     script.hears("^joined 3 lab/00000005/4^^msg lab/00000005/4 bob time=5 len=1^x");
-    assert_eq!(script.events(), ["Done(RequestId(3))", "Joined { room: \"lab\" }"], "nothing comes twice");
+    assert_eq!(script.events(), ["Done(RequestId(3))", "Joined lab/5/4"], "nothing comes twice");
+}
+
+#[test]
+fn a_late_welcome_does_not_bring_back_a_room_that_was_left_or_a_name_that_was_changed() {
+    let mut script = Script::welcomed();
+    script.session.join("lab").unwrap();
+    script.sent();
+    script.hears("^joined 1 lab/00000005/3^");
+    script.session.leave("lab").unwrap();
+    script.sent();
+    script.hears("^ack 2^");
+    script.events();
+    let late = WELCOME.replace("last=0", "last=1").replace("at=@", "at=lab/00000005/3 at=@");
+    script.hears(&late.replace("anna", "zoe"));
+    assert_eq!(script.events(), NOTHING);
+    // A hub that was killed may have forgotten what it has done, and is one all the same.
+    script.session.handle_address_change(script.now);
+    script.hears(&late);
+    assert_eq!(script.events(), ["Welcomed { name: \"anna\", is_new: false }"]);
 }
 
 #[test]
@@ -486,9 +508,26 @@ fn when_only_the_acknowledgement_of_a_join_comes_the_welcome_is_asked_where_we_a
     script.say("meanwhile");
     assert_eq!(script.sent(), ["AS^say 2 lobby after=1 len=9^meanwhile"]);
     script.hears(&WELCOME.replace("at=@", "at=lab/00000005/3 at=@"));
-    assert_eq!(script.events(), ["Done(RequestId(1))", "Joined { room: \"lab\" }"]);
+    assert_eq!(script.events(), ["Done(RequestId(1))", "Joined lab/5/3"]);
     script.hears("^ack 2^");
     assert_eq!(script.wait(1_000), NOTHING);
+}
+
+#[test]
+fn a_room_that_the_hub_has_forgotten_us_in_is_joined_again_and_nobody_has_to_ask() {
+    let mut script = Script::welcomed();
+    script.hears("^at @/00000002/0^");
+    assert_eq!(script.hears("^at lab/00000009/4^^at @/00000002/0^"), ["AS^join 1 lobby after=0^"]);
+    script.hears("^joined 1 lobby/00000001/9^");
+    assert_eq!(script.wait(40), NOTHING, "we are where we were");
+    script.hears("^at lobby/00000001/9 @/00000002/0^");
+    assert_eq!(script.wait(40), ["AS^want lobby/00000001/8-9^"]);
+    assert_eq!(script.events(), NOTHING);
+    for _ in 0..2 {
+        script.hears("^at @/00000002/0^");
+    }
+    script.hears("^error 2 full len=0^");
+    assert_eq!(script.events(), ["Left { room: \"lobby\" }"]);
 }
 
 #[test]

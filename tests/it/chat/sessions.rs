@@ -580,6 +580,35 @@ fn a_hub_that_is_full_takes_no_session_and_says_so() {
 }
 
 #[test]
+fn no_number_of_a_mailbox_stands_for_two_messages_however_often_the_hub_is_killed() {
+    let mut stage = stage();
+    stage.play(
+        r"
+        bob > /msg anna one\n
+        bob < localhost-40002 -> anna: one\n
+        anna < ^msg @/<epoch2>/1 localhost-40002 time=1750000000 len=3^one
+        ",
+    );
+    // Nothing is confirmed, and what the second forgets may be what the first has said.
+    stage.restart();
+    stage.restart();
+    stage.play(
+        r"
+        bob > /msg anna two\n
+        bob < localhost-40002 -> anna: two\n
+        anna < ^msg @/<epoch2>/2002 localhost-40002 time=1750000000 len=3^two
+        ",
+    );
+    stage.restart();
+    stage.play(
+        r"
+        anna > ^as <session1>^^want @/<epoch2>/1-3003^
+        anna < ^msg @/<epoch2>/1 localhost-40002 time=1750000000 len=3^one^gone @/<epoch2>/2-2001 unused^^msg @/<epoch2>/2002 localhost-40002 time=1750000000 len=3^two^gone @/<epoch2>/2003-3002 unused^
+        ",
+    );
+}
+
+#[test]
 fn a_session_outlives_the_hub_with_its_requests_its_places_and_its_mail() {
     let mut stage = stage();
     stage.play(

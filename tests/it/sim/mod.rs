@@ -4,7 +4,7 @@
 //! step:
 //!
 //! ```text
-//! BELFRY_SEED=4711 cargo test --test it sim        that run alone
+//! BELFRY_SEED=4711 cargo test --test it sim        that run alone, and what happened in it if it fails
 //! BELFRY_SEEDS=100000 cargo test --test it sim     more of them
 //! ```
 //!
@@ -13,6 +13,7 @@
 
 mod members;
 mod network;
+mod sessions;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -29,6 +29,11 @@ impl<E> Agenda<E> {
         self.events.pop_first().map(|((at, _), event)| (at, event))
     }
 
+    /// The next event, while it stays there.
+    pub(super) fn peek(&self) -> Option<(Instant, &E)> {
+        self.events.first_key_value().map(|(&(at, _), event)| (at, event))
+    }
+
     /// Both clocks.
     pub(super) fn clocks(&self) -> Now {
         Now { mono: self.now, wall: jiff::Timestamp::UNIX_EPOCH + Duration::from_nanos(self.now.as_nanos()) }

@@ -17,6 +17,9 @@ use std::rc::Rc;
 /// until the hub is kept again.
 const UNUSED: u64 = 1_000;
 
+/// Stretches of such numbers that are remembered of a mailbox that nobody empties: as many kills as it has seen.
+const UNUSED_RANGES_MAX: usize = MAILBOX_MESSAGES_MAX;
+
 /// A session, here or away.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -33,9 +36,9 @@ pub(in super::super) struct SessionLine<'a> {
     /// What is in the mailbox, as lines of a history.
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     messages: Vec<EntryLine<'a>>,
-    /// The numbers of the mailbox that were left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    unused: Option<(u64, u64)>,
+    /// The numbers of the mailbox that were left out, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unused: Vec<(u64, u64)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -95,13 +98,18 @@ impl Hub {
                 session.mailbox.push(Rc::new(entry.message), true, MAILBOX_MESSAGES_MAX);
             }
         }
-        let newest = session.mailbox.newest;
-        let first = match kept.unused {
-            Some((first, last)) if last == newest => first,
-            _ => newest.saturating_add(1),
-        };
+        let unused = kept.unused.iter().copied().filter(|&(first, last)| first <= last);
+        session.unused = unused.take(UNUSED_RANGES_MAX).collect();
+        // The last number may be one that was left out, behind which nothing was said.
+        let newest = session.unused.last().map_or(0, |&(_, last)| last).max(session.mailbox.newest);
         session.mailbox.newest = newest.saturating_add(UNUSED);
-        session.unused = Some((first, session.mailbox.newest));
+        match session.unused.last_mut() {
+            Some((_, last)) if *last == newest => *last = session.mailbox.newest,
+            _ => session.unused.push((newest.saturating_add(1), session.mailbox.newest)),
+        }
+        if session.unused.len() > UNUSED_RANGES_MAX {
+            session.unused.remove(0);
+        }
         self.sessions.away.push_back((now.mono, kept.id));
         self.sessions.away_count += 1;
         true
@@ -162,6 +170,6 @@ fn session_line<'a>(session: &'a Session, name: &'a str, rooms: Vec<Stay>) -> Se
         rooms: rooms.into_iter().map(stay).collect(),
         mailbox: StayLine { room: MAILBOX.to_owned(), epoch: session.mailbox.epoch, number: confirmed },
         messages,
-        unused: session.unused,
+        unused: session.unused.clone(),
     }
 }

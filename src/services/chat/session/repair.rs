@@ -98,7 +98,7 @@ impl Hub {
             Some(room) => (self.rooms.get(room).name.as_str(), &self.rooms.get(room).stream),
             None => (MAILBOX, &session.mailbox),
         };
-        let unused = session.unused.filter(|_| room.is_none());
+        let unused: &[(u64, u64)] = if room.is_none() { &session.unused } else { &[] };
         let mut again = Vec::new();
         let mut next = range.first;
         let messages = stream.since(first).take_while(|message| message.number <= range.last);
@@ -131,7 +131,7 @@ impl Hub {
 }
 
 /// Says that a range is gone, and of which part there never was anything.
-fn tell_gone(range: Range<'_>, unused: Option<(u64, u64)>, frames: &mut Vec<Vec<u8>>) {
+fn tell_gone(range: Range<'_>, unused: &[(u64, u64)], frames: &mut Vec<Vec<u8>>) {
     let mut tell = |first: u64, last: u64, word: &str| {
         if first <= last {
             let mut frame = Vec::new();
@@ -139,12 +139,12 @@ fn tell_gone(range: Range<'_>, unused: Option<(u64, u64)>, frames: &mut Vec<Vec<
             frames.push(frame);
         }
     };
-    match unused.map(|(first, last)| (first.max(range.first), last.min(range.last))) {
-        Some((first, last)) if first <= last => {
-            tell(range.first, first - 1, "");
-            tell(first, last, " unused");
-            tell(last + 1, range.last, "");
-        }
-        _ => tell(range.first, range.last, ""),
+    let mut next = range.first;
+    for &(first, last) in unused.iter().filter(|&&(first, last)| first <= range.last && range.first <= last) {
+        let (first, last) = (first.max(next), last.min(range.last));
+        tell(next, first.saturating_sub(1), "");
+        tell(first, last, " unused");
+        next = last.saturating_add(1);
     }
+    tell(next, range.last, "");
 }

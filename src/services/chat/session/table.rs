@@ -18,7 +18,7 @@ pub(in super::super) struct Session {
     pub(super) last: u64,
     pub(super) mailbox: Stream,
     /// Numbers of the mailbox, both included, that were left out when the hub could not know whether they had been used.
-    pub(super) unused: Option<(u64, u64)>,
+    pub(super) unused: Vec<(u64, u64)>,
     /// From where it counts in its mailbox.
     pub(super) mailbox_since: u64,
     /// Frames for it, until the turn ends.
@@ -144,7 +144,7 @@ impl Sessions {
             presence,
             last: 0,
             mailbox: Stream::new(epoch),
-            unused: None,
+            unused: Vec::new(),
             mailbox_since: 0,
             frames: Packer::default(),
             owed: Owed::default(),
