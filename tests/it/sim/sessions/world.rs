@@ -109,6 +109,8 @@ pub(super) struct World {
     pub(super) referee: Referee,
     /// What came in this turn.
     pub(super) heard: Vec<Input>,
+    /// The moment of the turn in which they were heard.
+    pub(super) turned: Instant,
     pub(super) actors: Vec<Actor>,
     pub(super) names: Vec<String>,
     pub(super) by_addr: BTreeMap<SocketAddr, usize>,
@@ -156,6 +158,7 @@ impl World {
             is_snapshot_needed: false,
             referee: Referee::default(),
             heard: Vec::new(),
+            turned: Instant::default(),
             actors: Vec::new(),
             names: Vec::new(),
             by_addr: BTreeMap::new(),
@@ -293,7 +296,8 @@ impl World {
 
     /// A turn of the hub, and all that follows from it at once.
     pub(super) fn finish_turn(&mut self) {
-        let (now, heard) = (self.agenda.now, std::mem::take(&mut self.heard));
+        let heard = std::mem::take(&mut self.heard);
+        let now = if heard.is_empty() { self.agenda.now } else { self.turned };
         self.hub.finish_turn(&mut self.out);
         self.referee.note(now, self.keeper.keep(&mut self.hub));
         let sent: Vec<(SocketAddr, Vec<u8>)> =
@@ -338,12 +342,15 @@ impl World {
         if self.is_snapshot_needed {
             self.keeper.take_snapshot(self.agenda.now, &self.hub);
         }
-        let now = self.agenda.clocks();
+        let mut now = self.agenda.clocks();
         if self.heard.is_empty() {
+            self.turned = now.mono;
             // Whoever is due is gone before anybody is heard.
             self.hub.handle_timeout(&now, &mut self.out);
             self.finish_turn();
         }
+        // The daemon reads the clocks once in a turn.
+        now.mono = self.turned;
         let input = Input { from, payload: payload.to_vec(), is_genuine, lifetime: self.lifetime(from) };
         self.referee.hear(now.mono, &input);
         self.heard.push(input);
@@ -548,7 +555,7 @@ impl World {
                     self.pump(actor);
                 }
             }
-            Event::Unreachable(addr) => {
+            Event::Unreachable(addr) if !self.is_down => {
                 let now = self.agenda.clocks();
                 self.referee.doubt(addr);
                 self.hub.handle_unreachable(&now, addr, &mut self.out);
@@ -562,7 +569,7 @@ impl World {
             Event::Calm => self.calm_down(),
             Event::Settled => self.finish(),
             Event::End => self.phase = Phase::Over,
-            Event::Wake(_) => {}
+            Event::Wake(_) | Event::Unreachable(_) => {}
         }
     }
 }
