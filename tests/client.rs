@@ -209,7 +209,9 @@ fn say_says_nothing_that_no_hub_would_take() {
     assert_eq!(run(server.addr, &["say", &long]), ended("", "belfry: a text has at most 64 bytes\n", 1));
     assert_eq!(run(server.addr, &["say", " \n"]), ended("", "belfry: there is nothing to say\n", 64));
     assert_eq!(asked(&server.got()), ["hello", "bye"]);
-    let full = Server::start(|_| vec!["^bye full^".to_owned()]);
+    let full = Server::start(|datagram| {
+        answers(datagram, |frame| Some(format!("^bye full start={}^", frame.value("start").unwrap())))
+    });
     assert_eq!(run(full.addr, &["say", "hello"]), ended("", "belfry: the hub is full; try again later\n", 1));
     assert_eq!(asked(&full.got()), ["hello"]);
 }

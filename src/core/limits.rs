@@ -76,9 +76,6 @@ pub const RANGES_MAX: usize = 64;
 /// The highest number that is read from what was kept: nobody says so much, and one more is still a number.
 pub const NUMBER_MAX: u64 = u64::MAX / 2;
 
-/// The longest `start` of a session.
-pub const SESSION_START_MAX: usize = 32;
-
 /// Sessions that are remembered although nobody has been heard of them for a while. Of more the first to have gone is forgotten.
 pub const SESSIONS_AWAY_MAX: usize = 4_096;
 

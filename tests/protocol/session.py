@@ -358,6 +358,8 @@ class Session:
 
     def on_bye(self, frame):
         code, session = frame.words[0], frame.value("session")
+        if session is None and frame.value("start") != self.start:
+            return                      # an answer to somebody else's hello, or a forgery
         if session is None and self.coming_in and code == "full":
             self.hello_due = time.monotonic() + FULL_RETRY
         elif session is not None and session == self.session and code == "unknown" and not self.leaving:

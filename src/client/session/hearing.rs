@@ -142,7 +142,10 @@ impl Session {
 
     fn hear_bye(&mut self, now: Instant, frame: &Frame<'_>) -> Heard {
         let code = frame.words().next()?;
-        let Some(of) = frame.value("session") else { return self.hear_bye_to_hello(code) };
+        let Some(of) = frame.value("session") else {
+            // Whoever does not know what we begin with has not heard our hello.
+            return if frame.value("start") == Some(&self.start) { self.hear_bye_to_hello(code) } else { None };
+        };
         let of: SessionId = of.parse().ok()?;
         if self.id != Some(of) {
             return None;

@@ -144,11 +144,16 @@ fn without_an_answer_hellos_become_seldom_and_do_not_end() {
 fn a_hub_without_place_is_asked_again_and_one_of_another_version_is_not() {
     let mut script = Script::new(&Options::default());
     script.sent();
-    script.hears("^bye full^");
-    script.hears("^bye full^");
+    let ours = format!("start={}", script.session.start);
+    for forged in ["^bye full^", "^bye version^", "^bye version start=0^"] {
+        script.hears(forged);
+        assert_eq!(script.events(), NOTHING, "only who has heard our hello knows what we begin with");
+    }
+    script.hears(&format!("^bye full {ours}^"));
+    script.hears(&format!("^bye full {ours}^"));
     assert_eq!(script.events(), ["Full"]);
     assert_eq!(script.wait(260).len(), 1);
-    script.hears("^bye version^");
+    script.hears(&format!("^bye version {ours}^"));
     assert_eq!((script.events(), script.wait(60_000)), (vec!["Closed(Version)".to_owned()], vec![]));
     assert_eq!(script.session.next_timeout(), None);
     assert_eq!(script.session.join("lab"), Err(Unfit::Closed));

@@ -176,8 +176,10 @@ impl<'a> EntryLine<'a> {
             (None, Some(len)) => Text::End(*len).checked(line)?,
             (None, None) => Text::End(line.len()),
         };
-        let is_good =
-            name::fault(room).is_none() && is_message(line) && is_sayable(from, &text) && *number <= NUMBER_MAX;
+        let is_good = name::fault(room).is_none()
+            && is_message(line)
+            && is_sayable(from, &text)
+            && [*number, by.map_or(0, |by| by.request)].into_iter().all(|number| number <= NUMBER_MAX);
         let (line, from) = (Rc::from(&**line), Box::from(&**from));
         let message = Message { number: *number, when: *when, line, from, text, is_action: *action, by: *by };
         let mut frame = Vec::new();

@@ -20,6 +20,10 @@ impl Hub {
     pub fn handle_unreachable(&mut self, now: &Now, remote: SocketAddr, out: &mut Outbox) {
         let Some(id) = self.members.at(remote) else { return };
         let member = self.members.get_mut(id);
+        if member.session.is_some() {
+            // Anybody can forge this, and nobody but a session itself ends it: its heartbeats tell.
+            return self.handle_out_of_reach(now, remote);
+        }
         member.strikes += 1;
         if member.strikes >= STRIKES_MAX {
             self.remove(now, id, Departure::Unreachable, out);

@@ -7,7 +7,7 @@ use super::super::{Departure, Hub, Problem, entrance, name};
 use super::send;
 use super::table::{Presence, Session, Stay};
 use crate::core::frame::{Frame, MAILBOX, Position, SessionId, write_frame};
-use crate::core::limits::{SESSION_ROOMS_MAX, SESSION_START_MAX};
+use crate::core::limits::SESSION_ROOMS_MAX;
 use crate::core::source::Source;
 use crate::core::{Instant, Now, Outbox, Path, Refusal, Verdict};
 use std::fmt::Write as _;
@@ -30,7 +30,7 @@ impl Hub {
         out: &mut Outbox,
     ) -> Verdict {
         if hello.words().next() != Some(VERSION) {
-            send(path, format_args!("bye version"), out);
+            refuse_hello(path, "version", hello, out);
             return Verdict::Refused(Refusal::BadFrame);
         }
         let id = claimed.filter(|&id| self.sessions.get(id).is_some());
@@ -39,7 +39,7 @@ impl Hub {
         if !is_there && !hello.value("token").is_some_and(|token| self.is_token(now, path.remote, token)) {
             return self.send_token(now, path, out);
         }
-        let start = hello.value("start").filter(|start| start.len() <= SESSION_START_MAX).unwrap_or_default();
+        let start = self.keeping.seed().hash(&("start", hello.value("start")));
         let id = match id.or_else(|| self.same_start(path.remote, start)) {
             Some(id) if self.sessions.get(id).is_some_and(|session| session.here().is_some()) => {
                 self.move_to(now, id, path, out);
@@ -47,7 +47,7 @@ impl Hub {
             }
             returning => {
                 if let Err(problem) = self.make_place(now, path, returning.is_some(), out) {
-                    send(path, format_args!("bye {}", problem.why), out);
+                    refuse_hello(path, problem.why.name(), hello, out);
                     return Verdict::Refused(problem.why);
                 }
                 self.attend(now, path, returning, start, hello, out)
@@ -61,10 +61,10 @@ impl Hub {
     }
 
     /// The session that began at this address with the same start: the hello was said again, or came twice.
-    fn same_start(&self, remote: SocketAddr, start: &str) -> Option<SessionId> {
+    fn same_start(&self, remote: SocketAddr, start: u64) -> Option<SessionId> {
         let member = self.members.get(self.members.at(remote)?);
         let id = member.session.as_ref()?.id;
-        self.sessions.get(id).is_some_and(|session| *session.start == *start).then_some(id)
+        self.sessions.get(id).is_some_and(|session| session.start == start).then_some(id)
     }
 
     /// A session that is here speaks from this address now, where whoever else may have been is no more.
@@ -103,7 +103,7 @@ impl Hub {
         now: &Now,
         path: Path,
         returning: Option<SessionId>,
-        start: &str,
+        start: u64,
         hello: &Frame<'_>,
         out: &mut Outbox,
     ) -> SessionId {
@@ -122,7 +122,7 @@ impl Hub {
                 (id, hello.value("name").map(str::to_owned), Vec::new())
             }
         };
-        let stays = if stays.is_empty() { self.wanted_stays(now, path, hello) } else { stays };
+        let stays = if stays.is_empty() { self.wanted_stays(now, path, hello) } else { self.stays_of_return(stays) };
         self.members.get_mut(member).session = Some(Box::new(Attendance { id, further: Vec::new() }));
         self.take_name(member, wanted);
         self.take_places(now, member, &stays);
@@ -150,6 +150,18 @@ impl Hub {
         if name::fault(&free).is_none() {
             self.members.rename(member, &free);
         }
+    }
+
+    /// Where no history is kept, what was said while a session was away is not for it.
+    fn stays_of_return(&self, mut stays: Vec<Stay>) -> Vec<Stay> {
+        for stay in &mut stays {
+            let Some(room) = self.rooms.named(&stay.room) else { continue };
+            let stream = &self.rooms.get(room).stream;
+            if stream.history_len() == 0 {
+                stay.since = Since { epoch: stream.epoch, number: stream.newest };
+            }
+        }
+        stays
     }
 
     /// The rooms that a hello names, made if need be, and how far each was heard.
@@ -237,6 +249,14 @@ impl Hub {
 
     fn token(&self, remote: SocketAddr, period: u64) -> u64 {
         self.keeping.seed().hash(&("token", remote, period))
+    }
+}
+
+/// Says why there is no session. It names what only whoever said hello knows, so that nobody else can say it.
+fn refuse_hello(path: Path, code: &str, hello: &Frame<'_>, out: &mut Outbox) {
+    match hello.value("start") {
+        Some(start) => send(path, format_args!("bye {code} start={start}"), out),
+        None => send(path, format_args!("bye {code}"), out),
     }
 }
 

@@ -7,7 +7,7 @@ use super::Hub;
 use super::table::{Presence, Session, Stay};
 use crate::core::Now;
 use crate::core::frame::{Epoch, MAILBOX, SessionId};
-use crate::core::limits::{MAILBOX_MESSAGES_MAX, NUMBER_MAX, SESSION_ROOMS_MAX, SESSION_START_MAX, SESSIONS_AWAY_MAX};
+use crate::core::limits::{MAILBOX_MESSAGES_MAX, NUMBER_MAX, SESSION_ROOMS_MAX, SESSIONS_AWAY_MAX};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,8 +25,8 @@ const UNUSED_RANGES_MAX: usize = MAILBOX_MESSAGES_MAX;
 #[serde(rename_all = "kebab-case")]
 pub(in super::super) struct SessionLine<'a> {
     id: SessionId,
-    #[serde(borrow, default, skip_serializing_if = "str::is_empty")]
-    start: Cow<'a, str>,
+    #[serde(default)]
+    start: u64,
     #[serde(default)]
     last: u64,
     #[serde(borrow)]
@@ -76,7 +76,7 @@ impl Hub {
     /// Takes a session back, as one that is away; whether it can be.
     pub(in super::super) fn restore_session(&mut self, now: &Now, kept: &SessionLine<'_>) -> bool {
         let is_known = self.sessions.get(kept.id).is_some();
-        let is_good = kept.start.len() <= SESSION_START_MAX && kept.rooms.len() <= SESSION_ROOMS_MAX;
+        let is_good = kept.last <= NUMBER_MAX && kept.rooms.len() <= SESSION_ROOMS_MAX;
         let is_number = |stay: &StayLine| stay.number <= NUMBER_MAX;
         let is_good = is_good && kept.rooms.iter().chain([&kept.mailbox]).all(is_number);
         if is_known || !is_good || kept.rooms.iter().any(|stay| name::fault(&stay.room).is_some()) {
@@ -87,7 +87,7 @@ impl Hub {
             .iter()
             .map(|stay| Stay { room: stay.room.clone(), since: Since { epoch: stay.epoch, number: stay.number } });
         let presence = Presence::Away { since: now.mono, name: kept.name.to_string(), rooms: rooms.collect() };
-        let session = self.sessions.insert(now, kept.id, &kept.start, presence);
+        let session = self.sessions.insert(now, kept.id, kept.start, presence);
         session.last = kept.last;
         session.mailbox.epoch = kept.mailbox.epoch;
         session.mailbox_since = kept.mailbox.number;
@@ -98,7 +98,7 @@ impl Hub {
                 session.mailbox.push(Rc::new(entry.message), true, MAILBOX_MESSAGES_MAX);
             }
         }
-        let unused = kept.unused.iter().copied().filter(|&(first, last)| first <= last);
+        let unused = kept.unused.iter().copied().filter(|&(first, last)| first <= last && last <= NUMBER_MAX);
         session.unused = unused.take(UNUSED_RANGES_MAX).collect();
         // The last number may be one that was left out, behind which nothing was said.
         let newest = session.unused.last().map_or(0, |&(_, last)| last).max(session.mailbox.newest);
@@ -164,7 +164,7 @@ fn session_line<'a>(session: &'a Session, name: &'a str, rooms: Vec<Stay>) -> Se
     let confirmed = if messages.is_empty() { session.mailbox.newest } else { session.mailbox_since };
     SessionLine {
         id: session.id,
-        start: (&*session.start).into(),
+        start: session.start,
         last: session.last,
         name: name.into(),
         rooms: rooms.into_iter().map(stay).collect(),

@@ -8,7 +8,7 @@ use super::super::{By, Draft, Hub, Problem, name};
 use super::bad_frame;
 use super::table::Session;
 use crate::core::frame::{Frame, Position, SessionId, number};
-use crate::core::limits::{DATAGRAM_MAX, SESSION_ROOMS_MAX};
+use crate::core::limits::{DATAGRAM_MAX, NUMBER_MAX, SESSION_ROOMS_MAX};
 use crate::core::source::Source;
 use crate::core::{Now, Outbox, Refusal};
 
@@ -25,7 +25,8 @@ impl Hub {
         frame: &Frame<'_>,
         out: &mut Outbox,
     ) -> Result<Option<Refusal>, Problem> {
-        let request = frame.words().next().and_then(number).filter(|&request| request > 0).ok_or_else(bad_frame)?;
+        let is_number = |request: &u64| (1..=NUMBER_MAX).contains(request);
+        let request = frame.words().next().and_then(number).filter(is_number).ok_or_else(bad_frame)?;
         let after = match frame.value("after") {
             Some(after) => Some(number(after).filter(|&after| after < request).ok_or_else(bad_frame)?),
             None => None,

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 pub(in super::super) struct Session {
     pub(super) id: SessionId,
     /// What its program said to tell this start from others.
-    pub(super) start: Box<str>,
+    pub(super) start: u64,
     pub(super) presence: Presence,
     /// The number of the last of its requests that was done.
     pub(super) last: u64,
@@ -136,11 +136,11 @@ impl Sessions {
         self.get_mut(id).expect("a member's session is there")
     }
 
-    pub(super) fn insert(&mut self, now: &Now, id: SessionId, start: &str, presence: Presence) -> &mut Session {
+    pub(super) fn insert(&mut self, now: &Now, id: SessionId, start: u64, presence: Presence) -> &mut Session {
         let epoch = Epoch(self.seed.hash(&("mailbox", id, now.wall.as_nanosecond())) as u32);
         let session = Session {
             id,
-            start: start.into(),
+            start,
             presence,
             last: 0,
             mailbox: Stream::new(epoch),
