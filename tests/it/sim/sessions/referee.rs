@@ -194,8 +194,12 @@ impl Referee {
             let is_private = |mark: &u64| self.texts.get(mark).is_some_and(|text| text.to.is_some());
             self.excused.extend(marks.filter(is_private));
         }
-        let byes: Vec<_> =
-            inputs.iter().filter(|input| input.is_genuine && self.is_bye(input)).map(|input| input.from).collect();
+        // Who says something behind its goodbye, late as it may be, is there again.
+        let last = |input: &&Input| {
+            inputs.iter().rfind(|other| other.from == input.from).is_some_and(|last| std::ptr::eq(last, *input))
+        };
+        let byes = inputs.iter().filter(last).filter(|input| input.is_genuine && self.is_bye(input));
+        let byes: Vec<_> = byes.map(|input| input.from).collect();
         for (to, payload) in sent {
             assert!(payload.len() <= DATAGRAM_MAX, "{} bytes to {to}", payload.len());
             self.judge_recipient(now, inputs, *to, payload, sent);
@@ -291,9 +295,10 @@ impl Referee {
                 numbering.last.push((now, position.number));
                 *self.count.entry(mark).or_default() += 1;
                 let mut bytes = 0;
-                // The line of it has two names, and the text perhaps twice.
+                // A line has two names, and what people see of the text, with a tab behind each newline; the text beside it counts
+                // thrice.
                 let texts = &self.texts;
-                let len = |mark: &u64| 2 * texts.get(mark).map_or(DATAGRAM_MAX, |text| text.bytes.len()) + 80;
+                let len = |mark: &u64| 5 * texts.get(mark).map_or(DATAGRAM_MAX, |text| text.bytes.len()) + 80;
                 let kept = numbering.said.iter().rev().take(MAILBOX_MESSAGES_MAX).take_while(|(_, mark)| {
                     bytes += len(mark);
                     bytes <= MAILBOX_BYTES_MAX

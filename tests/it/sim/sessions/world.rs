@@ -548,7 +548,7 @@ impl World {
                     self.pump(actor);
                 }
             }
-            Event::Unreachable(addr) => {
+            Event::Unreachable(addr) if !self.is_down => {
                 let now = self.agenda.clocks();
                 self.referee.doubt(addr);
                 self.hub.handle_unreachable(&now, addr, &mut self.out);
@@ -562,7 +562,7 @@ impl World {
             Event::Calm => self.calm_down(),
             Event::Settled => self.finish(),
             Event::End => self.phase = Phase::Over,
-            Event::Wake(_) => {}
+            Event::Wake(_) | Event::Unreachable(_) => {}
         }
     }
 }
