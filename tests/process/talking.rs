@@ -87,13 +87,10 @@ fn write(to: &mut ChildStdin, lines: &[String]) {
     to.write_all(format!("{}\n", lines.join("\n")).as_bytes()).unwrap();
 }
 
-#[test]
-fn ten_thousand_lines_go_through_within_the_limits_that_a_hub_has_by_default() {
-    if !netns::enter() {
-        return;
-    }
-    let _belfryd = Belfryd::start("");
-    let (hub, all) = ("127.0.0.1", lines(0..10_000));
+/// Pipes so many lines through a hub that is configured like this.
+fn pipe(config: &str, count: u32) {
+    let _belfryd = Belfryd::start(config);
+    let (hub, all) = ("127.0.0.1", lines(0..count));
     let tail = Belfry::tail(hub);
     let mut say = Belfry::start(hub, &["say", "-"]);
     write(&mut say.stdin(), &all);
@@ -101,6 +98,20 @@ fn ten_thousand_lines_go_through_within_the_limits_that_a_hub_has_by_default() {
     assert!(eventually(|| tail.heard() == all), "{} of them; {}", tail.heard().len(), tail.told());
     tail.interrupt();
     assert_eq!(tail.end(), (String::new(), 0));
+}
+
+#[test]
+fn ten_thousand_lines_go_through_in_order() {
+    if netns::enter() {
+        pipe("[chat]\nrate-limit = \"off\"\n", 10_000);
+    }
+}
+
+#[test]
+fn what_a_hub_does_not_take_at_once_by_default_goes_through_as_it_takes_it() {
+    if netns::enter() {
+        pipe("", 400);
+    }
 }
 
 #[test]
