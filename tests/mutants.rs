@@ -34,16 +34,16 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         what: "a request is acknowledged and not done",
         file: "src/services/chat/session/requests.rs",
-        text: "        match self.obey_request(now, id, member, request, frame, out) {",
-        replacement: "        let done = if request % 9 == 0 { Ok(()) } else { self.obey_request(now, id, member, request, frame, out) };
+        text: "        match self.obey_request(now, request, out) {",
+        replacement: "        let done = if number % 9 == 0 { Ok(()) } else { self.obey_request(now, request, out) };
         match done {",
         test: EVERYTHING,
     },
     Mutant {
         what: "a request is done before its turn",
         file: "src/services/chat/session/requests.rs",
-        text: "after.unwrap_or(request - 1) != last {",
-        replacement: "after.unwrap_or(request - 1) != last && request % 7 > 0 {",
+        text: "after.unwrap_or(number - 1) != last {",
+        replacement: "after.unwrap_or(number - 1) != last && number % 7 > 0 {",
         test: EVERYTHING,
     },
     Mutant {
@@ -92,8 +92,8 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         what: "what was done is forgotten",
         file: "src/services/chat/session/requests.rs",
-        text: "session.last = request;",
-        replacement: "session.last = if request % 5 > 0 { request } else { session.last };",
+        text: "session.last = number;",
+        replacement: "session.last = if number % 5 > 0 { number } else { session.last };",
         test: EVERYTHING,
     },
     Mutant {

@@ -47,9 +47,6 @@ pub const ROOMS_OF_SOURCE_MAX: usize = 32;
 /// The history of one room, in bytes of text.
 pub const HISTORY_BYTES_MAX: usize = 256 * 1024;
 
-/// The longest text, whatever `max-message` says: no datagram holds a longer one.
-pub const MESSAGE_MAX: usize = DATAGRAM_MAX;
-
 /// Messages of a room that are there at least for those who have missed one, even where less history is kept, or none: what
 /// five hundred people say in the few seconds in which somebody asks again and again. [`HISTORY_BYTES_MAX`] bounds them too.
 pub const REPAIR_MESSAGES_MIN: usize = 1_024;

@@ -4,7 +4,7 @@
 
 use super::name;
 use crate::core::frame::{Epoch, Position, write_text_frame};
-use crate::core::limits::{DATAGRAM_MAX, MESSAGE_MAX, NUMBER_MAX};
+use crate::core::limits::{DATAGRAM_MAX, NUMBER_MAX};
 use crate::core::text::is_control;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -210,5 +210,5 @@ fn is_message(line: &str) -> bool {
 fn is_sayable(from: &str, text: &Text) -> bool {
     let is_word = from.len() <= 2 * crate::core::limits::NAME_MAX
         && from.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ':'));
-    is_word && !matches!(text, Text::Own(text) if text.len() > MESSAGE_MAX)
+    is_word && !matches!(text, Text::Own(text) if text.len() > DATAGRAM_MAX)
 }

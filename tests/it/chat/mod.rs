@@ -6,6 +6,7 @@ mod hostile;
 mod limits;
 mod lists;
 mod restart;
+mod returning;
 mod roster;
 mod sessions;
 mod sockets;

@@ -7,13 +7,22 @@ use super::super::rooms::RoomId;
 use super::super::{By, Draft, Hub, Problem, name};
 use super::bad_frame;
 use super::table::Session;
-use crate::core::frame::{Frame, Position, SessionId, number};
+use crate::core::frame::{self, Frame, Position, SessionId};
 use crate::core::limits::{DATAGRAM_MAX, NUMBER_MAX, SESSION_ROOMS_MAX};
 use crate::core::source::Source;
 use crate::core::{Now, Outbox, Refusal};
 
 /// With less history than this, what was said may have been pushed out of it by the end of the turn.
 const TELLING_HISTORY_MIN: usize = 64;
+
+/// A request whose turn it is.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    session: SessionId,
+    member: MemberId,
+    number: u64,
+    frame: &'a Frame<'a>,
+}
 
 impl Hub {
     /// A `say`, `ask`, `join` or `leave`; why it cannot be done, which is told. An error is about the frame.
@@ -25,22 +34,23 @@ impl Hub {
         frame: &Frame<'_>,
         out: &mut Outbox,
     ) -> Result<Option<Refusal>, Problem> {
-        let is_number = |request: &u64| (1..=NUMBER_MAX).contains(request);
-        let request = frame.words().next().and_then(number).filter(is_number).ok_or_else(bad_frame)?;
+        let is_number = |number: &u64| (1..=NUMBER_MAX).contains(number);
+        let number = frame.words().next().and_then(frame::number).filter(is_number).ok_or_else(bad_frame)?;
+        let request = Request { session: id, member, number, frame };
         let after = match frame.value("after") {
-            Some(after) => Some(number(after).filter(|&after| after < request).ok_or_else(bad_frame)?),
+            Some(after) => Some(frame::number(after).filter(|&after| after < number).ok_or_else(bad_frame)?),
             None => None,
         };
         let last = self.sessions.expect_mut(id).last;
-        if request <= last {
+        if number <= last {
             if frame.verb == "join" {
-                self.tell_joined(id, member, request, room_in(frame).unwrap_or_default());
+                self.tell_joined(request, room_in(frame).unwrap_or_default());
             }
             self.sessions.touch(id).owed.ack = true;
             return Ok(None);
         }
         // Whoever says what was done before knows it from us; only a hub that was killed can have forgotten it.
-        if after.is_none_or(|after| after < last) && after.unwrap_or(request - 1) != last {
+        if after.is_none_or(|after| after < last) && after.unwrap_or(number - 1) != last {
             self.sessions.touch(id).owed.ack = true;
             return Ok(None);
         }
@@ -50,36 +60,34 @@ impl Hub {
             self.sessions.touch(id).owed.ack = true;
             return Ok(None);
         }
-        match self.obey_request(now, id, member, request, frame, out) {
+        match self.obey_request(now, request, out) {
             Ok(()) => {
                 let session = self.sessions.touch(id);
-                session.last = request;
+                session.last = number;
                 session.owed.ack = true;
                 // So that the next hub does not do it again.
                 self.keeping.changed |= !self.is_in_history(member, frame);
                 Ok(None)
             }
             Err(problem) => {
-                self.refuse(id, Some(request), &problem);
+                self.refuse(id, Some(number), &problem);
                 Ok(Some(problem.why))
             }
         }
     }
 
-    fn obey_request(
-        &mut self,
-        now: &Now,
-        id: SessionId,
-        member: MemberId,
-        request: u64,
-        frame: &Frame<'_>,
-        out: &mut Outbox,
-    ) -> Result<(), Problem> {
+    fn obey_request(&mut self, now: &Now, request: Request<'_>, out: &mut Outbox) -> Result<(), Problem> {
+        let Request { member, frame, .. } = request;
         match frame.verb {
-            "say" => self.say_for_session(now, id, member, request, frame, out),
-            "ask" => self.ask_for_session(now, id, member, request, frame, out),
-            "join" => self.join_for_session(now, id, member, request, frame, out),
-            _ => self.leave_for_session(now, member, frame, out),
+            "say" => self.say(now, request, out),
+            "ask" => self.ask(now, request, out),
+            "join" => {
+                let name = room_in(frame).ok_or_else(bad_frame)?;
+                self.enter_room(now, member, name, out)?;
+                self.tell_joined(request, name);
+                Ok(())
+            }
+            _ => self.leave_room(now, member, frame, out),
         }
     }
 
@@ -89,15 +97,8 @@ impl Hub {
         is_said && self.room_of_request(member, frame).is_ok_and(|room| self.rooms.get(room).keeps_history)
     }
 
-    fn say_for_session(
-        &mut self,
-        now: &Now,
-        id: SessionId,
-        member: MemberId,
-        request: u64,
-        frame: &Frame<'_>,
-        out: &mut Outbox,
-    ) -> Result<(), Problem> {
+    fn say(&mut self, now: &Now, request: Request<'_>, out: &mut Outbox) -> Result<(), Problem> {
+        let Request { member, frame, .. } = request;
         if frame.text.len() > self.config.max_message {
             return Err(self.too_long());
         }
@@ -105,60 +106,44 @@ impl Hub {
         if text.trim().is_empty() {
             return Err(Problem::new(Refusal::BadCommand, "? there is nothing to say"));
         }
-        let by = Some(By { session: Session::public(id, self.keeping.seed()), request });
+        let by = Some(self.by(request));
         let is_action = frame.value("kind") == Some("me");
         if let Some(to) = frame.value("to") {
             if is_action {
                 return Err(Problem::new(Refusal::BadCommand, "? what you do is for a room to see"));
             }
-            self.asking = Some((id, request));
-            let told = self.message(now, member, to, text, by, out);
-            self.asking = None;
-            return told;
+            return self.while_asking(request, |hub| hub.message(now, member, to, text, by, out));
         }
         let room = self.room_of_request(member, frame)?;
         let from = self.members.get(member).name.clone();
         self.relay(now, member, room, &Draft { from: &from, text, is_action, by }, out)
     }
 
-    fn ask_for_session(
-        &mut self,
-        now: &Now,
-        id: SessionId,
-        member: MemberId,
-        request: u64,
-        frame: &Frame<'_>,
-        out: &mut Outbox,
-    ) -> Result<(), Problem> {
+    fn ask(&mut self, now: &Now, request: Request<'_>, out: &mut Outbox) -> Result<(), Problem> {
+        let Request { member, frame, .. } = request;
         let typed = text_of(frame)?;
         let command = typed
             .strip_prefix('/')
             .ok_or_else(|| Problem::new(Refusal::BadCommand, "? a command begins with a slash; /help lists them"))?;
         let room = self.room_of_request(member, frame)?;
-        let by = Some(By { session: Session::public(id, self.keeping.seed()), request });
+        let by = Some(self.by(request));
         let command = command::parse(command)?;
         if matches!(command, Command::Join(_)) {
             return Err(Problem::new(Refusal::BadCommand, "? a session comes in by ^join N ROOM^"));
         }
-        self.asking = Some((id, request));
-        let obeyed = self.obey(now, member, room, command, by, out);
-        self.asking = None;
-        obeyed.map(|_| ())
+        self.while_asking(request, |hub| hub.obey(now, member, room, command, by, out)).map(|_| ())
     }
 
-    fn join_for_session(
-        &mut self,
-        now: &Now,
-        id: SessionId,
-        member: MemberId,
-        request: u64,
-        frame: &Frame<'_>,
-        out: &mut Outbox,
-    ) -> Result<(), Problem> {
-        let name = room_in(frame).ok_or_else(bad_frame)?;
-        self.enter_room(now, member, name, out)?;
-        self.tell_joined(id, member, request, name);
-        Ok(())
+    /// Does something of which every line that is told to its session is the answer.
+    fn while_asking<T>(&mut self, request: Request<'_>, act: impl FnOnce(&mut Self) -> T) -> T {
+        self.asking = Some((request.session, request.number));
+        let done = act(self);
+        self.asking = None;
+        done
+    }
+
+    fn by(&self, request: Request<'_>) -> By {
+        By { session: Session::public(request.session, self.keeping.seed()), request: request.number }
     }
 
     /// One more room for a session, which is told from where on it counts there.
@@ -196,23 +181,18 @@ impl Hub {
         Ok(room)
     }
 
-    fn tell_joined(&mut self, id: SessionId, member: MemberId, request: u64, name: &str) {
+    fn tell_joined(&mut self, request: Request<'_>, name: &str) {
+        let Request { session, member, number, .. } = request;
         let room = self.rooms.named(name);
         let Some(room) = room.filter(|&room| self.members.get(member).is_in(room)) else { return };
         let since = self.members.get_mut(member).place_in(room).expect("it is in there").since;
         let room = self.rooms.get(room);
         let (name, epoch) = (room.name.clone(), room.stream.epoch);
         let position = Position { room: &name, epoch, number: since.in_epoch(epoch) };
-        self.tell_session(id, format_args!("joined {request} {position}"));
+        self.tell_session(session, format_args!("joined {number} {position}"));
     }
 
-    fn leave_for_session(
-        &mut self,
-        now: &Now,
-        member: MemberId,
-        frame: &Frame<'_>,
-        out: &mut Outbox,
-    ) -> Result<(), Problem> {
+    fn leave_room(&mut self, now: &Now, member: MemberId, frame: &Frame<'_>, out: &mut Outbox) -> Result<(), Problem> {
         let name = room_in(frame).ok_or_else(bad_frame)?;
         let Some(room) = self.rooms.named(name).filter(|&room| self.members.get(member).is_in(room)) else {
             return Ok(());
