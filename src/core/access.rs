@@ -83,6 +83,8 @@ pub struct Decision {
     pub rule: Option<AccessRule>,
     /// The subnet by which the address is on-link, when the rule is `on-link`.
     pub subnet: Option<IpNet>,
+    /// Whether the address is on-link, whichever rule decided.
+    pub on_link: bool,
 }
 
 impl fmt::Display for Decision {
@@ -147,12 +149,13 @@ impl Access {
     /// Decides about one address. An IPv4-mapped IPv6 address is the IPv4 address that it maps.
     pub fn decide(&self, addr: IpAddr) -> Decision {
         let addr = addr.to_canonical();
+        let on_link = self.on_link.iter().any(|subnet| subnet.contains(&addr));
         if let Some((rule, subnet)) = self.first_match(&self.deny, addr) {
-            return Decision { allowed: false, rule: Some(rule), subnet };
+            return Decision { allowed: false, rule: Some(rule), subnet, on_link };
         }
         match self.first_match(&self.allow, addr) {
-            Some((rule, subnet)) => Decision { allowed: true, rule: Some(rule), subnet },
-            None => Decision { allowed: false, rule: None, subnet: None },
+            Some((rule, subnet)) => Decision { allowed: true, rule: Some(rule), subnet, on_link },
+            None => Decision { allowed: false, rule: None, subnet: None, on_link },
         }
     }
 

@@ -20,9 +20,15 @@ const SERVICE_PORTS_END: u16 = 1_024;
 pub struct Admission {
     access: Access,
     own_ports: Vec<u16>,
-    limits: [Option<RateLimit>; ServiceName::ALL.len()],
+    /// For datagrams that anybody may have sent in the name of their source.
+    limits: Limits,
+    /// For datagrams that nobody else can have sent.
+    vouched: Limits,
     seed: Seed,
 }
+
+/// The buckets of each service; `None` where its rate has no limit.
+type Limits = [Option<RateLimit>; ServiceName::ALL.len()];
 
 impl Admission {
     /// Admission as `config` says. Until [`Admission::set_interfaces`] only loopback and link-local addresses are
@@ -31,7 +37,8 @@ impl Admission {
         let mut admission = Self {
             access: Access::new(&config.access, &[]),
             own_ports: Vec::new(),
-            limits: [const { None }; ServiceName::ALL.len()],
+            limits: Limits::default(),
+            vouched: Limits::default(),
             seed,
         };
         admission.reconfigure(config);
@@ -44,10 +51,11 @@ impl Admission {
         self.access.reconfigure(&config.access);
         self.set_own_ports(&configured_ports(config));
         for service in ServiceName::ALL {
-            let limit = &mut self.limits[service as usize];
             let rate = rate(config, service);
-            if limit.as_ref().map(RateLimit::rate) != rate {
-                *limit = rate.map(|rate| RateLimit::new(rate, self.seed));
+            for limit in [&mut self.limits[service as usize], &mut self.vouched[service as usize]] {
+                if limit.as_ref().map(RateLimit::rate) != rate {
+                    *limit = rate.map(|rate| RateLimit::new(rate, self.seed));
+                }
             }
         }
     }
@@ -71,8 +79,8 @@ impl Admission {
         self.access.decide(addr)
     }
 
-    /// Says whether `service` is to hear this datagram; takes a token of its source if so.
-    pub fn admit(&mut self, service: ServiceName, now: Instant, datagram: &Datagram<'_>) -> Result<(), DropReason> {
+    /// Says whether `service` may hear this datagram, and notes on it whether its source is on-link.
+    pub fn check(&self, service: ServiceName, datagram: &mut Datagram<'_>) -> Result<(), DropReason> {
         let source = datagram.path.remote;
         // A question to everybody (broadcast) is the announcer's alone: a whole network must not answer one datagram.
         if datagram.multicast && service != ServiceName::Announce {
@@ -85,11 +93,23 @@ impl Admission {
         if is_nobody(source.ip()) {
             return Err(DropReason::SourceAddress);
         }
-        if !self.access.decide(source.ip()).allowed {
-            return Err(DropReason::Access);
-        }
-        let limit = self.limits[service as usize].as_mut();
-        let in_time = limit.is_none_or(|limit| limit.allow(now, source.ip()));
+        let decision = self.access.decide(source.ip());
+        datagram.on_link = decision.on_link;
+        if decision.allowed { Ok(()) } else { Err(DropReason::Access) }
+    }
+
+    /// Takes a token of the source of a datagram that may be heard. One that shows to be from there (`vouched`) takes it from
+    /// another bucket than those that anybody may have forged.
+    pub fn take_token(
+        &mut self,
+        service: ServiceName,
+        now: Instant,
+        datagram: &Datagram<'_>,
+        vouched: bool,
+    ) -> Result<(), DropReason> {
+        let limits = if vouched { &mut self.vouched } else { &mut self.limits };
+        let limit = limits[service as usize].as_mut();
+        let in_time = limit.is_none_or(|limit| limit.allow(now, datagram.path.remote.ip()));
         if in_time { Ok(()) } else { Err(DropReason::RateLimit) }
     }
 }
@@ -123,7 +143,17 @@ mod tests {
 
     fn admit(admission: &mut Admission, service: ServiceName, source: &str) -> Result<(), DropReason> {
         let path = Path::to(ListenerId(0), source.parse().unwrap());
-        admission.admit(service, START, &Datagram::unicast(path, b"%H"))
+        admit_at(admission, service, START, &mut Datagram::unicast(path, b"%H"))
+    }
+
+    fn admit_at(
+        admission: &mut Admission,
+        service: ServiceName,
+        now: Instant,
+        datagram: &mut Datagram<'_>,
+    ) -> Result<(), DropReason> {
+        admission.check(service, datagram)?;
+        admission.take_token(service, now, datagram, false)
     }
 
     fn config(edit: impl FnOnce(&mut Config)) -> Config {
@@ -229,8 +259,9 @@ mod tests {
         let one = Some(Rate { per_second: 1, burst: 1 });
         let mut admission = Admission::new(&config(|c| c.time.rate_limit = one), Seed(1));
         let path = Path::to(ListenerId(0), "127.0.0.1:5000".parse().unwrap());
-        let datagram = Datagram::unicast(path, b"");
-        let mut at = |after| admission.admit(ServiceName::Time, START + Duration::from_millis(after), &datagram);
+        let mut datagram = Datagram::unicast(path, b"");
+        let mut at =
+            |after| admit_at(&mut admission, ServiceName::Time, START + Duration::from_millis(after), &mut datagram);
         assert_eq!(at(0), Ok(()));
         assert_eq!(at(999), Err(DropReason::RateLimit));
         assert_eq!(at(1_000), Ok(()));

@@ -37,6 +37,8 @@ pub struct Datagram<'a> {
     pub arrived_on: u32,
     /// Whether it was sent to a group rather than to us.
     pub multicast: bool,
+    /// Whether no router had a part in its coming, as far as admission can tell. Anybody may write any other address on it.
+    pub on_link: bool,
     /// What it carried, as far as it was received.
     pub payload: &'a [u8],
     /// Whether the kernel cut it off because it was longer than our buffer (`MSG_TRUNC`).
@@ -44,8 +46,8 @@ pub struct Datagram<'a> {
 }
 
 impl<'a> Datagram<'a> {
-    /// A whole datagram that was sent to us alone, on an unnamed interface.
+    /// A whole datagram that a neighbour sent to us alone, on an unnamed interface.
     pub const fn unicast(path: Path, payload: &'a [u8]) -> Self {
-        Self { path, arrived_on: 0, multicast: false, payload, truncated: false }
+        Self { path, arrived_on: 0, multicast: false, on_link: true, payload, truncated: false }
     }
 }

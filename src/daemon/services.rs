@@ -4,7 +4,7 @@ use super::listener::Listener;
 use super::post::Post;
 use super::sys::{Received, Receiver, Trouble, TroubleKind};
 use crate::core::admission::Admission;
-use crate::core::{Datagram, Instant, Interface, Now, Path, Verdict};
+use crate::core::{Datagram, Instant, Interface, Now, Outbox, Path, Verdict};
 use crate::services::announce::Announcer;
 use crate::services::chat::Hub;
 use crate::services::time::TimeService;
@@ -78,11 +78,8 @@ impl Services {
                         post.kernel_drops += u64::from(drops.wrapping_sub(listener.kernel_drops));
                         listener.kernel_drops = drops;
                     }
-                    let Some(datagram) = datagram(listener, &received) else { continue };
-                    let verdict = match admission.admit(name, now.mono, &datagram) {
-                        Ok(()) => service.handle_datagram(now, &datagram, &mut post.outbox),
-                        Err(reason) => Verdict::Dropped(reason),
-                    };
+                    let Some(mut datagram) = datagram(listener, &received) else { continue };
+                    let verdict = hear_one(name, service, now, &mut datagram, admission, &mut post.outbox);
                     post.counters.count(verdict);
                 }
             }
@@ -124,6 +121,26 @@ impl Services {
     }
 }
 
+/// Has a service hear a datagram, if it is let in.
+fn hear_one(
+    name: ServiceName,
+    service: &mut dyn Service,
+    now: &Now,
+    datagram: &mut Datagram<'_>,
+    admission: &mut Admission,
+    outbox: &mut Outbox,
+) -> Verdict {
+    if let Err(reason) = admission.check(name, datagram) {
+        return Verdict::Dropped(reason);
+    }
+    let vouched = service.vouches_for(now, datagram);
+    if let Err(reason) = admission.take_token(name, now.mono, datagram, vouched) {
+        service.handle_excess(now, datagram);
+        return Verdict::Dropped(reason);
+    }
+    service.handle_datagram(now, datagram, outbox)
+}
+
 /// What was received, as the services see it; `None` for what has no source, which UDP does not know.
 fn datagram<'a>(listener: &Listener, received: &Received<'a>) -> Option<Datagram<'a>> {
     let local = received.local.filter(|_| !received.multicast);
@@ -134,6 +151,7 @@ fn datagram<'a>(listener: &Listener, received: &Received<'a>) -> Option<Datagram
         path: Path { listener: listener.id, local, interface, remote: received.remote? },
         arrived_on: received.interface,
         multicast: received.multicast,
+        on_link: false,
         payload: received.payload,
         truncated: received.truncated,
     })

@@ -15,6 +15,14 @@ pub trait Service {
     /// Takes one datagram; what is to be sent goes to `out`.
     fn handle_datagram(&mut self, now: &Now, datagram: &Datagram<'_>, out: &mut Outbox) -> Verdict;
 
+    /// Whether the datagram shows that nobody but its source can have sent it.
+    fn vouches_for(&self, _now: &Now, _datagram: &Datagram<'_>) -> bool {
+        false
+    }
+
+    /// Takes note of a datagram that is not heard because its source has sent too many; nothing is sent.
+    fn handle_excess(&mut self, _now: &Now, _datagram: &Datagram<'_>) {}
+
     /// Does what is due at `now`. Called at [`Service::next_timeout`] or later, and harmless before it.
     fn handle_timeout(&mut self, now: &Now, out: &mut Outbox);
 
