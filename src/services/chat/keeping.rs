@@ -74,7 +74,7 @@ enum Line<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct HubLine {
-    seed: u64,
+    seed: u128,
     #[serde(default)]
     log_messages: bool,
 }

@@ -248,7 +248,7 @@ impl Hub {
     }
 
     fn token(&self, remote: SocketAddr, period: u64) -> u64 {
-        self.keeping.seed().hash(&("token", remote, period))
+        self.keeping.seed().mac(&("token", remote, period))
     }
 }
 
@@ -269,7 +269,7 @@ impl super::table::Sessions {
     fn new_id(&mut self, now: &Now, remote: SocketAddr) -> SessionId {
         loop {
             self.made += 1;
-            let id = SessionId(self.seed.hash(&("session", self.made, now.wall.as_nanosecond(), remote)));
+            let id = SessionId(self.seed.mac(&("session", self.made, now.wall.as_nanosecond(), remote)));
             if self.get(id).is_none() {
                 return id;
             }

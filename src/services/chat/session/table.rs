@@ -91,7 +91,7 @@ impl Allowance {
 impl Session {
     /// The number that everybody may know.
     pub(super) fn public(id: SessionId, seed: Seed) -> u64 {
-        seed.hash(&("by", id))
+        seed.mac(&("by", id))
     }
 
     pub(in super::super) fn here(&self) -> Option<MemberId> {
