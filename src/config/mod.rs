@@ -153,7 +153,7 @@ impl Default for Time {
             listen: any_address(8080),
             default_format: "%Y-%m-%d %X".to_owned(),
             timezone: Timezone::Local,
-            rate_limit: Some(Rate { per_second: 50, burst: 200 }),
+            rate_limit: Some(Rate { leak: 8, ..Rate::new(50, 200) }),
         }
     }
 }
@@ -204,7 +204,7 @@ impl Default for Chat {
             max_members_per_address: 64,
             history: 256,
             log_messages: false,
-            rate_limit: Some(Rate { per_second: 50, burst: 200 }),
+            rate_limit: Some(Rate::new(50, 200)),
         }
     }
 }
@@ -257,7 +257,7 @@ impl Default for Announce {
             groups: vec![IpAddr::from([224, 0, 0, 1]), IpAddr::from([0xff02, 0, 0, 0, 0, 0, 0, 1])],
             interfaces: ["*", "!docker*", "!veth*", "!br-*", "!virbr*"].map(str::to_owned).to_vec(),
             interval: Duration::from_secs(60),
-            rate_limit: Some(Rate { per_second: 1, burst: 4 }),
+            rate_limit: Some(Rate { leak: 8, ..Rate::new(1, 4) }),
         }
     }
 }

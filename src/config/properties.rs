@@ -6,7 +6,8 @@ use super::*;
 use proptest::prelude::*;
 
 fn rate() -> impl Strategy<Value = Option<Rate>> {
-    prop::option::of((1_u32.., 1_u32..).prop_map(|(per_second, burst)| Rate { per_second, burst }))
+    let leak = prop_oneof![Just(0), 2_u32..];
+    prop::option::of((1_u32.., 1_u32.., leak).prop_map(|(per_second, burst, leak)| Rate { per_second, burst, leak }))
 }
 
 fn rules() -> impl Strategy<Value = Vec<AccessRule>> {

@@ -98,7 +98,7 @@ impl Setting for AccessRule {
 }
 
 impl Setting for Option<Rate> {
-    const EXPECTED: &'static str = "\"off\", or a rate such as \"50/s burst 200\"";
+    const EXPECTED: &'static str = "\"off\", or a rate such as \"50/s burst 200 leak 1/8\"";
 
     fn from_text(text: &str) -> Result<Self, String> {
         if text == "off" { Ok(None) } else { text.parse().map(Some) }

@@ -111,6 +111,13 @@ pub const BURST_MAX: usize = 16;
 /// Sources whose tokens are remembered, for each service.
 pub const RATE_LIMIT_SOURCES: usize = 4_096;
 
+/// How long a token is given to an address before it is another: it is good for that long at least, and twice that at most.
+pub const TOKEN_PERIOD: Duration = Duration::from_secs(60);
+
+/// On a link of ours each IPv6 address is a source, and all of its /64 together count as this many: everybody of a class may
+/// speak at once, and one host that has a million addresses is no million hosts.
+pub const SOURCES_OF_NETWORK: u32 = 16;
+
 /// Formats whose answers are remembered within a second.
 pub const TIME_CACHE_MAX: usize = 1_024;
 

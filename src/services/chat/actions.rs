@@ -5,10 +5,10 @@ use super::members::{MemberId, Way};
 use super::relay::fits;
 use super::rooms::RoomId;
 use super::utterance::push_clean;
-use super::{By, Draft, Hub, News, history, name};
+use super::{By, Draft, Hub, News, Sender, history, name};
 use crate::core::limits::{DATAGRAM_MAX, HISTORY_ANSWER_DATAGRAMS_MAX, TOPIC_MAX};
 use crate::core::source::Source;
-use crate::core::{Now, Outbox, Path, Refusal, Verdict};
+use crate::core::{Now, Outbox, Refusal, Verdict};
 use std::fmt::Write as _;
 
 /// How many lines `/history` shows when no number is given.
@@ -25,12 +25,12 @@ impl Hub {
     pub(super) fn command(
         &mut self,
         now: &Now,
-        path: Path,
-        newline: bool,
+        sender: Sender,
         typed: &str,
         out: &mut Outbox,
     ) -> Result<Verdict, Problem> {
         let command = command::parse(typed)?;
+        let Sender { path, newline, .. } = sender;
         match command {
             // Whoever asks how it works need not come in, and whoever leaves must not.
             Command::Help => {
@@ -41,7 +41,12 @@ impl Hub {
             Command::Quit => return Ok(self.quit(now, path, out)),
             _ => {}
         }
-        let id = self.enter(now, path, newline, out)?;
+        let was_here = self.members.at(path.remote).is_some();
+        let id = self.enter(now, sender, out)?;
+        if command == Command::Here && !was_here && newline {
+            // The welcome has said as much.
+            return Ok(Verdict::Accepted);
+        }
         self.obey(now, id, self.members.get(id).room(), command, None, out)
     }
 
@@ -58,7 +63,7 @@ impl Hub {
         match command {
             Command::Help => self.tell(id, &command::help(), out),
             Command::Quit => return Err(Problem::new(Refusal::BadCommand, "? ^bye^ ends a session")),
-            Command::WhoAmI => {
+            Command::WhoAmI | Command::Here => {
                 let line = format!("-- You are {} in {}.", self.members.get(id).name, self.rooms.get(room).name);
                 self.tell(id, &line, out);
             }

@@ -12,6 +12,7 @@
 
 mod actions;
 mod command;
+mod consent;
 mod entrance;
 mod history;
 mod keeping;
@@ -44,6 +45,7 @@ use crate::core::rate_limit::RateLimit;
 use crate::core::text::split_line;
 use crate::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
 use command::Problem;
+use consent::Asked;
 use keeping::Keeping;
 use members::{Lifetimes, MemberId, Members, Place};
 use message::{By, Draft};
@@ -69,6 +71,7 @@ pub struct Hub {
     sessions: Sessions,
     /// How often sessions of one source may ask for something, however many requests share a datagram.
     request_limit: Option<RateLimit>,
+    asked: Asked,
     /// The request that is being done, of a session that gets what is told as its answer.
     asking: Option<(SessionId, u64)>,
     /// Rooms that have something for their sessions at the end of the turn.
@@ -81,6 +84,14 @@ pub struct Hub {
 #[derive(Clone, Copy, Debug)]
 struct Utterance<'a> {
     said: Said<'a>,
+    newline: bool,
+}
+
+/// Who has sent a datagram, as far as the hub wants to know.
+#[derive(Clone, Copy, Debug)]
+struct Sender {
+    path: Path,
+    on_link: bool,
     /// Whether it ended in a newline.
     newline: bool,
 }
@@ -131,6 +142,7 @@ impl Hub {
             keeping: Keeping::new(seed),
             sessions: Sessions::new(seed),
             request_limit: config.rate_limit.map(|rate| RateLimit::new(rate, seed)),
+            asked: consent::nobody_asked(seed),
             asking: None,
             speaking: Vec::new(),
             beacons: BTreeSet::new(),
@@ -244,35 +256,59 @@ impl Hub {
             return Ok(self.hear_session(now, datagram, session, rest, out));
         }
         if let Some(hello) = session::hello_in(datagram.payload) {
-            return Ok(self.hello(now, path, None, &hello, out));
+            return Ok(self.hello(now, datagram, None, &hello, out));
         }
         if self.is_session_at(datagram) {
             return Err(session::is_not_the_session());
         }
         let utterance = self.read(datagram);
-        let said = utterance.as_ref().ok().map(|utterance| utterance.said);
+        let mut is_shown = datagram.on_link;
+        if !datagram.on_link {
+            match self.hear_from_afar(now, datagram, utterance.as_ref().ok().copied(), out) {
+                Ok(shown) => is_shown = shown,
+                Err(verdict) => return Ok(verdict),
+            }
+        }
+        let newline = utterance.as_ref().is_ok_and(|utterance| utterance.newline);
+        let sender = Sender { path, on_link: datagram.on_link, newline };
+        let heard = self.hear_line(now, sender, utterance.map(|utterance| utterance.said), out);
+        if let Some(id) = self.members.at(path.remote).filter(|_| is_shown) {
+            self.note_consent(now, id, datagram.on_link);
+        }
+        heard
+    }
+
+    /// What a program says, or somebody at a terminal.
+    fn hear_line(
+        &mut self,
+        now: &Now,
+        sender: Sender,
+        said: Result<Said<'_>, Problem>,
+        out: &mut Outbox,
+    ) -> Result<Verdict, Problem> {
+        let path = sender.path;
         if let Some(id) = self.members.at(path.remote) {
-            if let Some(why) = self.reflex_in(now, id, said) {
+            if let Some(why) = self.reflex_in(now, id, said.as_ref().ok().copied()) {
                 return Ok(Verdict::Dropped(why));
             }
             self.members.heard(id, now.mono, false);
             self.set_in_reach(now, id, true);
         }
-        let Utterance { said, newline } = utterance?;
+        let said = said?;
         match said {
-            Said::Quit => Ok(self.quit(now, path, out)),
+            Said::Quit(_) => Ok(self.quit(now, path, out)),
             Said::Frame(line) if session::is_of_hub(line) => Ok(session::FROM_A_HUB),
             Said::Frame(_) => {
                 Err(Problem::new(Refusal::BadFrame, "? no frame that a hub knows: ^hb^, ^hello 1^, ^as ID^"))
             }
-            Said::Command(typed) => self.command(now, path, newline, typed, out),
-            Said::Nothing | Said::Heartbeat => {
-                let id = self.enter(now, path, newline, out)?;
-                self.keeping.changed |= self.members.heard(id, now.mono, said == Said::Heartbeat);
+            Said::Command(typed) => self.command(now, sender, typed, out),
+            Said::Nothing | Said::Heartbeat(_) => {
+                let id = self.enter(now, sender, out)?;
+                self.keeping.changed |= self.members.heard(id, now.mono, matches!(said, Said::Heartbeat(_)));
                 Ok(Verdict::Accepted)
             }
             Said::Text(text) => {
-                let id = self.enter(now, path, newline, out)?;
+                let id = self.enter(now, sender, out)?;
                 let member = self.members.get(id);
                 let (room, from) = (member.room(), member.name.clone());
                 self.relay(now, id, room, &Draft { from: &from, text, is_action: false, by: None }, out)?;
@@ -330,6 +366,18 @@ impl Service for Hub {
         self.try_out_of_reach(now);
         self.tell_newest(now.mono);
         self.keeping.changed |= self.sessions.forget_old(now.mono);
+    }
+
+    fn vouches_for(&self, now: &Now, datagram: &Datagram<'_>) -> bool {
+        self.is_vouched_for(now, datagram)
+    }
+
+    /// Nobody loses his place because he, or somebody in his name, says too much.
+    fn handle_excess(&mut self, now: &Now, datagram: &Datagram<'_>) {
+        let member = self.members.at(datagram.path.remote);
+        if let Some(id) = member.filter(|&id| self.members.get(id).session.is_none()) {
+            self.members.heard(id, now.mono, false);
+        }
     }
 
     fn finish_turn(&mut self, out: &mut Outbox) {

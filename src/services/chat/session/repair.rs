@@ -8,12 +8,18 @@ use super::super::members::MemberId;
 use super::super::rooms::RoomId;
 use super::table::Session;
 use crate::core::frame::{Frame, MAILBOX, Position, Range, SessionId, write_frame};
-use crate::core::{Now, Outbox};
+use crate::core::{Datagram, Now, Outbox};
 use std::fmt::Write as _;
 
 impl Hub {
     /// Forgets what is in the mailbox up to where it was heard; the newest of each room will be the answer.
-    pub(super) fn hear_heartbeat(&mut self, id: SessionId, heartbeat: &Frame<'_>) {
+    pub(super) fn hear_heartbeat(&mut self, now: &Now, id: SessionId, datagram: &Datagram<'_>, heartbeat: &Frame<'_>) {
+        let remote = datagram.path.remote;
+        if heartbeat.value("token").is_some_and(|token| self.is_token(now, remote, token))
+            && let Some(member) = self.members.at(remote)
+        {
+            self.note_consent(now, member, datagram.on_link);
+        }
         let session = self.sessions.touch(id);
         session.owed.newest = true;
         let epoch = session.mailbox.epoch;

@@ -1,5 +1,6 @@
 //! The table of sessions: those that are here, those that have gone for a while, and what each is yet to be told in a turn.
 
+use super::super::consent::Token;
 use super::super::members::{MemberId, Since};
 use super::super::packer::Packer;
 use super::super::stream::Stream;
@@ -35,6 +36,8 @@ pub(super) struct Owed {
     pub(super) newest: bool,
     /// How far its requests were done.
     pub(super) ack: bool,
+    /// What it is to show, so that it may stay.
+    pub(super) token: Option<Token>,
 }
 
 #[derive(Debug)]
