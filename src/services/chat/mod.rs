@@ -13,6 +13,7 @@
 mod actions;
 mod command;
 mod consent;
+mod departure;
 mod entrance;
 mod history;
 mod keeping;
@@ -46,8 +47,9 @@ use crate::core::text::split_line;
 use crate::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
 use command::Problem;
 use consent::Asked;
+use departure::Departure;
 use keeping::Keeping;
-use members::{Lifetimes, MemberId, Members, Place};
+use members::{Lifetimes, MemberId, Members};
 use message::{By, Draft};
 use rooms::{RoomId, Rooms};
 use session::Sessions;
@@ -94,39 +96,6 @@ struct Sender {
     on_link: bool,
     /// Whether it ended in a newline.
     newline: bool,
-}
-
-/// Why a member is no longer there, as its room is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Departure {
-    Quit,
-    Expired,
-    Unreachable,
-    ListenerClosed,
-    Kicked,
-}
-
-impl Departure {
-    fn notice(self) -> &'static str {
-        match self {
-            Self::Quit => "has left",
-            Self::Expired => "has gone silent",
-            Self::Unreachable => "has closed its port",
-            Self::ListenerClosed => "was cut off by a change of configuration",
-            Self::Kicked => "was removed by the operator",
-        }
-    }
-
-    /// The head of a list of several.
-    fn heading(self) -> &'static str {
-        match self {
-            Self::Quit => "Left",
-            Self::Expired => "Gone silent",
-            Self::Unreachable => "Closed their ports",
-            Self::ListenerClosed => "Cut off by a change of configuration",
-            Self::Kicked => "Removed by the operator",
-        }
-    }
 }
 
 impl Hub {
@@ -204,51 +173,6 @@ impl Hub {
     fn lifetimes(&self) -> Lifetimes {
         Lifetimes { heartbeat: self.config.heartbeat_timeout, silent: self.config.silent_timeout }
     }
-
-    // ---- going ----
-
-    fn remove(&mut self, now: &Now, id: MemberId, departure: Departure, out: &mut Outbox) {
-        let gone = self.take_out(now, id);
-        self.tell_of(gone, departure, out);
-    }
-
-    /// Ends a membership, without a word; each room and the name.
-    fn take_out(&mut self, now: &Now, id: MemberId) -> Vec<(RoomId, String)> {
-        self.keeping.changed = true;
-        self.rooms.unseat(id, &mut self.members, now.mono);
-        let member = self.members.remove(id);
-        let places: Vec<Place> = member.places().copied().collect();
-        if let Some(session) = &member.session {
-            self.part(now, session.id, &member.name, &places);
-        }
-        places.iter().map(|place| (place.room, member.name.clone())).collect()
-    }
-
-    /// Tells each room who has gone, when all have: nobody who has gone hears of it, and a thousand cost one notice.
-    fn tell_of(&mut self, mut gone: Vec<(RoomId, String)>, departure: Departure, out: &mut Outbox) {
-        gone.sort_by_key(|&(room, _)| room);
-        for of_room in gone.chunk_by(|(a, _), (b, _)| a == b) {
-            let notice = match of_room {
-                [(_, name)] => format!("-- {name} {}", departure.notice()),
-                _ => {
-                    let names = of_room.iter().map(|(_, name)| name);
-                    actions::fit_list(format!("-- {}: ", departure.heading()), of_room.len(), names)
-                }
-            };
-            self.notify_room(of_room[0].0, &notice, None, out);
-        }
-    }
-
-    fn quit(&mut self, now: &Now, path: Path, out: &mut Outbox) -> Verdict {
-        let Some(id) = self.members.at(path.remote) else { return Verdict::Accepted };
-        if self.members.get(id).way == Way::Line {
-            out.send_line(path, "-- You have left. Say anything to return.", true);
-        }
-        self.remove(now, id, Departure::Quit, out);
-        Verdict::Accepted
-    }
-
-    // ---- what is said ----
 
     fn hear(&mut self, now: &Now, datagram: &Datagram<'_>, out: &mut Outbox) -> Result<Verdict, Problem> {
         let path = datagram.path;
