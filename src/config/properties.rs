@@ -43,12 +43,14 @@ prop_compose! {
         line_format in line_format(),
         counts in (1_usize..1_000, 1_usize..=65_536, 1_usize..=65_536, 0_usize..=65_536),
         rate_limit in rate(),
+        fan_out in prop::option::of((1_u32..).prop_map(ByteRate)),
     ) -> Chat {
         let (heartbeat_interval, heartbeat_timeout, silent_timeout) = heartbeats;
         let (max_message, max_members, max_members_per_address, history) = counts;
         Chat {
             enabled: flags.0, echo_to_sender: flags.1, heartbeat_interval, heartbeat_timeout, silent_timeout,
             line_format, max_message, max_members, max_members_per_address, history, log_messages: flags.2, rate_limit,
+            fan_out,
             ..Chat::default()
         }
     }

@@ -85,6 +85,7 @@ fn each_key_is_taken_over() {
         history = 0
         log-messages = true
         rate-limit = '5/s'
+        fan-out = '1500kB/s'
         [announce]
         enabled = true
         listen = ['[::1]:8080']
@@ -125,6 +126,7 @@ fn each_key_is_taken_over() {
             history: 0,
             log_messages: true,
             rate_limit: Some(Rate::new(5, 5)),
+            fan_out: Some(ByteRate(1_500_000)),
         },
         announce: Announce {
             enabled: true,

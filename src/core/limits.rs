@@ -92,6 +92,12 @@ pub const HISTORY_FILES_MAX: usize = 4 * ROOMS_MAX;
 /// Datagrams in one answer to `/history`; the oldest lines are left out.
 pub const HISTORY_ANSWER_DATAGRAMS_MAX: usize = 16;
 
+/// The whole of what may go out to rooms in one moment, in seconds of `fan-out`: who has said nothing for that long may paste a page.
+pub const FAN_OUT_SECONDS: u32 = 2;
+
+/// The part of `fan-out` that one source may use up: nobody silences the others by himself.
+pub const FAN_OUT_SOURCES_MIN: u32 = 4;
+
 /// Bytes that wait in one service's outbox, and again for each socket that takes no more; what comes on top is forgotten
 /// and counted.
 pub const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -37,6 +37,11 @@ impl Rate {
         Self { per_second, burst, leak: 0 }
     }
 
+    /// As much each second, and as much at once as comes in so many.
+    pub(crate) const fn with_burst_of(self, seconds: u32) -> Self {
+        Self { burst: self.per_second.saturating_mul(seconds), ..self }
+    }
+
     /// So many times as much at once and each second, and nothing by the side.
     pub(crate) const fn times(self, factor: u32) -> Self {
         Self::new(self.per_second.saturating_mul(factor), self.burst.saturating_mul(factor))
@@ -79,6 +84,36 @@ impl FromStr for Rate {
                 .ok_or_else(|| format!("{leak:?} is not a leak such as 1/8"))?,
         };
         Ok(Self { per_second: number(rate)?, burst: number(burst)?, leak })
+    }
+}
+
+/// Bytes a second, as they are written: `32 MB/s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteRate(pub u32);
+
+/// The units of a [`ByteRate`], the largest first.
+const BYTE_UNITS: [(&str, u32); 3] = [("MB/s", 1_000_000), ("kB/s", 1_000), ("B/s", 1)];
+
+impl fmt::Display for ByteRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = BYTE_UNITS.into_iter().find(|&(_, bytes)| self.0.is_multiple_of(bytes));
+        let (name, bytes) = unit.expect("every number is so many bytes");
+        write!(f, "{} {name}", self.0 / bytes)
+    }
+}
+
+impl FromStr for ByteRate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unit = BYTE_UNITS.into_iter().find_map(|(name, bytes)| Some((text.strip_suffix(name)?.trim_end(), bytes)));
+        let (number, bytes) = unit.ok_or_else(|| format!("{text:?} is not in MB/s, kB/s or B/s"))?;
+        let number: u32 = number.parse().map_err(|_| format!("{number:?} is not a number of bytes"))?;
+        match number.checked_mul(bytes) {
+            Some(0) => Err("a rate of 0 would let nothing through".to_owned()),
+            Some(bytes) => Ok(Self(bytes)),
+            None => Err(format!("{text} is more than {} MB/s", u32::MAX / 1_000_000)),
+        }
     }
 }
 
@@ -156,6 +191,11 @@ impl<K: Copy + Eq + Hash> RateLimit<K> {
     pub(crate) fn allow(&mut self, now: Instant, source: K) -> bool {
         let rate = self.rate;
         self.bucket_of(now, source).take(rate, now, 1) || rate.leak > 0 && self.lots.below(u64::from(rate.leak)) == 0
+    }
+
+    /// The rate that it holds everybody to.
+    pub(crate) fn rate(&self) -> Rate {
+        self.rate
     }
 
     /// The bucket of a source, for somebody who takes more than one token.
@@ -289,6 +329,25 @@ mod tests {
         assert!(!bucket.take(rate, START + second, 1));
         assert!(!bucket.take(rate, START + second + second, 11));
         assert!(bucket.take(rate, START + second + second, 10));
+    }
+
+    #[test]
+    fn bytes_a_second_are_read_as_they_are_written() {
+        for text in ["32 MB/s", "1500 kB/s", "1 B/s", "4294967295 B/s"] {
+            assert_eq!(text.parse::<ByteRate>().unwrap().to_string(), text);
+        }
+        assert_eq!("32MB/s".parse(), Ok(ByteRate(32_000_000)));
+        assert_eq!("1000 kB/s".parse::<ByteRate>().unwrap().to_string(), "1 MB/s");
+        let table = [
+            ("32", "\"32\" is not in MB/s, kB/s or B/s"),
+            ("32 MiB/s", "\"32 Mi\" is not a number of bytes"),
+            ("0 MB/s", "a rate of 0 would let nothing through"),
+            ("-1 B/s", "\"-1\" is not a number of bytes"),
+            ("4295 MB/s", "4295 MB/s is more than 4294 MB/s"),
+        ];
+        for (text, reason) in table {
+            assert_eq!(text.parse::<ByteRate>(), Err(reason.to_owned()));
+        }
     }
 
     #[test]

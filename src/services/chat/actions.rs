@@ -82,7 +82,7 @@ impl Hub {
             }
             Command::ShowTopic => self.tell(id, &self.topic_line(room), out),
             Command::SetTopic(text) => self.set_topic(id, room, text, out)?,
-            Command::ShowHistory(count) => self.show_history(now, id, room, count.unwrap_or(HISTORY_USUAL), out),
+            Command::ShowHistory(count) => self.show_history(now, id, room, count.unwrap_or(HISTORY_USUAL), out)?,
             Command::KeepHistory(keep) => self.keep_history(id, room, keep, out),
             Command::Back => self.set_away(id, None, out)?,
             Command::Away(text) => self.set_away(id, Some(text), out)?,
@@ -235,22 +235,34 @@ impl Hub {
         fit_list(format!("{head}-- {} in {}: ", room.len(), room.name), room.len(), names.into_iter())
     }
 
-    fn show_history(&mut self, now: &Now, id: MemberId, room: RoomId, count: usize, out: &mut Outbox) {
+    fn show_history(
+        &mut self,
+        now: &Now,
+        id: MemberId,
+        room: RoomId,
+        count: usize,
+        out: &mut Outbox,
+    ) -> Result<(), Problem> {
         let room = self.rooms.get(room);
         if self.config.history == 0 || !room.keeps_history {
-            return self.tell(id, "-- No history is kept in this room.", out);
+            self.tell(id, "-- No history is kept in this room.", out);
+            return Ok(());
         }
         if room.stream.history_len() == 0 {
-            return self.tell(id, "-- Nothing has been said in this room yet.", out);
+            self.tell(id, "-- Nothing has been said in this room yet.", out);
+            return Ok(());
         }
         let lines = room.stream.history(count.min(HISTORY_LINES_MAX)).map(|message| {
             let dated = format!("[{}] {}", history::age(now.wall, message.when), message.line);
             // A line that fills its datagram has no room for its age.
             if dated.len() < DATAGRAM_MAX { dated } else { message.line.to_string() }
         });
-        for datagram in pack(lines.collect()) {
+        let datagrams = pack(lines.collect());
+        self.pay(self.source_of(id), datagrams.iter().map(String::len).sum())?;
+        for datagram in datagrams {
             self.tell(id, &datagram, out);
         }
+        Ok(())
     }
 
     fn keep_history(&mut self, id: MemberId, room: RoomId, keep: bool, out: &mut Outbox) {

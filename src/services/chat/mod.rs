@@ -15,6 +15,7 @@ mod command;
 mod consent;
 mod departure;
 mod entrance;
+mod fan_out;
 mod history;
 mod keeping;
 mod members;
@@ -48,6 +49,7 @@ use crate::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, 
 use command::Problem;
 use consent::Asked;
 use departure::Departure;
+use fan_out::FanOut;
 use keeping::Keeping;
 use members::{Lifetimes, MemberId, Members};
 use message::{By, Draft};
@@ -74,6 +76,8 @@ pub struct Hub {
     /// How often sessions of one source may ask for something, however many requests share a datagram.
     request_limit: Option<RateLimit>,
     asked: Asked,
+    /// `None` where there is no limit.
+    fan_out: Option<FanOut>,
     /// The request that is being done, of a session that gets what is told as its answer.
     asking: Option<(SessionId, u64)>,
     /// Rooms that have something for their sessions at the end of the turn.
@@ -112,6 +116,7 @@ impl Hub {
             sessions: Sessions::new(seed),
             request_limit: config.rate_limit.map(|rate| RateLimit::new(rate, seed)),
             asked: consent::nobody_asked(seed),
+            fan_out: config.fan_out.map(|rate| FanOut::new(rate, seed)),
             asking: None,
             speaking: Vec::new(),
             beacons: BTreeSet::new(),
@@ -131,6 +136,10 @@ impl Hub {
         if config.rate_limit != was.rate_limit {
             let seed = self.keeping.seed();
             self.request_limit = config.rate_limit.map(|rate| RateLimit::new(rate, seed));
+        }
+        if config.fan_out != was.fan_out {
+            let seed = self.keeping.seed();
+            self.fan_out = config.fan_out.map(|rate| FanOut::new(rate, seed));
         }
         if (config.heartbeat_interval, config.max_message) != (was.heartbeat_interval, was.max_message) {
             self.members.ids().into_iter().for_each(|id| self.tell_welcome(id));
@@ -282,6 +291,7 @@ impl Service for Hub {
     }
 
     fn handle_timeout(&mut self, now: &Now, out: &mut Outbox) {
+        self.fill_fan_out(now.mono);
         let mut gone = Vec::new();
         while let Some(id) = self.members.expired(now.mono, self.lifetimes()) {
             gone.extend(self.take_out(now, id));

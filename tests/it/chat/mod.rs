@@ -3,6 +3,7 @@
 mod afar;
 mod commands;
 mod expiry;
+mod fan_out;
 mod hostile;
 mod limits;
 mod lists;

@@ -104,6 +104,8 @@ impl Hub {
             Some(room) => (self.rooms.get(room).name.as_str(), &self.rooms.get(room).stream),
             None => (MAILBOX, &session.mailbox),
         };
+        let fan_out = &mut self.fan_out;
+        let mut pays = |bytes| fan_out.as_mut().is_none_or(|fan_out| fan_out.take_spare(bytes));
         let unused: &[(u64, u64)] = if room.is_none() { &session.unused } else { &[] };
         let mut again = Vec::new();
         let mut next = range.first;
@@ -112,13 +114,16 @@ impl Hub {
             // Behind the last there is the end of the range.
             let number = message.map_or(range.last + 1, |message| message.number);
             if number > next {
+                let told = again.len();
                 tell_gone(Range { first: next, last: number - 1, ..range }, unused, &mut again);
+                allowance.charge(again[told..].iter().map(Vec::len).sum());
             }
             let mut frame = Vec::new();
             message.into_iter().for_each(|message| message.write_frame(name, range.epoch, &mut frame));
-            if !allowance.take(frame.len()) {
+            if !allowance.has(frame.len()) || !pays(frame.len()) {
                 break;
             }
+            allowance.charge(frame.len());
             next = number + 1;
             again.push(frame);
         }

@@ -69,6 +69,11 @@ impl Hub {
                 self.keeping.changed |= !self.is_in_history(member, frame);
                 Ok(None)
             }
+            // It is said again, and there may be place for it then.
+            Err(problem) if problem.why == Refusal::Busy => {
+                self.sessions.touch(id).owed.ack = true;
+                Ok(None)
+            }
             Err(problem) => {
                 self.refuse(id, Some(number), &problem);
                 Ok(Some(problem.why))

@@ -79,13 +79,7 @@ impl Allowance {
         self.bytes >= bytes
     }
 
-    pub(super) fn take(&mut self, bytes: usize) -> bool {
-        let is_enough = self.has(bytes);
-        self.bytes -= if is_enough { bytes } else { 0 };
-        is_enough
-    }
-
-    /// Charges what has been given already.
+    /// Charges what is given.
     pub(super) fn charge(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
