@@ -295,7 +295,9 @@ mod tests {
             name: name.to_owned(),
             up,
             multicast,
+            loopback: name == "lo",
             addresses: addrs.iter().map(|net| net.parse().unwrap()).collect(),
+            peers: Vec::new(),
         };
         let all = [
             interface(1, "lo", true, true, &["127.0.0.1/8", "::1/128"]),
@@ -318,7 +320,15 @@ mod tests {
 
     #[test]
     fn an_address_is_shown_as_the_server_option_takes_it() {
-        let eth3 = Interface { index: 3, name: "eth3".to_owned(), up: true, multicast: true, addresses: Vec::new() };
+        let eth3 = Interface {
+            index: 3,
+            name: "eth3".to_owned(),
+            up: true,
+            multicast: true,
+            loopback: false,
+            addresses: Vec::new(),
+            peers: Vec::new(),
+        };
         let cases = [
             ("192.0.2.1:8001", "192.0.2.1"),
             ("[fe80::1%3]:8001", "fe80::1%eth3"),

@@ -348,7 +348,7 @@ fn say<'a>(line: &str, paths: impl Iterator<Item = &'a Path>, out: &mut Outbox) 
 /// any loopback address when it is the loopback interface.
 fn is_bound_to(bound: IpAddr, interface: &Interface) -> bool {
     bound.is_unspecified()
-        || (bound.is_loopback() && interface.is_loopback())
+        || (bound.is_loopback() && interface.loopback)
         || interface.addresses.iter().any(|net| net.addr() == bound)
 }
 
@@ -356,7 +356,7 @@ fn is_bound_to(bound: IpAddr, interface: &Interface) -> bool {
 /// scope and would send from 0.0.0.0.
 fn path_to(membership: Membership, bound: SocketAddr, interface: &Interface) -> Path {
     let Membership { interface: index, group, listener } = membership;
-    let local = (interface.is_loopback() && bound.ip().is_unspecified())
+    let local = (interface.loopback && bound.ip().is_unspecified())
         .then(|| interface.addresses.iter().map(|net| net.addr()).find(|addr| Family::of(*addr) == Family::of(group)))
         .flatten();
     let remote = match group {

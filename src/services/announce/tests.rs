@@ -18,7 +18,8 @@ fn facts() -> Facts {
 
 fn interface(index: u32, name: &str, addresses: &[&str]) -> Interface {
     let addresses = addresses.iter().map(|net| net.parse().unwrap()).collect();
-    Interface { index, name: name.to_owned(), up: true, multicast: true, addresses }
+    let loopback = name == "lo";
+    Interface { index, name: name.to_owned(), up: true, multicast: true, loopback, addresses, peers: Vec::new() }
 }
 
 fn loopback() -> Interface {
