@@ -85,10 +85,10 @@ fn a_source_that_is_on_link_by_one_interface_is_a_stranger_on_another() {
             assert!(eventually(|| kept_out(&control, service) == before + 1), "{forged} and {service}");
         }
     }
-    // Nothing else was, the question to a group from there among it.
+    // By way of a group too.
     let before = kept_out(&control, "announce");
     let liar = socket(&forger, "10.77.1.7");
-    liar.send_to(b"Notify", "224.0.0.1:8001").unwrap_or_default();
+    liar.send_to(b"Notify", "224.0.0.1:8001").unwrap();
     assert!(eventually(|| kept_out(&control, "announce") == before + 1));
 }
 
@@ -138,4 +138,24 @@ fn the_other_end_of_a_point_to_point_link_is_on_link() {
     assert_eq!(ask(&socket(&host, "10.9.0.2"), "%Z", "10.9.0.1:8080"), "UTC");
     socket(&host, "10.9.0.3").send_to(b"%Z", "10.9.0.1:8080").unwrap();
     assert!(eventually(|| kept_out(&control, "time") == 1), "a route makes nobody on-link");
+}
+
+#[test]
+fn a_stranger_that_is_let_in_is_told_where_the_services_are_but_not_by_way_of_a_group() {
+    if !netns::enter() {
+        return;
+    }
+    let host = Host::new();
+    cable("lan", 1, &host);
+    host.run(|| ip("addr add 203.0.113.9/32 dev lan1"));
+    ip("route add 203.0.113.0/24 via 10.77.1.2 dev lan0");
+    let (_belfryd, control) = start("[announce]\nallow = [\"203.0.113.0/24\"]\n");
+    let stranger = socket(&host, "203.0.113.9");
+    let answer = ask(&stranger, "Notify", "10.77.1.1:8001");
+    assert!(answer.starts_with("Acknowlege belfry/1 ") && answer.contains(" time=8080 chat=9999 "), "{answer}");
+    assert!(answer.len() <= 84 + 3 * "Notify".len(), "{answer}");
+    stranger.send_to(b"Notify", "224.0.0.1:8001").unwrap();
+    assert!(eventually(|| kept_out(&control, "announce") == 1));
+    stranger.send_to(b"%Z", "10.77.1.1:8080").unwrap();
+    assert!(eventually(|| kept_out(&control, "time") == 1), "it is let in to one service alone");
 }
