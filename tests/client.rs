@@ -550,7 +550,8 @@ fn discover_asks_the_server_that_is_named_as_well() {
     let addr = server.addr.to_string();
     let outcome = discover(1, &["--timeout", "200ms", "--server", &addr]);
     assert_eq!(outcome, ended("127.0.0.1        -                -\n", "", 0));
-    assert_eq!(server.got(), ["Notify"]);
+    let padded = format!("{:\0<18}", "Notify");
+    assert_eq!(server.got(), [padded], "so that a server to which it is a stranger may tell all");
 }
 
 #[test]

@@ -76,6 +76,27 @@ fn an_interface_is_seen_to_come_go_up_get_addresses_and_vanish() {
 }
 
 #[test]
+fn the_other_end_of_a_point_to_point_link_is_told() {
+    if !netns::enter() {
+        return;
+    }
+    let mut netlink = Netlink::open().unwrap();
+    ip("link add left type veth peer name right");
+    ip("address add 10.9.0.1 peer 10.9.0.2/32 dev left");
+    let has_v6 = std::net::UdpSocket::bind("[::1]:0").is_ok();
+    if has_v6 {
+        ip("address add fd00::1 peer fd00::2/128 dev left nodad");
+    }
+    let nets = |list: [&str; 2]| list.iter().take(1 + usize::from(has_v6)).map(|net| net.parse().unwrap()).collect();
+    let (ours, peers): (Vec<IpNet>, Vec<IpNet>) =
+        (nets(["10.9.0.1/32", "fd00::1/128"]), nets(["10.9.0.2/32", "fd00::2/128"]));
+    wait_until(&mut netlink, "both ends", |table| {
+        named(table, "left").is_some_and(|left| left.addresses == ours && left.peers == peers && !left.loopback)
+            && named(table, "lo").is_some_and(|lo| lo.loopback)
+    });
+}
+
+#[test]
 fn a_storm_of_changes_that_overruns_the_socket_ends_in_the_true_table() {
     if !netns::enter() {
         return;

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::core::Interface;
 use crate::core::limits::RECEIVE_MAX;
 use crate::daemon::netlink::Netlink;
-use crate::services::announce::{Announcement, Verb, parse_announcement};
+use crate::services::announce::{Announcement, PADDED_QUESTION, Verb, parse_announcement};
 use clap::Args;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -19,7 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// The question.
+/// The question to a group. One to a host may go to a stranger, who answers no more than it pays for.
 const QUESTION: &[u8] = b"Notify";
 
 /// Where it is asked: all hosts of a link.
@@ -205,16 +205,16 @@ impl Search {
 
     fn ask_one(&self, target: Target) -> io::Result<()> {
         let v6 = || self.v6.as_ref().ok_or(io::Error::from(io::ErrorKind::Unsupported));
-        let (socket, to) = match target {
+        let (socket, to, question) = match target {
             Target::GroupV4(ours) => {
                 SockRef::from(&self.v4).set_multicast_if_v4(&ours)?;
-                (&self.v4, SocketAddr::from((GROUP_V4, self.port)))
+                (&self.v4, SocketAddr::from((GROUP_V4, self.port)), QUESTION)
             }
-            Target::GroupV6(index) => (v6()?, SocketAddrV6::new(GROUP_V6, self.port, 0, index).into()),
-            Target::One(to @ SocketAddr::V4(_)) => (&self.v4, to),
-            Target::One(to @ SocketAddr::V6(_)) => (v6()?, to),
+            Target::GroupV6(index) => (v6()?, SocketAddrV6::new(GROUP_V6, self.port, 0, index).into(), QUESTION),
+            Target::One(to @ SocketAddr::V4(_)) => (&self.v4, to, &PADDED_QUESTION[..]),
+            Target::One(to @ SocketAddr::V6(_)) => (v6()?, to, &PADDED_QUESTION[..]),
         };
-        socket.send_to(QUESTION, to).map(drop)
+        socket.send_to(question, to).map(drop)
     }
 
     fn wait(&self, at_most: Duration) -> Result<(), Failure> {
@@ -295,7 +295,9 @@ mod tests {
             name: name.to_owned(),
             up,
             multicast,
+            loopback: name == "lo",
             addresses: addrs.iter().map(|net| net.parse().unwrap()).collect(),
+            peers: Vec::new(),
         };
         let all = [
             interface(1, "lo", true, true, &["127.0.0.1/8", "::1/128"]),
@@ -318,7 +320,15 @@ mod tests {
 
     #[test]
     fn an_address_is_shown_as_the_server_option_takes_it() {
-        let eth3 = Interface { index: 3, name: "eth3".to_owned(), up: true, multicast: true, addresses: Vec::new() };
+        let eth3 = Interface {
+            index: 3,
+            name: "eth3".to_owned(),
+            up: true,
+            multicast: true,
+            loopback: false,
+            addresses: Vec::new(),
+            peers: Vec::new(),
+        };
         let cases = [
             ("192.0.2.1:8001", "192.0.2.1"),
             ("[fe80::1%3]:8001", "fe80::1%eth3"),

@@ -8,6 +8,7 @@
 
 mod attendance;
 mod ctl;
+mod daemon;
 mod discover;
 mod lines;
 mod link;
@@ -46,7 +47,7 @@ struct Cli {
 }
 
 /// Who is asked, and for how long.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct Who {
     /// The server [default: 127.0.0.1, each service at its usual port]
     #[arg(long, global = true, value_name = "HOST[:PORT]")]

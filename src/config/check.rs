@@ -6,6 +6,7 @@
 use super::raw::{self, At, Fault, List, Raw, Said};
 use super::setting::{Glob, is_plain};
 use super::{Access, Announce, Chat, Config, Known, LineFormat, Log, Time, Timezone};
+use crate::core::access::AccessRule;
 use crate::core::limits::{
     ANNOUNCE_INTERVAL_MIN, DATAGRAM_MAX, HEARTBEAT_MIN, HISTORY_MAX, LIST_MAX, MEMBERS_MAX, NAME_MAX, RECEIVE_MAX,
     TIME_REQUEST_MAX,
@@ -66,9 +67,14 @@ impl Checker {
 
     fn access(&mut self, raw: raw::Access) -> Access {
         let default = Access::default();
-        let (_, allow) = self.list("allow", raw.allow, default.allow);
-        let (_, deny) = self.list("deny", raw.deny, default.deny);
-        Access { allow: values(allow), deny: values(deny) }
+        Access {
+            allow: self.rules("allow", raw.allow, default.allow),
+            deny: self.rules("deny", raw.deny, default.deny),
+        }
+    }
+
+    fn rules(&mut self, key: &str, said: Option<Said<List<AccessRule>>>, default: Vec<AccessRule>) -> Vec<AccessRule> {
+        values(self.list(key, said, default).1)
     }
 
     fn time(&mut self, raw: raw::Time, known: &Known<'_>) -> Time {
@@ -87,7 +93,15 @@ impl Checker {
             self.default_format(&format, known);
         }
         let rate_limit = or(raw.rate_limit, default.rate_limit).value;
-        Time { enabled, listen: values(listen), default_format: format.value, timezone: timezone.value, rate_limit }
+        Time {
+            enabled,
+            listen: values(listen),
+            allow: self.rules("allow", raw.allow, default.allow),
+            deny: self.rules("deny", raw.deny, default.deny),
+            default_format: format.value,
+            timezone: timezone.value,
+            rate_limit,
+        }
     }
 
     fn default_format(&mut self, format: &Said<String>, known: &Known<'_>) {
@@ -121,6 +135,8 @@ impl Checker {
         Chat {
             enabled,
             listen: values(listen),
+            allow: self.rules("allow", raw.allow, default.allow),
+            deny: self.rules("deny", raw.deny, default.deny),
             heartbeat_interval: interval.value,
             heartbeat_timeout: timeout.value,
             silent_timeout: silent.value,
@@ -229,6 +245,8 @@ impl Checker {
         Announce {
             enabled,
             listen: values(listen),
+            allow: self.rules("allow", raw.allow, default.allow),
+            deny: self.rules("deny", raw.deny, default.deny),
             groups: values(groups),
             interfaces: interfaces.into_iter().map(|pattern| pattern.value.0).collect(),
             interval: interval.value,

@@ -106,7 +106,7 @@ impl Default for Log {
     }
 }
 
-/// `[access]`: who may speak to us at all. `deny` wins.
+/// `[access]`: who may speak to us at all; the services have lists of their own beside it. `deny` wins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     /// Who is let in.
@@ -138,6 +138,10 @@ pub struct Time {
     pub enabled: bool,
     /// The addresses it is asked at.
     pub listen: Vec<SocketAddr>,
+    /// Who is let in besides those of `[access]`.
+    pub allow: Vec<AccessRule>,
+    /// Who is kept out, even when allowed here or there.
+    pub deny: Vec<AccessRule>,
     /// The answer to an empty request: a format that is known to be good.
     pub default_format: String,
     /// The zone of answers to requests that name none.
@@ -151,6 +155,8 @@ impl Default for Time {
         Self {
             enabled: true,
             listen: any_address(8080),
+            allow: Vec::new(),
+            deny: Vec::new(),
             default_format: "%Y-%m-%d %X".to_owned(),
             timezone: Timezone::Local,
             rate_limit: Some(Rate { leak: 8, ..Rate::new(50, 200) }),
@@ -165,6 +171,10 @@ pub struct Chat {
     pub enabled: bool,
     /// The addresses it is spoken to at.
     pub listen: Vec<SocketAddr>,
+    /// Who is let in besides those of `[access]`.
+    pub allow: Vec<AccessRule>,
+    /// Who is kept out, even when allowed here or there.
+    pub deny: Vec<AccessRule>,
     /// How often members are asked to send a heartbeat; told in announcements.
     pub heartbeat_interval: Duration,
     /// How long a member that has ever sent a heartbeat stays after its last datagram.
@@ -196,6 +206,8 @@ impl Default for Chat {
         Self {
             enabled: true,
             listen: any_address(9999),
+            allow: Vec::new(),
+            deny: Vec::new(),
             heartbeat_interval: Duration::from_secs(3),
             heartbeat_timeout: Duration::from_secs(10),
             silent_timeout: Duration::from_secs(600),
@@ -241,6 +253,10 @@ pub struct Announce {
     pub enabled: bool,
     /// The addresses it is asked at.
     pub listen: Vec<SocketAddr>,
+    /// Who is let in besides those of `[access]`.
+    pub allow: Vec<AccessRule>,
+    /// Who is kept out, even when allowed here or there.
+    pub deny: Vec<AccessRule>,
     /// The groups it is asked in and announces to, at the port of the listener of the same family.
     pub groups: Vec<IpAddr>,
     /// Globs for the names of the interfaces; the last that matches decides, `!` excludes. A list that begins with an
@@ -257,6 +273,8 @@ impl Default for Announce {
         Self {
             enabled: true,
             listen: any_address(8001),
+            allow: Vec::new(),
+            deny: Vec::new(),
             groups: vec![IpAddr::from([224, 0, 0, 1]), IpAddr::from([0xff02, 0, 0, 0, 0, 0, 0, 1])],
             interfaces: ["*", "!docker*", "!veth*", "!br-*", "!virbr*"].map(str::to_owned).to_vec(),
             interval: Duration::from_secs(60),

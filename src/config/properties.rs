@@ -42,6 +42,7 @@ prop_compose! {
         flags in any::<(bool, bool, bool)>(),
         line_format in line_format(),
         counts in (1_usize..1_000, 1_usize..=65_536, 1_usize..=65_536, 0_usize..=65_536),
+        lists in (rules(), rules()),
         rate_limit in rate(),
         fan_out in prop::option::of((1_u32..).prop_map(ByteRate)),
     ) -> Chat {
@@ -50,15 +51,14 @@ prop_compose! {
         Chat {
             enabled: flags.0, echo_to_sender: flags.1, heartbeat_interval, heartbeat_timeout, silent_timeout,
             line_format, max_message, max_members, max_members_per_address, history, log_messages: flags.2, rate_limit,
-            fan_out,
-            ..Chat::default()
+            fan_out, allow: lists.0, deny: lists.1, ..Chat::default()
         }
     }
 }
 
 prop_compose! {
     fn config()(
-        allow in rules(), deny in rules(), chat in chat(),
+        lists in prop::array::uniform6(rules()), chat in chat(),
         default_format in "%[HMS][^\\p{C}\\p{Zl}\\p{Zp}]{0,40}",
         tokyo in any::<bool>(),
         time_rate in rate(), announce_rate in rate(),
@@ -66,13 +66,20 @@ prop_compose! {
         interfaces in prop::collection::vec("!?[^!\\p{C}\\p{Z}\\s/]{1,15}", 0..4),
         interval in prop_oneof![Just(Duration::ZERO), duration(1_000..31_000_000_000)],
     ) -> Config {
+        let [allow, deny, time_allow, time_deny, announce_allow, announce_deny] = lists;
         let timezone = if tokyo { Timezone::Named("Asia/Tokyo".to_owned()) } else { Timezone::Local };
         let listen = vec![SocketAddr::from(([127, 0, 0, 1], ports.0)), SocketAddr::from(([0_u16; 8], ports.1))];
         let interfaces = std::iter::once("*".to_owned()).chain(interfaces).collect();
         Config {
             access: Access { allow, deny },
-            time: Time { listen, default_format, timezone, rate_limit: time_rate, ..Time::default() },
-            announce: Announce { interfaces, interval, rate_limit: announce_rate, ..Announce::default() },
+            time: Time {
+                listen, allow: time_allow, deny: time_deny, default_format, timezone, rate_limit: time_rate,
+                ..Time::default()
+            },
+            announce: Announce {
+                allow: announce_allow, deny: announce_deny, interfaces, interval, rate_limit: announce_rate,
+                ..Announce::default()
+            },
             chat,
             ..Config::default()
         }

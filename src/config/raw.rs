@@ -98,6 +98,8 @@ tables! {
     time Time {
         enabled "enabled": bool = flag,
         listen "listen": List<SocketAddr> = list,
+        allow "allow": List<AccessRule> = list,
+        deny "deny": List<AccessRule> = list,
         default_format "default-format": String = text,
         timezone "timezone": Timezone = text,
         rate_limit "rate-limit": Option<Rate> = text,
@@ -106,6 +108,8 @@ tables! {
     chat Chat {
         enabled "enabled": bool = flag,
         listen "listen": List<SocketAddr> = list,
+        allow "allow": List<AccessRule> = list,
+        deny "deny": List<AccessRule> = list,
         heartbeat_interval "heartbeat-interval": Duration = text,
         heartbeat_timeout "heartbeat-timeout": Duration = text,
         silent_timeout "silent-timeout": Duration = text,
@@ -123,6 +127,8 @@ tables! {
     announce Announce {
         enabled "enabled": bool = flag,
         listen "listen": List<SocketAddr> = list,
+        allow "allow": List<AccessRule> = list,
+        deny "deny": List<AccessRule> = list,
         groups "groups": List<IpAddr> = list,
         interfaces "interfaces": List<Glob> = list,
         interval "interval": Duration = text,

@@ -68,12 +68,16 @@ fn each_key_is_taken_over() {
         [time]
         enabled = false
         listen = []
+        allow = ['loopback']
+        deny = ['127.0.0.2', '::1']
         default-format = '%s'
         timezone = 'Asia/Tokyo'
         rate-limit = 'off'
         [chat]
         enabled = true
         listen = ['127.0.0.1:0', '127.0.0.1:0']
+        allow = ['10.1.0.0/16']
+        deny = ['any']
         heartbeat-interval = '1s'
         heartbeat-timeout = '1m'
         silent-timeout = '1m'
@@ -89,6 +93,8 @@ fn each_key_is_taken_over() {
         [announce]
         enabled = true
         listen = ['[::1]:8080']
+        allow = ['on-link']
+        deny = ['10.2.0.1']
         groups = ['ff05::b']
         interfaces = ['eth0']
         interval = '0'
@@ -103,6 +109,8 @@ fn each_key_is_taken_over() {
         time: Time {
             enabled: false,
             listen: Vec::new(),
+            allow: vec![AccessRule::Loopback],
+            deny: vec!["127.0.0.2".parse().unwrap(), "::1".parse().unwrap()],
             default_format: "%s".to_owned(),
             timezone: Timezone::Named("Asia/Tokyo".to_owned()),
             rate_limit: None,
@@ -110,6 +118,8 @@ fn each_key_is_taken_over() {
         chat: Chat {
             enabled: true,
             listen: vec!["127.0.0.1:0".parse().unwrap(); 2],
+            allow: vec!["10.1.0.0/16".parse().unwrap()],
+            deny: vec![AccessRule::Any],
             heartbeat_interval: Duration::from_secs(1),
             heartbeat_timeout: Duration::from_secs(60),
             silent_timeout: Duration::from_secs(60),
@@ -131,6 +141,8 @@ fn each_key_is_taken_over() {
         announce: Announce {
             enabled: true,
             listen: vec!["[::1]:8080".parse().unwrap()],
+            allow: vec![AccessRule::OnLink],
+            deny: vec!["10.2.0.1".parse().unwrap()],
             groups: vec!["ff05::b".parse().unwrap()],
             interfaces: vec!["eth0".to_owned()],
             interval: Duration::ZERO,
@@ -181,7 +193,7 @@ fn unknown_keys_and_tables_are_refused_with_the_nearest_known() {
         ("time = 8080", "1:1: time is a table", "expected a table: [time] on a line of its own, and its keys below"),
     ]);
     let long = format!("[time]\n{} = 1", "x".repeat(100_000));
-    assert!(shown(&long).ends_with("expected enabled, listen, default-format, timezone, rate-limit"));
+    assert!(shown(&long).ends_with("expected enabled, listen, allow, deny, default-format, timezone, rate-limit"));
 }
 
 #[test]

@@ -6,12 +6,12 @@
 //! refusal is one counter.
 
 use crate::config::Config;
-use crate::core::access::{Access, Decision};
+use crate::core::access::{Access, Decision, Ground};
 use crate::core::meter::Meter;
 use crate::core::rate_limit::Rate;
 use crate::core::{Datagram, DropReason, Instant, Interface, Seed};
 use crate::services::ServiceName;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 /// Ports below this are given to services (RFC 6335 §6); people ask from above them.
 const SERVICE_PORTS_END: u16 = 1_024;
@@ -31,7 +31,7 @@ impl Admission {
     /// on-link; until [`Admission::set_own_ports`] our own ports are those of `config`.
     pub fn new(config: &Config, seed: Seed) -> Self {
         let mut admission = Self {
-            access: Access::new(&config.access, &[]),
+            access: Access::new(config, &[]),
             own_ports: Vec::new(),
             meters: [const { None }; ServiceName::ALL.len()],
             seed,
@@ -43,7 +43,7 @@ impl Admission {
     /// Takes over another configuration, its ports included. Buckets are kept where the rate stays the same, so that
     /// a reload is no pardon.
     pub fn reconfigure(&mut self, config: &Config) {
-        self.access.reconfigure(&config.access);
+        self.access.reconfigure(config);
         self.set_own_ports(&configured_ports(config));
         for service in ServiceName::ALL {
             let meter = &mut self.meters[service as usize];
@@ -68,9 +68,9 @@ impl Admission {
         self.own_ports.dedup();
     }
 
-    /// What `[access]` says of an address, and why.
-    pub fn decide(&self, addr: IpAddr) -> Decision {
-        self.access.decide(addr)
+    /// Whether a source may speak to a service by way of an interface (0 where that is not known), and why.
+    pub fn decide(&self, addr: IpAddr, arrived_on: u32, service: ServiceName) -> Decision<'_> {
+        self.access.decide(addr, arrived_on, service)
     }
 
     /// Says whether `service` may hear this datagram, and notes on it whether its source is on-link.
@@ -84,12 +84,13 @@ impl Admission {
             // Announcements, ours that come back and those of others, are what a group is for.
             return Err(if datagram.multicast { DropReason::NotForUs } else { DropReason::SourcePort });
         }
-        if is_nobody(source.ip()) {
-            return Err(DropReason::SourceAddress);
+        let decision = self.access.decide(source.ip(), datagram.arrived_on, service);
+        datagram.on_link = decision.on_link.is_some();
+        match decision.ground {
+            Ground::Allowed(_) => Ok(()),
+            Ground::Denied(_) | Ground::NoRule => Err(DropReason::Access),
+            Ground::Nobody => Err(DropReason::SourceAddress),
         }
-        let decision = self.access.decide(source.ip());
-        datagram.on_link = decision.on_link;
-        if decision.allowed { Ok(()) } else { Err(DropReason::Access) }
     }
 
     /// Takes a token of the source of a datagram that may be heard; `is_vouched` says that it shows to be from there.
@@ -105,12 +106,6 @@ impl Admission {
         let in_time = meter.is_none_or(|meter| meter.allow(now, addr, datagram.on_link, is_vouched));
         if in_time { Ok(()) } else { Err(DropReason::RateLimit) }
     }
-}
-
-/// Whether the address cannot be that of one sender (RFC 1122 §3.2.1.3, RFC 4291 §2.5.2 and §2.7).
-fn is_nobody(addr: IpAddr) -> bool {
-    let addr = addr.to_canonical();
-    addr.is_unspecified() || addr.is_multicast() || addr == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 fn configured_ports(config: &Config) -> Vec<u16> {
@@ -234,6 +229,8 @@ mod tests {
             name: "eth0".to_owned(),
             up: true,
             multicast: true,
+            loopback: false,
+            peers: Vec::new(),
             addresses: vec!["192.0.2.1/24".parse().unwrap()],
         }]);
         assert_eq!(admit(&mut admission, ServiceName::Time, "192.0.2.9:5000"), Ok(()));
@@ -244,7 +241,7 @@ mod tests {
         assert_eq!(admit(&mut admission, ServiceName::Time, "192.0.2.9:5000"), Err(DropReason::Access));
         assert_eq!(admit(&mut admission, ServiceName::Time, "192.0.2.8:5000"), Ok(()), "interfaces stay");
         assert_eq!(admit(&mut admission, ServiceName::Time, "192.0.2.8:5001"), Err(DropReason::SourcePort));
-        assert!(!admission.decide("192.0.2.9".parse().unwrap()).allowed);
+        assert!(!admission.decide("192.0.2.9".parse().unwrap(), 0, ServiceName::Chat).is_allowed());
     }
 
     #[test]

@@ -36,16 +36,15 @@ pub struct Interface {
     pub up: bool,
     /// Whether it takes multicast (`IFF_MULTICAST`), or is the loopback interface.
     pub multicast: bool,
+    /// Whether it is the loopback interface (`IFF_LOOPBACK`).
+    pub loopback: bool,
     /// Our addresses on it, with the subnets that they stand in; only those that can be sent from already.
     pub addresses: Vec<IpNet>,
+    /// The addresses of the other ends, where it is a point-to-point link, with the subnets that lie behind them.
+    pub peers: Vec<IpNet>,
 }
 
 impl Interface {
-    /// Whether it is the loopback interface: no other has loopback addresses.
-    pub fn is_loopback(&self) -> bool {
-        self.addresses.iter().any(|net| net.addr().is_loopback())
-    }
-
     /// Whether a datagram to a group of `family` can leave by it.
     ///
     /// IPv6 gives the loopback interface no route for groups, so there only IPv4 can.
@@ -53,7 +52,7 @@ impl Interface {
         self.up
             && self.multicast
             && self.addresses.iter().any(|net| Family::of(net.addr()) == family)
-            && (family == Family::V4 || !self.is_loopback())
+            && (family == Family::V4 || !self.loopback)
     }
 }
 
@@ -158,7 +157,9 @@ mod tests {
             name: "eth0".to_owned(),
             up,
             multicast,
+            loopback: false,
             addresses: addresses.iter().map(|net| net.parse().unwrap()).collect(),
+            peers: Vec::new(),
         };
         let reached =
             |interface: &Interface| (interface.reaches_groups(Family::V4), interface.reaches_groups(Family::V6));
@@ -167,7 +168,8 @@ mod tests {
         assert_eq!(reached(&interface(true, true, &[])), (false, false));
         assert_eq!(reached(&interface(false, true, &["10.0.0.1/24"])), (false, false));
         assert_eq!(reached(&interface(true, false, &["10.0.0.1/24"])), (false, false));
-        assert_eq!(reached(&interface(true, true, &["127.0.0.1/8", "::1/128"])), (true, false));
+        let loopback = Interface { loopback: true, ..interface(true, true, &["127.0.0.1/8", "::1/128"]) };
+        assert_eq!(reached(&loopback), (true, false));
     }
 
     proptest! {

@@ -10,9 +10,9 @@ pub const DATAGRAM_MAX: usize = 1_232;
 /// The longest time request: room for the longest format that anybody types, and for nine hops of `%`-halving.
 pub const TIME_REQUEST_MAX: usize = 512;
 
-/// An answer from the time service is at most this and three times the request (RFC 9175 §2.4 comes to 84 bytes for
-/// a bare UDP request on Ethernet over IPv4).
-pub const TIME_ANSWER_BASE: usize = 84;
+/// An answer to whoever may have forged its address is at most this and three times the request. A request of n bytes is
+/// 42 + n on Ethernet over IPv4, its headers counted (RFC 9175 §2.4), and an answer of 84 + 3n is three times that.
+pub const ANSWER_BASE: usize = 84;
 
 /// The longest error line of any service, its newline included.
 pub const ERROR_LINE_MAX: usize = 64;
@@ -127,8 +127,9 @@ pub const SOURCES_OF_NETWORK: u32 = 16;
 /// Formats whose answers are remembered within a second.
 pub const TIME_CACHE_MAX: usize = 1_024;
 
-/// The longest line of the announcer, its newline included. It is the most that six bytes of `Notify` can ask for.
-pub const ANNOUNCEMENT_MAX: usize = 199;
+/// The longest line of the announcer, its newline included: 42 bytes of headers and these are three times the shortest
+/// frame of Ethernet (60 bytes without its check sum), which is what `Notify` comes in.
+pub const ANNOUNCEMENT_MAX: usize = 138;
 
 /// The longest host name in an announcement: what Linux lets a host be called (`HOST_NAME_MAX`).
 pub const HOST_MAX: usize = 64;

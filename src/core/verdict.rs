@@ -84,7 +84,7 @@ reasons! {
         SourcePort = "source-port",
         /// From an address that is nobody's: unspecified, a group or the broadcast address.
         SourceAddress = "source-address",
-        /// `[access]` does not let the source in.
+        /// `allow` and `deny` do not let the source in, or not to a group.
         Access = "access",
         /// The source has used up its tokens.
         RateLimit = "rate-limit",

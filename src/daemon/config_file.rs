@@ -5,7 +5,7 @@
 use super::error::errno_text;
 use super::zoneinfo;
 use crate::config::{self, Config, ConfigError, Known};
-use crate::core::limits::{CONFIG_FILE_MAX, CONFIG_FILES_MAX, TIME_ANSWER_BASE};
+use crate::core::limits::{ANSWER_BASE, CONFIG_FILE_MAX, CONFIG_FILES_MAX};
 use crate::services::time::{Format, Zones};
 use std::fmt;
 use std::fs::File;
@@ -86,8 +86,7 @@ pub struct Found {
 pub fn find(path: Option<&Path>) -> Result<Found, LoadError> {
     let zones = zoneinfo::Source::from_environment().read();
     // An empty request is answered with it, and pays for no more than the base.
-    let format =
-        |text: &str| Format::parse(text).is_ok_and(|format| format.fills_in() && format.fits(TIME_ANSWER_BASE));
+    let format = |text: &str| Format::parse(text).is_ok_and(|format| format.fills_in() && format.fits(ANSWER_BASE));
     let (config, origin) = load(path, &Known { zone: &|name| zones.is_known(name), format: &format })?;
     Ok(Found { config, origin, zones })
 }

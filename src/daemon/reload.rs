@@ -266,7 +266,15 @@ mod tests {
     fn an_address_may_be_left_out_only_where_the_host_has_no_ipv6() {
         let host = |nets: &[&str]| {
             let addresses = nets.iter().map(|net| net.parse().unwrap()).collect();
-            [Interface { name: "lo".to_owned(), index: 1, up: true, multicast: false, addresses }]
+            [Interface {
+                name: "lo".to_owned(),
+                index: 1,
+                up: true,
+                multicast: false,
+                loopback: true,
+                addresses,
+                peers: Vec::new(),
+            }]
         };
         let (without, with) = (host(&["127.0.0.1/8"]), host(&["127.0.0.1/8", "::1/128"]));
         let any: SocketAddr = "[::]:9999".parse().unwrap();

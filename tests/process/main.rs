@@ -6,6 +6,7 @@
     reason = "a test waits by the clock, fails by panics, and says why it skips"
 )]
 
+mod access;
 mod announcing;
 mod belfryd;
 mod command_line;

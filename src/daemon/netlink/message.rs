@@ -58,6 +58,16 @@ pub(super) struct Link {
     pub(super) flags: u32,
 }
 
+/// An address of ours on an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Address {
+    pub(super) interface: u32,
+    /// It, with the subnet that it stands in.
+    pub(super) ours: IpNet,
+    /// The other end of a point-to-point link, with the subnet that lies behind it.
+    pub(super) peer: Option<IpNet>,
+}
+
 /// The messages in what was received at once.
 pub(super) fn messages(bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     let mut rest = bytes;
@@ -84,12 +94,12 @@ pub(super) fn parse_link(body: &[u8]) -> Option<Link> {
     is_interface.then(|| Link { index, name: String::from_utf8_lossy(name).into_owned(), flags })
 }
 
-/// Reads the body of an `RTM_NEWADDR`: the interface, and our address on it with its subnet.
+/// Reads the body of an `RTM_NEWADDR`.
 ///
 /// `None` for what cannot be sent from: an IPv6 address that is still being checked for doubles, or was found to be
 /// one (RFC 4862 §5.4). The kernel tells of it again when the check is over.
-pub(super) fn parse_address(body: &[u8]) -> Option<(u32, IpNet)> {
-    let (&prefix_len, index) = (body.get(1)?, u32_at(body, 4)?);
+pub(super) fn parse_address(body: &[u8]) -> Option<Address> {
+    let (&prefix_len, interface) = (body.get(1)?, u32_at(body, 4)?);
     let mut flags = u32::from(*body.get(2)?);
     let (mut local, mut address) = (None, None);
     for (kind, value) in attributes(body.get(ADDRESS_LEN..)?) {
@@ -103,11 +113,13 @@ pub(super) fn parse_address(body: &[u8]) -> Option<(u32, IpNet)> {
     }
     let checked = flags & libc::IFA_F_TENTATIVE == 0 || flags & libc::IFA_F_OPTIMISTIC != 0;
     // On a point-to-point link the address is the other end's and the subnet is around that; ours stands alone.
-    let net = match (local, address) {
-        (Some(ours), Some(theirs)) if ours != theirs => IpNet::from(ours),
-        (ours, theirs) => IpNet::new(ours.or(theirs)?, prefix_len).ok()?,
+    let (ours, peer) = match (local, address) {
+        (Some(ours), Some(theirs)) if ours != theirs => (IpNet::from(ours), Some(theirs)),
+        (ours, theirs) => (IpNet::new(ours.or(theirs)?, prefix_len).ok()?, None),
     };
-    (checked && flags & libc::IFA_F_DADFAILED == 0 && index != 0).then_some((index, net))
+    let peer = peer.map(|theirs| IpNet::new(theirs, prefix_len)).transpose().ok()?;
+    let usable = checked && flags & libc::IFA_F_DADFAILED == 0 && interface != 0;
+    usable.then_some(Address { interface, ours, peer })
 }
 
 /// A request for all interfaces (`RTM_GETLINK`) or all addresses (`RTM_GETADDR`).
@@ -226,7 +238,8 @@ mod tests {
         let all: Vec<_> = messages(&bytes).collect();
         let heads: Vec<_> = all.iter().map(|one| (one.kind, one.flags, one.sequence, one.port)).collect();
         assert_eq!(heads, [(libc::RTM_NEWADDR, 2, 5, 77); 2]);
-        assert_eq!(parse_address(all[0].body), Some((3, "10.9.0.1/24".parse().unwrap())));
+        let expected = Address { interface: 3, ours: "10.9.0.1/24".parse().unwrap(), peer: None };
+        assert_eq!(parse_address(all[0].body), Some(expected));
         assert_eq!(parse_address(all[1].body), None, "tentative");
     }
 
@@ -242,10 +255,13 @@ mod tests {
     }
 
     #[test]
-    fn our_end_of_a_point_to_point_link_stands_alone() {
+    fn our_end_of_a_point_to_point_link_stands_alone_and_the_subnet_is_around_the_other() {
         let mut body = build::address(4, "10.0.0.1/30");
         body.extend(build::attribute(libc::IFA_ADDRESS, &[10, 0, 0, 2]));
-        assert_eq!(parse_address(&body), Some((4, "10.0.0.1/32".parse().unwrap())));
+        let expected = Address { interface: 4, ours: "10.0.0.1/32".parse().unwrap(), peer: "10.0.0.2/30".parse().ok() };
+        assert_eq!(parse_address(&body), Some(expected));
+        body[1] = 33;
+        assert_eq!(parse_address(&body), None, "no address has that long a prefix");
     }
 
     #[test]

@@ -7,9 +7,8 @@
 //! The caller hands over what it receives, and asks for the next request only once nothing more waits to be received:
 //! then many notifications cost one dump, and the answer finds room in the socket's buffer.
 
-use super::message::{self, DONE, ERROR, Link, Message};
+use super::message::{self, Address, DONE, ERROR, Link, Message};
 use crate::core::Interface;
-use ipnet::IpNet;
 use nix::libc;
 use std::io;
 
@@ -41,7 +40,7 @@ pub(super) struct Watch {
     /// Whether the kernel says that the dump may have missed something.
     interrupted: bool,
     links: Vec<Link>,
-    addresses: Vec<(u32, IpNet)>,
+    addresses: Vec<Address>,
     /// The last whole table.
     table: Option<Vec<Interface>>,
     /// Whether it was given out.
@@ -160,7 +159,7 @@ impl Watch {
 }
 
 /// Brings interfaces and addresses together, in the same order whatever the order of the dump.
-fn assemble(mut links: Vec<Link>, addresses: &[(u32, IpNet)]) -> Vec<Interface> {
+fn assemble(mut links: Vec<Link>, addresses: &[Address]) -> Vec<Interface> {
     links.sort_by_key(|link| link.index);
     // The sort keeps the order of doubles, and of those the first stays.
     links.dedup_by_key(|link| link.index);
@@ -169,15 +168,22 @@ fn assemble(mut links: Vec<Link>, addresses: &[(u32, IpNet)]) -> Vec<Interface> 
     sorted.sort_unstable();
     sorted.dedup();
     let of = |index: u32| {
-        let start = sorted.partition_point(|&(on, _)| on < index);
-        sorted[start..].iter().take_while(move |&&(on, _)| on == index).map(|&(_, net)| net).collect()
+        let start = sorted.partition_point(|address| address.interface < index);
+        sorted[start..].iter().take_while(move |address| address.interface == index)
     };
-    let interface = |link: Link| Interface {
-        index: link.index,
-        up: has(&link, libc::IFF_UP) && has(&link, libc::IFF_RUNNING),
-        multicast: has(&link, libc::IFF_MULTICAST) || has(&link, libc::IFF_LOOPBACK),
-        addresses: of(link.index),
-        name: link.name,
+    let interface = |link: Link| {
+        let mut addresses: Vec<_> = of(link.index).map(|address| address.ours).collect();
+        // One address of ours may have several ends opposite.
+        addresses.dedup();
+        Interface {
+            index: link.index,
+            up: has(&link, libc::IFF_UP) && has(&link, libc::IFF_RUNNING),
+            multicast: has(&link, libc::IFF_MULTICAST) || has(&link, libc::IFF_LOOPBACK),
+            loopback: has(&link, libc::IFF_LOOPBACK),
+            addresses,
+            peers: of(link.index).filter_map(|address| address.peer).collect(),
+            name: link.name,
+        }
     };
     links.into_iter().map(interface).collect()
 }
@@ -223,7 +229,7 @@ mod tests {
 
     fn interface(index: u32, name: &str, up: bool, multicast: bool, addresses: &[&str]) -> Interface {
         let addresses = addresses.iter().map(|net| net.parse().unwrap()).collect();
-        Interface { index, name: name.to_owned(), up, multicast, addresses }
+        Interface { index, name: name.to_owned(), up, multicast, loopback: name == "lo", addresses, peers: Vec::new() }
     }
 
     #[test]
@@ -247,6 +253,20 @@ mod tests {
         assert_eq!(watch.publish().unwrap(), Some(expected));
         assert_eq!(watch.publish().unwrap(), None);
         assert_eq!(watch.next_request(), None);
+    }
+
+    #[test]
+    fn an_address_with_two_ends_opposite_is_one_address_with_two_peers() {
+        let mut watch = Watch::new(PORT);
+        let to = |peer: u8| {
+            let mut body = build::address(5, "10.0.0.1/32");
+            body.extend(build::attribute(libc::IFA_ADDRESS, &[10, 0, 0, peer]));
+            body
+        };
+        dump(&mut watch, &[build::link(5, "tun0", RUNNING)], &[to(3), to(2)]);
+        let peers = ["10.0.0.2/32", "10.0.0.3/32"].map(|net| net.parse().unwrap()).to_vec();
+        let expected = Interface { peers, ..interface(5, "tun0", true, false, &["10.0.0.1/32"]) };
+        assert_eq!(watch.publish().unwrap(), Some(vec![expected]));
     }
 
     #[test]

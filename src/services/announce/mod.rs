@@ -11,6 +11,11 @@
 //!
 //! An answer to a group's question waits 20 to 120 ms by chance, so that a room full of servers does not answer as
 //! one (RFC 6762 §6); a source whose answer waits gets just that one. How often a source may ask is admission's.
+//!
+//! Who is not on-link may have forged its address and is no part of a group's link: it gets no answer to a question to a
+//! group, and to one to this host no more than [`ANSWER_BASE`](crate::core::limits::ANSWER_BASE) and three times that
+//! question, if need be the short line.
+//!
 //! The lines themselves are in `wire`. It does not join, leave or send: the daemon does.
 
 mod wire;
@@ -18,7 +23,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use wire::{Announcement, Facts, Verb, parse_announcement};
+pub use wire::{Announcement, Facts, PADDED_QUESTION, Verb, parse_announcement};
 
 use super::Service;
 use crate::config;
@@ -68,6 +73,8 @@ pub struct Memberships {
 struct Answer {
     path: Path,
     newline: bool,
+    /// Its longest line, with a newline.
+    len_max: usize,
 }
 
 /// Each verb's line.
@@ -76,6 +83,7 @@ struct Lines {
     announce: String,
     goodbye: String,
     acknowlege: String,
+    acknowlege_short: String,
 }
 
 impl Lines {
@@ -84,6 +92,7 @@ impl Lines {
             announce: wire::write_line(Verb::Announce, facts),
             goodbye: wire::write_line(Verb::Goodbye, facts),
             acknowlege: wire::write_line(Verb::Acknowlege, facts),
+            acknowlege_short: wire::write_short_line(Verb::Acknowlege, facts),
         }
     }
 }
@@ -293,7 +302,9 @@ impl Announcer {
     }
 
     fn answer(&self, answer: Answer, out: &mut Outbox) {
-        out.send_line(answer.path, &self.lines.acknowlege, answer.newline);
+        let Lines { acknowlege, acknowlege_short, .. } = &self.lines;
+        let fits = acknowlege.len() + usize::from(answer.newline) <= answer.len_max;
+        out.send_line(answer.path, if fits { acknowlege } else { acknowlege_short }, answer.newline);
     }
 }
 
@@ -303,9 +314,13 @@ impl Service for Announcer {
         let Some(newline) = wire::parse_question(datagram.payload).filter(|_| !datagram.truncated) else {
             return NOT_FOR_US;
         };
-        let answer = Answer { path: path_back(datagram), newline };
+        let len_max = if datagram.on_link { usize::MAX } else { wire::answer_max(datagram.payload.len()) };
+        let answer = Answer { path: path_back(datagram), newline, len_max };
         if !datagram.multicast {
             return self.answer_now(answer, out);
+        }
+        if !datagram.on_link {
+            return Verdict::Dropped(DropReason::Access);
         }
         if !self.takes_part(datagram.arrived_on, Family::of(datagram.path.remote.ip())) {
             return NOT_FOR_US;
@@ -348,7 +363,7 @@ fn say<'a>(line: &str, paths: impl Iterator<Item = &'a Path>, out: &mut Outbox) 
 /// any loopback address when it is the loopback interface.
 fn is_bound_to(bound: IpAddr, interface: &Interface) -> bool {
     bound.is_unspecified()
-        || (bound.is_loopback() && interface.is_loopback())
+        || (bound.is_loopback() && interface.loopback)
         || interface.addresses.iter().any(|net| net.addr() == bound)
 }
 
@@ -356,7 +371,7 @@ fn is_bound_to(bound: IpAddr, interface: &Interface) -> bool {
 /// scope and would send from 0.0.0.0.
 fn path_to(membership: Membership, bound: SocketAddr, interface: &Interface) -> Path {
     let Membership { interface: index, group, listener } = membership;
-    let local = (interface.is_loopback() && bound.ip().is_unspecified())
+    let local = (interface.loopback && bound.ip().is_unspecified())
         .then(|| interface.addresses.iter().map(|net| net.addr()).find(|addr| Family::of(*addr) == Family::of(group)))
         .flatten();
     let remote = match group {

@@ -18,7 +18,8 @@ fn facts() -> Facts {
 
 fn interface(index: u32, name: &str, addresses: &[&str]) -> Interface {
     let addresses = addresses.iter().map(|net| net.parse().unwrap()).collect();
-    Interface { index, name: name.to_owned(), up: true, multicast: true, addresses }
+    let loopback = name == "lo";
+    Interface { index, name: name.to_owned(), up: true, multicast: true, loopback, addresses, peers: Vec::new() }
 }
 
 fn loopback() -> Interface {
@@ -272,6 +273,33 @@ fn a_direct_question_is_answered_at_once_from_the_address_that_was_asked() {
     assert_eq!(script.sent(), [format!("4 if0 192.0.2.1 > 192.0.2.9:4000 Acknowlege {FULL}\\n")]);
     script.timeout(5_200);
     assert_eq!(script.sent(), [""; 0], "that settled the question to the group");
+}
+
+#[test]
+fn who_is_not_on_link_gets_what_its_question_pays_for_and_no_answer_by_way_of_a_group() {
+    let mut script = Script::started(&config::Announce::default());
+    let answer = |script: &mut Script, payload: &[u8]| {
+        let path = Path::to(V4, "203.0.113.9:4000".parse().unwrap());
+        let question = Datagram { on_link: false, ..Datagram::unicast(path, payload) };
+        assert_eq!(script.receive(5_000, &question), Verdict::Answered);
+        script.sent()
+    };
+    let shown = |line: &str| vec![format!("4 if0 * > 203.0.113.9:4000 Acknowlege {line}")];
+    assert_eq!(answer(&mut script, b"Notify"), shown(FULL), "it is short enough");
+    // "Acknowlege " and this are one byte more than 84 and three times six, and with seven bytes two less.
+    let longer = FULL.replace("workshop", &"h".repeat(8 + 103 - 11 - FULL.len()));
+    let host = longer.split(['=', ' ']).nth(2).unwrap().to_owned();
+    script.announcer.set_facts(&now(5_000), Facts { host, ..facts() }, &mut script.out);
+    script.sent();
+    let short = FULL.replace("host=workshop ", "");
+    assert_eq!(answer(&mut script, b"Notify"), shown(&short));
+    assert_eq!(answer(&mut script, b"Notify\0"), shown(&longer));
+    assert_eq!(answer(&mut script, b"Notify\n"), shown(&format!("{longer}\\n")));
+    assert_eq!(answer(&mut script, &PADDED_QUESTION), shown(&longer));
+    let to_a_group = Datagram { on_link: false, ..from_group("203.0.113.9:4000", 2, b"Notify") };
+    assert_eq!(script.receive(5_000, &to_a_group), Verdict::Dropped(DropReason::Access));
+    let waiting = script.due().is_some_and(|due| due < 5_200);
+    assert!(!waiting && script.sent().is_empty());
 }
 
 #[test]

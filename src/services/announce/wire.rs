@@ -18,15 +18,36 @@
 //! `Acknowlege` is how the protocol's first implementation spells it; like HTTP's Referer, the wire keeps it.
 //!
 //! A line is written so that it fits [`ANNOUNCEMENT_MAX`]; what does not fit is left off from the end, so the services
-//! stand before what only people read.
+//! stand before what only people read. The short line, for those who may have forged their address, fits
+//! [`SHORT_MAX`] and has no host, which could take up all of that.
 
-use crate::core::limits::{ANNOUNCEMENT_MAX, DATAGRAM_MAX, HOST_MAX, NAME_MAX};
+use crate::core::limits::{ANNOUNCEMENT_MAX, ANSWER_BASE, DATAGRAM_MAX, HOST_MAX, NAME_MAX};
 use crate::core::text::split_line;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 /// The version of the grammar above.
 const PROTOCOL: u32 = 1;
+
+/// The question.
+const QUESTION: &[u8] = b"Notify";
+
+/// The longest short line, with a newline: what the bare question pays for, wherever it came from.
+const SHORT_MAX: usize = answer_max(QUESTION.len());
+
+/// The longest answer to a question of this length from somebody who may have forged its address.
+pub(super) const fn answer_max(question_len: usize) -> usize {
+    ANSWER_BASE + 3 * question_len
+}
+
+/// The question, with as many zero bytes behind it as pay for any answer.
+pub const PADDED_QUESTION: [u8; PADDED_LEN] = {
+    let mut padded = [0; PADDED_LEN];
+    padded.split_at_mut(QUESTION.len()).0.copy_from_slice(QUESTION);
+    padded
+};
+
+const PADDED_LEN: usize = (ANNOUNCEMENT_MAX - ANSWER_BASE).div_ceil(3);
 
 /// What a daemon tells of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -136,13 +157,22 @@ pub fn parse_announcement(text: &str) -> Option<Announcement> {
 /// Whether a datagram is the question, and if so whether a newline ends it.
 pub(super) fn parse_question(payload: &[u8]) -> Option<bool> {
     let (line, newline) = split_line(payload);
-    (line == b"Notify").then_some(newline)
+    (line == QUESTION).then_some(newline)
 }
 
 /// The line for `verb`, without the newline that whoever asked with one gets.
 pub(super) fn write_line(verb: Verb, facts: &Facts) -> String {
-    let mut line = Line(format!("{} belfry/{PROTOCOL}", verb.name()));
-    line.push("host", &clean(&facts.host, is_host_byte, HOST_MAX));
+    write(verb, &facts.host, facts, ANNOUNCEMENT_MAX)
+}
+
+/// The line for those who may have forged their address, without a newline.
+pub(super) fn write_short_line(verb: Verb, facts: &Facts) -> String {
+    write(verb, "", facts, SHORT_MAX)
+}
+
+fn write(verb: Verb, host: &str, facts: &Facts, len_max: usize) -> String {
+    let mut line = Line { text: format!("{} belfry/{PROTOCOL}", verb.name()), len_max };
+    line.push("host", &clean(host, is_host_byte, HOST_MAX));
     if verb != Verb::Goodbye {
         for (name, port) in facts.services.iter().filter(|(name, port)| is_service_name(name) && *port != 0) {
             line.push(name, &port.to_string());
@@ -152,16 +182,19 @@ pub(super) fn write_line(verb: Verb, facts: &Facts) -> String {
         }
         line.push("version", &clean(&facts.version, is_version_byte, NAME_MAX));
     }
-    line.0
+    line.text
 }
 
 /// A line that grows as long as it fits with a newline behind it.
-struct Line(String);
+struct Line {
+    text: String,
+    len_max: usize,
+}
 
 impl Line {
     fn push(&mut self, key: &str, value: &str) {
-        if !value.is_empty() && self.0.len() + key.len() + value.len() + " =\n".len() <= ANNOUNCEMENT_MAX {
-            write!(self.0, " {key}={value}").expect("a String takes everything");
+        if !value.is_empty() && self.text.len() + key.len() + value.len() + " =\n".len() <= self.len_max {
+            write!(self.text, " {key}={value}").expect("a String takes everything");
         }
     }
 }
@@ -266,19 +299,47 @@ mod tests {
         let heard = parse_announcement(&line).unwrap();
         assert_eq!(heard.host, Some("h".repeat(HOST_MAX)));
         assert_eq!(heard.services, facts.services[..heard.services.len()]);
-        assert!(heard.services.len() >= 5, "{line}");
+        assert!(heard.services.len() >= 2, "{line}");
+    }
+
+    #[test]
+    fn the_short_line_has_no_host_and_fits_what_a_bare_question_pays_for() {
+        let facts = Facts { host: "h".repeat(HOST_MAX), ..facts() };
+        let line = "Acknowlege belfry/1 time=8080 chat=9999 heartbeat=3s version=0.1.0";
+        assert_eq!(write_short_line(Verb::Acknowlege, &facts), line);
+        let with_last = |len: usize| Facts {
+            services: vec![("s".repeat(20), 65_535), ("t".repeat(len), 65_535)],
+            version: "1".repeat(NAME_MAX),
+            ..Facts::default()
+        };
+        let line = write_short_line(Verb::Acknowlege, &with_last(7));
+        assert_eq!(line.len(), SHORT_MAX - "\n".len(), "{line}");
+        let line = write_short_line(Verb::Acknowlege, &with_last(8));
+        assert!(line.ends_with(" tttttttt=65535"), "{line}");
+    }
+
+    #[test]
+    fn an_answer_is_at_most_three_times_its_question_in_frames_of_ethernet() {
+        let frame = |len: usize| 60.max(14 + 20 + 8 + len);
+        assert!(frame(ANNOUNCEMENT_MAX) <= 3 * frame(QUESTION.len()));
+        assert!(frame(ANNOUNCEMENT_MAX + 1) > 3 * frame(QUESTION.len()));
+        assert!((0..=DATAGRAM_MAX).all(|len| frame(answer_max(len)) <= 3 * frame(len)));
+        assert_eq!(parse_question(&PADDED_QUESTION), Some(false));
+        assert!(answer_max(PADDED_QUESTION.len()) >= ANNOUNCEMENT_MAX);
+        assert!(answer_max(PADDED_QUESTION.len() - 1) < ANNOUNCEMENT_MAX, "and no byte more than that takes");
     }
 
     #[test]
     fn a_pair_is_told_up_to_the_bound_and_left_off_one_past_it() {
         let with_last = |len: usize| Facts {
             host: "h".repeat(HOST_MAX),
-            services: vec![("s".repeat(30), 10_000), ("t".repeat(30), 10_000), ("u".repeat(len), 10_000)],
+            services: vec![("s".repeat(10), 10_000), ("t".repeat(len), 10_000)],
             ..Facts::default()
         };
         let longest = ANNOUNCEMENT_MAX - "\n".len();
-        assert_eq!(write_line(Verb::Announce, &with_last(31)).len(), longest - " =10000".len() - 30);
-        assert_eq!(write_line(Verb::Announce, &with_last(30)).len(), longest);
+        let fits = longest - write_line(Verb::Announce, &with_last(NAME_MAX)).len() - " =10000".len();
+        assert_eq!(write_line(Verb::Announce, &with_last(fits + 1)).len(), longest - " =10000".len() - fits);
+        assert_eq!(write_line(Verb::Announce, &with_last(fits)).len(), longest);
     }
 
     #[test]
@@ -363,6 +424,7 @@ mod tests {
                 prop_assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}", line);
                 prop_assert_eq!(parse_question(line.as_bytes()), None);
                 prop_assert_eq!(parse_announcement(&line).unwrap().verb, verb);
+                prop_assert!(write_short_line(verb, &facts).len() < SHORT_MAX);
             }
         }
 

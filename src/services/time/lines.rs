@@ -106,7 +106,7 @@ fn try_help(clock: ClockState, out: &mut Text) -> Result<(), Full> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::limits::{TIME_ANSWER_BASE, TIME_REQUEST_MAX};
+    use crate::core::limits::{ANSWER_BASE, TIME_REQUEST_MAX};
     use crate::services::time::Format;
     use std::time::Duration;
 
@@ -118,7 +118,7 @@ mod tests {
 
     fn help_line(clock: ClockState) -> String {
         // The shortest request for help is one byte long.
-        let mut out = Text::new(TIME_ANSWER_BASE + 3);
+        let mut out = Text::new(ANSWER_BASE + 3);
         help(clock, &mut out);
         String::from_utf8(out.as_bytes().to_vec()).unwrap()
     }

@@ -9,7 +9,7 @@
 //! "? anything"              (nothing)
 //! ```
 //!
-//! Two rules keep it from being of use against others. No answer is longer than a datagram, or than [`TIME_ANSWER_BASE`] and
+//! Two rules keep it from being of use against others. No answer is longer than a datagram, or than [`ANSWER_BASE`] and
 //! three times its request. And no two services, echoes or Belfries talk for ever: what is only literal text gets an error
 //! line, and an error line gets nothing. A `%` in an answer takes two in the request, so a request of 512 bytes has fewer
 //! than ten answers that are themselves answered.
@@ -34,7 +34,7 @@ pub use zones::{ZoneFile, Zones};
 
 use super::Service;
 use crate::config;
-use crate::core::limits::{DATAGRAM_MAX, TIME_ANSWER_BASE};
+use crate::core::limits::{ANSWER_BASE, DATAGRAM_MAX};
 use crate::core::{ClockState, Datagram, DropReason, Instant, Now, Outbox, Seed, Verdict};
 use cache::Cache;
 use jiff::Timestamp;
@@ -140,7 +140,7 @@ impl TimeService {
 
 /// The longest answer to a request of this length.
 fn answer_max(request_len: usize) -> usize {
-    DATAGRAM_MAX.min(TIME_ANSWER_BASE + 3 * request_len)
+    DATAGRAM_MAX.min(ANSWER_BASE + 3 * request_len)
 }
 
 impl Service for TimeService {

@@ -116,7 +116,7 @@ fn the_help_says_how_good_the_clock_is_now() {
     service.set_clock(ClockState { synchronised: true, max_error: Duration::from_millis(3) });
     assert!(answer(&mut service, b"?\n").ends_with("clock synchronised, error below 3 ms\n"));
     service.set_clock(ClockState { synchronised: true, max_error: Duration::MAX });
-    assert!(answer(&mut service, b"?").len() <= TIME_ANSWER_BASE + 3);
+    assert!(answer(&mut service, b"?").len() <= ANSWER_BASE + 3);
 }
 
 #[test]
@@ -214,7 +214,7 @@ proptest! {
         let wall = Timestamp::from_second(second).unwrap();
         let (verdict, sent) = ask(&mut service(), Now { mono: Instant::default(), wall }, &payload, truncated);
         let Some(sent) = sent else { return Ok(()) };
-        prop_assert!(sent.len() <= DATAGRAM_MAX && sent.len() <= TIME_ANSWER_BASE + 3 * payload.len());
+        prop_assert!(sent.len() <= DATAGRAM_MAX && sent.len() <= ANSWER_BASE + 3 * payload.len());
         let line = std::str::from_utf8(&sent).unwrap();
         prop_assert!(!line.chars().any(|shown| shown.is_control() && shown != '\n' && shown != '\t'), "{line:?}");
         if let Verdict::Refused(_) = verdict {
