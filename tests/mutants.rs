@@ -125,16 +125,16 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         what: "whoever says hello has shown to be there",
-        file: "src/services/chat/session/hello.rs",
-        text: "token == format!(\"{:016x}\", self.token(remote, period))",
-        replacement: "token.len() == 16 && period <= now && remote.port() > 0",
+        file: "src/services/chat/consent.rs",
+        text: "token == self.token_of(remote, period))",
+        replacement: "token == self.token_of(remote, period) || period <= now && remote.port() > 0)",
         test: EVERYTHING,
     },
     Mutant {
         what: "a session is obeyed wherever it seems to be",
         file: "src/services/chat/session/mod.rs",
-        text: "let Some(member) = member.filter(|_| is_proved) else {",
-        replacement: "let Some(member) = member.filter(|_| is_proved || rest.len() > 40) else {",
+        text: "member.filter(|&member| self.is_known_at(member, datagram)) else {",
+        replacement: "member.filter(|&member| self.is_known_at(member, datagram) || rest.len() > 40) else {",
         test: EVERYTHING,
     },
     Mutant {

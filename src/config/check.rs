@@ -148,6 +148,7 @@ impl Checker {
             history: self.within("history", history, 0..=HISTORY_MAX),
             log_messages: or(raw.log_messages, default.log_messages).value,
             rate_limit: or(raw.rate_limit, default.rate_limit).value,
+            fan_out: or(raw.fan_out, default.fan_out).value,
         }
     }
 

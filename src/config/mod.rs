@@ -19,7 +19,7 @@ pub use error::{ConfigError, Problem};
 pub use setting::LEVELS;
 
 use crate::core::access::AccessRule;
-use crate::core::rate_limit::Rate;
+use crate::core::rate_limit::{ByteRate, Rate};
 use crate::services::ServiceName;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -159,7 +159,7 @@ impl Default for Time {
             deny: Vec::new(),
             default_format: "%Y-%m-%d %X".to_owned(),
             timezone: Timezone::Local,
-            rate_limit: Some(Rate { per_second: 50, burst: 200 }),
+            rate_limit: Some(Rate { leak: 8, ..Rate::new(50, 200) }),
         }
     }
 }
@@ -189,7 +189,7 @@ pub struct Chat {
     pub max_message: usize,
     /// Members at once.
     pub max_members: usize,
-    /// Members at once from one address (IPv4 /32, IPv6 /64).
+    /// Members at once from one address (an IPv4 address, an IPv6 /64, on a link of ours an IPv6 address).
     pub max_members_per_address: usize,
     /// Messages of each room that are kept; 0 keeps none.
     pub history: usize,
@@ -197,6 +197,8 @@ pub struct Chat {
     pub log_messages: bool,
     /// How often one source may speak; `None` for no limit.
     pub rate_limit: Option<Rate>,
+    /// How much may be sent to rooms; `None` for no limit.
+    pub fan_out: Option<ByteRate>,
 }
 
 impl Default for Chat {
@@ -216,7 +218,8 @@ impl Default for Chat {
             max_members_per_address: 64,
             history: 256,
             log_messages: false,
-            rate_limit: Some(Rate { per_second: 50, burst: 200 }),
+            rate_limit: Some(Rate::new(50, 200)),
+            fan_out: Some(ByteRate(32_000_000)),
         }
     }
 }
@@ -275,7 +278,7 @@ impl Default for Announce {
             groups: vec![IpAddr::from([224, 0, 0, 1]), IpAddr::from([0xff02, 0, 0, 0, 0, 0, 0, 1])],
             interfaces: ["*", "!docker*", "!veth*", "!br-*", "!virbr*"].map(str::to_owned).to_vec(),
             interval: Duration::from_secs(60),
-            rate_limit: Some(Rate { per_second: 1, burst: 4 }),
+            rate_limit: Some(Rate { leak: 8, ..Rate::new(1, 4) }),
         }
     }
 }

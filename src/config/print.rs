@@ -87,7 +87,8 @@ impl Chat {
             .plain("max-members-per-address", self.max_members_per_address)
             .plain("history", self.history)
             .plain("log-messages", self.log_messages)
-            .string("rate-limit", &self.rate_limit);
+            .string("rate-limit", &self.rate_limit)
+            .string("fan-out", &self.fan_out);
     }
 }
 

@@ -6,7 +6,8 @@ use super::*;
 use proptest::prelude::*;
 
 fn rate() -> impl Strategy<Value = Option<Rate>> {
-    prop::option::of((1_u32.., 1_u32..).prop_map(|(per_second, burst)| Rate { per_second, burst }))
+    let leak = prop_oneof![Just(0), 2_u32..];
+    prop::option::of((1_u32.., 1_u32.., leak).prop_map(|(per_second, burst, leak)| Rate { per_second, burst, leak }))
 }
 
 fn rules() -> impl Strategy<Value = Vec<AccessRule>> {
@@ -43,13 +44,15 @@ prop_compose! {
         counts in (1_usize..1_000, 1_usize..=65_536, 1_usize..=65_536, 0_usize..=65_536),
         lists in (rules(), rules()),
         rate_limit in rate(),
+        fan_out in prop::option::of((1_u32..).prop_map(ByteRate)),
     ) -> Chat {
         let (heartbeat_interval, heartbeat_timeout, silent_timeout) = heartbeats;
         let (max_message, max_members, max_members_per_address, history) = counts;
         Chat {
             enabled: flags.0, echo_to_sender: flags.1, heartbeat_interval, heartbeat_timeout, silent_timeout,
             line_format, max_message, max_members, max_members_per_address, history, log_messages: flags.2, rate_limit,
-            allow: lists.0, deny: lists.1, ..Chat::default()
+            allow: lists.0, deny: lists.1, fan_out,
+            ..Chat::default()
         }
     }
 }

@@ -7,7 +7,7 @@ use super::error::{ConfigError, Problem};
 use super::setting::{Glob, Setting};
 use super::{LineFormat, LogTarget, Source, Timezone};
 use crate::core::access::AccessRule;
-use crate::core::rate_limit::Rate;
+use crate::core::rate_limit::{ByteRate, Rate};
 use log::LevelFilter;
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use std::fmt;
@@ -121,6 +121,7 @@ tables! {
         history "history": usize = count,
         log_messages "log-messages": bool = flag,
         rate_limit "rate-limit": Option<Rate> = text,
+        fan_out "fan-out": Option<ByteRate> = text,
     }
     /// `[announce]`
     announce Announce {

@@ -6,7 +6,7 @@
 use super::{LineFormat, LogTarget, Timezone};
 use crate::core::access::AccessRule;
 use crate::core::limits::DURATION_MAX;
-use crate::core::rate_limit::Rate;
+use crate::core::rate_limit::{ByteRate, Rate};
 use crate::core::text::is_control;
 use log::LevelFilter;
 use std::net::{IpAddr, SocketAddr};
@@ -98,7 +98,19 @@ impl Setting for AccessRule {
 }
 
 impl Setting for Option<Rate> {
-    const EXPECTED: &'static str = "\"off\", or a rate such as \"50/s burst 200\"";
+    const EXPECTED: &'static str = "\"off\", or a rate such as \"50/s burst 200 leak 1/8\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text == "off" { Ok(None) } else { text.parse().map(Some) }
+    }
+
+    fn to_text(&self) -> String {
+        self.map_or_else(|| "off".to_owned(), |rate| rate.to_string())
+    }
+}
+
+impl Setting for Option<ByteRate> {
+    const EXPECTED: &'static str = "\"off\", or bytes a second such as \"32 MB/s\"";
 
     fn from_text(text: &str) -> Result<Self, String> {
         if text == "off" { Ok(None) } else { text.parse().map(Some) }
@@ -357,6 +369,7 @@ mod tests {
         check::<LogTarget>(&[("Journal", Err("there is no target \"Journal\""))]);
         check::<LevelFilter>(&[("INFO", Err("there is no level \"INFO\""))]);
         check::<Option<Rate>>(&[("off", Ok("off")), ("5/s", Ok("5/s burst 5"))]);
+        check::<Option<ByteRate>>(&[("off", Ok("off")), ("5kB/s", Ok("5 kB/s"))]);
         check::<Timezone>(&[("local", Ok("local")), ("Asia/Tokyo", Ok("Asia/Tokyo"))]);
         check::<IpAddr>(&[("ff02::1", Ok("ff02::1")), ("any", Err("\"any\" is not an address"))]);
     }

@@ -99,6 +99,7 @@ fn each_key_is_taken_over() {
         history = 0
         log-messages = true
         rate-limit = '5/s'
+        fan-out = '1500kB/s'
         [announce]
         enabled = true
         listen = ['[::1]:8080']
@@ -144,7 +145,8 @@ fn each_key_is_taken_over() {
             max_members_per_address: 2,
             history: 0,
             log_messages: true,
-            rate_limit: Some(Rate { per_second: 5, burst: 5 }),
+            rate_limit: Some(Rate::new(5, 5)),
+            fan_out: Some(ByteRate(1_500_000)),
         },
         announce: Announce {
             enabled: true,
@@ -154,7 +156,7 @@ fn each_key_is_taken_over() {
             groups: vec!["ff05::b".parse().unwrap()],
             interfaces: vec!["eth0".to_owned()],
             interval: Duration::ZERO,
-            rate_limit: Some(Rate { per_second: 7, burst: 9 }),
+            rate_limit: Some(Rate::new(7, 9)),
         },
     };
     assert_eq!(read(text).unwrap(), expected);
@@ -238,7 +240,7 @@ fn values_of_the_wrong_kind_are_refused() {
         (
             "[time]\nrate-limit = '0/s'",
             "2:14: rate-limit: a rate of 0 would let nothing through",
-            "expected \"off\", or a rate such as \"50/s burst 200\"",
+            "expected \"off\", or a rate such as \"50/s burst 200 leak 1/8\"",
         ),
         (
             "[log]\nlevel = 'verbose'",

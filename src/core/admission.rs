@@ -7,7 +7,8 @@
 
 use crate::config::Config;
 use crate::core::access::{Access, Decision, Ground};
-use crate::core::rate_limit::{Rate, RateLimit};
+use crate::core::meter::Meter;
+use crate::core::rate_limit::Rate;
 use crate::core::{Datagram, DropReason, Instant, Interface, Seed};
 use crate::services::ServiceName;
 use std::net::IpAddr;
@@ -20,15 +21,10 @@ const SERVICE_PORTS_END: u16 = 1_024;
 pub struct Admission {
     access: Access,
     own_ports: Vec<u16>,
-    /// For datagrams that anybody may have sent in the name of their source.
-    limits: Limits,
-    /// For datagrams that nobody else can have sent.
-    vouched: Limits,
+    /// `None` where a service has no limit.
+    meters: [Option<Meter>; ServiceName::ALL.len()],
     seed: Seed,
 }
-
-/// The buckets of each service; `None` where its rate has no limit.
-type Limits = [Option<RateLimit>; ServiceName::ALL.len()];
 
 impl Admission {
     /// Admission as `config` says. Until [`Admission::set_interfaces`] only loopback and link-local addresses are
@@ -37,8 +33,7 @@ impl Admission {
         let mut admission = Self {
             access: Access::new(config, &[]),
             own_ports: Vec::new(),
-            limits: Limits::default(),
-            vouched: Limits::default(),
+            meters: [const { None }; ServiceName::ALL.len()],
             seed,
         };
         admission.reconfigure(config);
@@ -51,11 +46,10 @@ impl Admission {
         self.access.reconfigure(config);
         self.set_own_ports(&configured_ports(config));
         for service in ServiceName::ALL {
+            let meter = &mut self.meters[service as usize];
             let rate = rate(config, service);
-            for limit in [&mut self.limits[service as usize], &mut self.vouched[service as usize]] {
-                if limit.as_ref().map(RateLimit::rate) != rate {
-                    *limit = rate.map(|rate| RateLimit::new(rate, self.seed));
-                }
+            if meter.as_ref().map(Meter::rate) != rate {
+                *meter = rate.map(|rate| Meter::new(rate, self.seed));
             }
         }
     }
@@ -99,18 +93,17 @@ impl Admission {
         }
     }
 
-    /// Takes a token of the source of a datagram that may be heard. One that shows to be from there (`vouched`) takes it from
-    /// another bucket than those that anybody may have forged.
+    /// Takes a token of the source of a datagram that may be heard; `is_vouched` says that it shows to be from there.
     pub fn take_token(
         &mut self,
         service: ServiceName,
         now: Instant,
         datagram: &Datagram<'_>,
-        vouched: bool,
+        is_vouched: bool,
     ) -> Result<(), DropReason> {
-        let limits = if vouched { &mut self.vouched } else { &mut self.limits };
-        let limit = limits[service as usize].as_mut();
-        let in_time = limit.is_none_or(|limit| limit.allow(now, datagram.path.remote.ip()));
+        let addr = datagram.path.remote.ip();
+        let meter = self.meters[service as usize].as_mut();
+        let in_time = meter.is_none_or(|meter| meter.allow(now, addr, datagram.on_link, is_vouched));
         if in_time { Ok(()) } else { Err(DropReason::RateLimit) }
     }
 }
@@ -195,7 +188,7 @@ mod tests {
 
     #[test]
     fn one_service_does_not_spend_the_tokens_of_another() {
-        let one = Some(Rate { per_second: 1, burst: 1 });
+        let one = Some(Rate::new(1, 1));
         let mut admission = Admission::new(&config(|c| (c.time.rate_limit, c.chat.rate_limit) = (one, one)), Seed(1));
         assert_eq!(admit(&mut admission, ServiceName::Time, "127.0.0.1:5000"), Ok(()));
         assert_eq!(admit(&mut admission, ServiceName::Time, "127.0.0.1:5001"), Err(DropReason::RateLimit));
@@ -205,7 +198,7 @@ mod tests {
 
     #[test]
     fn who_is_not_let_in_spends_no_tokens() {
-        let one = Some(Rate { per_second: 1, burst: 1 });
+        let one = Some(Rate::new(1, 1));
         let mut admission = Admission::new(&config(|c| c.time.rate_limit = one), Seed(1));
         assert_eq!(admit(&mut admission, ServiceName::Time, "127.0.0.1:53"), Err(DropReason::SourcePort));
         assert_eq!(admit(&mut admission, ServiceName::Time, "127.0.0.1:5000"), Ok(()));
@@ -213,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_reload_keeps_the_buckets_of_a_rate_that_stays() {
-        let one = Some(Rate { per_second: 1, burst: 1 });
+        let one = Some(Rate::new(1, 1));
         let mut admission = Admission::new(&config(|c| c.time.rate_limit = one), Seed(1));
         assert_eq!(admit(&mut admission, ServiceName::Time, "127.0.0.1:5000"), Ok(()));
         admission.reconfigure(&config(|c| {
@@ -224,7 +217,7 @@ mod tests {
         for _ in 0..10_000 {
             assert_eq!(admit(&mut admission, ServiceName::Chat, "127.0.0.1:5000"), Ok(()));
         }
-        admission.reconfigure(&config(|c| c.time.rate_limit = Some(Rate { per_second: 1, burst: 2 })));
+        admission.reconfigure(&config(|c| c.time.rate_limit = Some(Rate::new(1, 2))));
         assert_eq!(admit(&mut admission, ServiceName::Time, "127.0.0.1:5000"), Ok(()));
     }
 
@@ -253,7 +246,7 @@ mod tests {
 
     #[test]
     fn tokens_come_back_with_time() {
-        let one = Some(Rate { per_second: 1, burst: 1 });
+        let one = Some(Rate::new(1, 1));
         let mut admission = Admission::new(&config(|c| c.time.rate_limit = one), Seed(1));
         let path = Path::to(ListenerId(0), "127.0.0.1:5000".parse().unwrap());
         let mut datagram = Datagram::unicast(path, b"");

@@ -191,7 +191,7 @@ impl fmt::Display for Malformed {
 }
 
 /// A number in so many hexadecimal digits, in lower case.
-fn hex(text: &str, digits: usize) -> Option<u64> {
+pub(crate) fn hex(text: &str, digits: usize) -> Option<u64> {
     let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     (text.len() == digits && text.bytes().all(is_digit)).then(|| u64::from_str_radix(text, 16).ok()).flatten()
 }

@@ -92,6 +92,12 @@ pub const HISTORY_FILES_MAX: usize = 4 * ROOMS_MAX;
 /// Datagrams in one answer to `/history`; the oldest lines are left out.
 pub const HISTORY_ANSWER_DATAGRAMS_MAX: usize = 16;
 
+/// The whole of what may go out to rooms in one moment, in seconds of `fan-out`: who has said nothing for that long may paste a page.
+pub const FAN_OUT_SECONDS: u32 = 2;
+
+/// The part of `fan-out` that one source may use up: nobody silences the others by himself.
+pub const FAN_OUT_SOURCES_MIN: u32 = 4;
+
 /// Bytes that wait in one service's outbox, and again for each socket that takes no more; what comes on top is forgotten
 /// and counted.
 pub const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -110,6 +116,13 @@ pub const BURST_MAX: usize = 16;
 
 /// Sources whose tokens are remembered, for each service.
 pub const RATE_LIMIT_SOURCES: usize = 4_096;
+
+/// How long a token is given to an address before it is another: it is good for that long at least, and twice that at most.
+pub const TOKEN_PERIOD: Duration = Duration::from_secs(60);
+
+/// On a link of ours each IPv6 address is a source, and all of its /64 together count as this many: everybody of a class may
+/// speak at once, and one host that has a million addresses is no million hosts.
+pub const SOURCES_OF_NETWORK: u32 = 16;
 
 /// Formats whose answers are remembered within a second.
 pub const TIME_CACHE_MAX: usize = 1_024;

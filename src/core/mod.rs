@@ -9,6 +9,7 @@ pub mod escape;
 pub mod frame;
 pub mod interfaces;
 pub mod limits;
+pub mod meter;
 mod now;
 mod outbox;
 pub mod rate_limit;

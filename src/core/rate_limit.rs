@@ -1,6 +1,8 @@
 //! Token buckets, one for each source, in a table that never grows.
 //!
-//! The bucket of a source holds `burst` tokens at first, gets `per_second` back, and each datagram takes one.
+//! The bucket of a source holds `burst` tokens at first, gets `per_second` back, and each datagram takes one. Of those that
+//! find none, one in `leak` passes all the same, by lot: whoever forges somebody's address empties his bucket, and would
+//! silence him otherwise (chrony's `ratelimit` does so too).
 //!
 //! The table is set-associative: the keyed hash of a source names a set of four buckets, and a source that is in
 //! none of them takes the place of the fullest. A full bucket says no more than an absent one, so its loss changes
@@ -13,9 +15,9 @@
 
 use crate::core::limits::RATE_LIMIT_SOURCES;
 use crate::core::source::Source;
-use crate::core::{Instant, Seed};
+use crate::core::{Instant, Seed, SplitMix};
 use std::fmt;
-use std::net::IpAddr;
+use std::hash::Hash;
 use std::str::FromStr;
 
 /// How often something may happen.
@@ -25,33 +27,93 @@ pub struct Rate {
     pub per_second: u32,
     /// Tokens at most, and at first.
     pub burst: u32,
+    /// Of so many that find no token one passes all the same; 0 for none.
+    pub leak: u32,
+}
+
+impl Rate {
+    /// A rate that nothing passes by.
+    pub const fn new(per_second: u32, burst: u32) -> Self {
+        Self { per_second, burst, leak: 0 }
+    }
+
+    /// As much each second, and as much at once as comes in so many.
+    pub(crate) const fn with_burst_of(self, seconds: u32) -> Self {
+        Self { burst: self.per_second.saturating_mul(seconds), ..self }
+    }
+
+    /// So many times as much at once and each second, and nothing by the side.
+    pub(crate) const fn times(self, factor: u32) -> Self {
+        Self::new(self.per_second.saturating_mul(factor), self.burst.saturating_mul(factor))
+    }
 }
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/s burst {}", self.per_second, self.burst)
+        write!(f, "{}/s burst {}", self.per_second, self.burst)?;
+        if self.leak > 0 { write!(f, " leak 1/{}", self.leak) } else { Ok(()) }
     }
 }
 
 impl FromStr for Rate {
     type Err = String;
 
-    /// `50/s burst 200`; without a burst it is the tokens of one second.
+    /// `50/s burst 200 leak 1/8`; without a burst it is the tokens of one second, without a leak there is none.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut words = text.split_ascii_whitespace();
         let rate = words.next().and_then(|word| word.strip_suffix("/s"));
         let rate = rate.ok_or_else(|| format!("{text:?} does not begin with a rate for each second"))?;
-        let burst = match (words.next(), words.next(), words.next()) {
-            (None, ..) => rate,
-            (Some("burst"), Some(burst), None) => burst,
-            _ => return Err(format!("{text:?} has something other than a burst behind its rate")),
+        let rest: Vec<&str> = words.collect();
+        let (burst, leak) = match rest[..] {
+            [] => (rate, None),
+            ["burst", burst] => (burst, None),
+            ["leak", leak] => (rate, Some(leak)),
+            ["burst", burst, "leak", leak] => (burst, Some(leak)),
+            _ => return Err(format!("{text:?} has something other than a burst and a leak behind its rate")),
         };
         let number = |word: &str| match word.parse::<u32>() {
             Ok(0) => Err("a rate of 0 would let nothing through".to_owned()),
             Ok(number) => Ok(number),
             Err(_) => Err(format!("{word:?} is not a number of datagrams")),
         };
-        Ok(Self { per_second: number(rate)?, burst: number(burst)? })
+        let leak = match leak {
+            None => 0,
+            Some(leak) => leak
+                .strip_prefix("1/")
+                .and_then(|of| of.parse().ok().filter(|&of| of > 1))
+                .ok_or_else(|| format!("{leak:?} is not a leak such as 1/8"))?,
+        };
+        Ok(Self { per_second: number(rate)?, burst: number(burst)?, leak })
+    }
+}
+
+/// Bytes a second, as they are written: `32 MB/s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteRate(pub u32);
+
+/// The units of a [`ByteRate`], the largest first.
+const BYTE_UNITS: [(&str, u32); 3] = [("MB/s", 1_000_000), ("kB/s", 1_000), ("B/s", 1)];
+
+impl fmt::Display for ByteRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = BYTE_UNITS.into_iter().find(|&(_, bytes)| self.0.is_multiple_of(bytes));
+        let (name, bytes) = unit.expect("every number is so many bytes");
+        write!(f, "{} {name}", self.0 / bytes)
+    }
+}
+
+impl FromStr for ByteRate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unit = BYTE_UNITS.into_iter().find_map(|(name, bytes)| Some((text.strip_suffix(name)?.trim_end(), bytes)));
+        let (number, bytes) = unit.ok_or_else(|| format!("{text:?} is not in MB/s, kB/s or B/s"))?;
+        let number: u32 = number.parse().map_err(|_| format!("{number:?} is not a number of bytes"))?;
+        match number.checked_mul(bytes) {
+            Some(0) => Err("a rate of 0 would let nothing through".to_owned()),
+            Some(bytes) => Ok(Self(bytes)),
+            None => Err(format!("{text} is more than {} MB/s", u32::MAX / 1_000_000)),
+        }
     }
 }
 
@@ -63,72 +125,102 @@ const _: () = assert!(SETS.is_power_of_two() && SETS * WAYS == RATE_LIMIT_SOURCE
 /// Billionths in a token.
 const TOKEN: u64 = 1_000_000_000;
 
+/// The tokens of one.
 #[derive(Clone, Copy, Debug)]
-struct Bucket {
-    /// Whose it is; `None` while nobody has it.
-    source: Option<Source>,
+pub(crate) struct Bucket {
     /// Billionths of a token at `since`.
     level: u64,
     since: Instant,
 }
 
-/// The buckets of one service.
-#[derive(Debug)]
-pub struct RateLimit {
-    rate: Rate,
-    seed: Seed,
-    buckets: Vec<Bucket>,
-}
-
-impl RateLimit {
-    /// A table in which every source has a full bucket. All its memory is taken here.
-    pub fn new(rate: Rate, seed: Seed) -> Self {
-        let nobody = Bucket { source: None, level: u64::from(rate.burst) * TOKEN, since: Instant::default() };
-        Self { rate, seed, buckets: vec![nobody; RATE_LIMIT_SOURCES] }
+impl Bucket {
+    /// A bucket that is full from `since` on.
+    pub(crate) fn full(rate: Rate, since: Instant) -> Self {
+        Self { level: capacity(rate), since }
     }
 
-    /// The rate that it holds sources to.
-    pub fn rate(&self) -> Rate {
+    /// What it holds at `now`, in billionths of a token.
+    fn level(&self, rate: Rate, now: Instant) -> u64 {
+        let nanos = now.as_nanos().saturating_sub(self.since.as_nanos());
+        let back = nanos.saturating_mul(u64::from(rate.per_second));
+        self.level.saturating_add(back).min(capacity(rate))
+    }
+
+    /// Whether it holds so many tokens. What is more than it can hold is had from a full one.
+    pub(crate) fn has(&self, rate: Rate, now: Instant, count: u32) -> bool {
+        self.level(rate, now) >= (u64::from(count) * TOKEN).min(capacity(rate))
+    }
+
+    /// Takes so many tokens if it [has](Self::has) them; says whether it had.
+    pub(crate) fn take(&mut self, rate: Rate, now: Instant, count: u32) -> bool {
+        let has = self.has(rate, now, count);
+        self.level = self.level(rate, now);
+        // A clock that went back would otherwise give the same tokens twice.
+        self.since = self.since.max(now);
+        if has {
+            self.level = self.level.saturating_sub(u64::from(count) * TOKEN);
+        }
+        has
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot<K> {
+    /// Whose it is; `None` while nobody has it.
+    source: Option<K>,
+    bucket: Bucket,
+}
+
+/// The buckets of one service; or of whatever else is counted, for whatever is not the same as another.
+#[derive(Debug)]
+pub(crate) struct RateLimit<K = Source> {
+    rate: Rate,
+    seed: Seed,
+    lots: SplitMix,
+    slots: Vec<Slot<K>>,
+}
+
+impl<K: Copy + Eq + Hash> RateLimit<K> {
+    /// A table in which every source has a full bucket. All its memory is taken here.
+    pub(crate) fn new(rate: Rate, seed: Seed) -> Self {
+        let nobody = Slot { source: None, bucket: Bucket::full(rate, Instant::default()) };
+        Self { rate, seed, lots: SplitMix::new(seed), slots: vec![nobody; RATE_LIMIT_SOURCES] }
+    }
+
+    /// Takes a token of a source; says whether there was one, or the lot fell on it.
+    pub(crate) fn allow(&mut self, now: Instant, source: K) -> bool {
+        let rate = self.rate;
+        self.bucket_of(now, source).take(rate, now, 1) || rate.leak > 0 && self.lots.below(u64::from(rate.leak)) == 0
+    }
+
+    /// The rate that it holds everybody to.
+    pub(crate) fn rate(&self) -> Rate {
         self.rate
     }
 
-    /// Takes a token of the source at `addr`; says whether there was one.
-    pub fn allow(&mut self, now: Instant, addr: IpAddr) -> bool {
-        let source = Source::of(addr);
+    /// The bucket of a source, for somebody who takes more than one token.
+    pub(crate) fn bucket_of(&mut self, now: Instant, source: K) -> &mut Bucket {
         let rate = self.rate;
         let set = self.seed.hash(&source) as usize % SETS * WAYS;
-        let set = &mut self.buckets[set..set + WAYS];
-        let bucket = match set.iter().position(|bucket| bucket.source == Some(source)) {
+        let set = &mut self.slots[set..set + WAYS];
+        let slot = match set.iter().position(|slot| slot.source == Some(source)) {
             Some(way) => &mut set[way],
             None => {
                 let fullest = fullest(set, rate, now);
-                *fullest = Bucket { source: Some(source), level: capacity(rate), since: now };
+                *fullest = Slot { source: Some(source), bucket: Bucket::full(rate, now) };
                 fullest
             }
         };
-        bucket.level = level(bucket, rate, now);
-        // A clock that went back would otherwise give the same tokens twice.
-        bucket.since = bucket.since.max(now);
-        let allowed = bucket.level >= TOKEN;
-        if allowed {
-            bucket.level -= TOKEN;
-        }
-        allowed
+        &mut slot.bucket
     }
 }
 
-/// The bucket whose loss changes least: nobody's, else the fullest, else of these the one that was used least lately.
-fn fullest(set: &mut [Bucket], rate: Rate, now: Instant) -> &mut Bucket {
+/// The slot whose loss changes least: nobody's, else that of the fullest bucket, else of these the one that was used least
+/// lately.
+fn fullest<K>(set: &mut [Slot<K>], rate: Rate, now: Instant) -> &mut Slot<K> {
     set.iter_mut()
-        .max_by_key(|bucket| (bucket.source.is_none(), level(bucket, rate, now), std::cmp::Reverse(bucket.since)))
-        .expect("a set has buckets")
-}
-
-/// What a bucket holds at `now`.
-fn level(bucket: &Bucket, rate: Rate, now: Instant) -> u64 {
-    let nanos = now.as_nanos().saturating_sub(bucket.since.as_nanos());
-    let back = nanos.saturating_mul(u64::from(rate.per_second));
-    bucket.level.saturating_add(back).min(capacity(rate))
+        .max_by_key(|slot| (slot.source.is_none(), slot.bucket.level(rate, now), std::cmp::Reverse(slot.bucket.since)))
+        .expect("a set has slots")
 }
 
 /// What a bucket holds at most; even u32::MAX tokens are less than u64::MAX billionths.
@@ -140,26 +232,32 @@ fn capacity(rate: Rate) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::net::IpAddr;
     use std::time::Duration;
 
     const START: Instant = Instant::from_nanos(1_000_000_000_000);
 
     fn limit(per_second: u32, burst: u32) -> RateLimit {
-        RateLimit::new(Rate { per_second, burst }, Seed(7))
+        RateLimit::new(Rate::new(per_second, burst), Seed(7))
     }
 
-    fn addr(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn source(text: &str) -> Source {
+        Source::of(text.parse().unwrap())
     }
 
-    fn allowed(limit: &mut RateLimit, now: Instant, addr: IpAddr, tries: usize) -> usize {
-        (0..tries).filter(|_| limit.allow(now, addr)).count()
+    /// One of very many.
+    fn spoofed(number: u32) -> Source {
+        Source::of(IpAddr::from((0x0a00_0000 + number).to_be_bytes()))
+    }
+
+    fn allowed(limit: &mut RateLimit, now: Instant, source: Source, tries: usize) -> usize {
+        (0..tries).filter(|_| limit.allow(now, source)).count()
     }
 
     #[test]
     fn a_burst_passes_and_then_a_token_at_a_time() {
         let mut limit = limit(10, 3);
-        let flooder = addr("192.0.2.1");
+        let flooder = source("192.0.2.1");
         assert_eq!(allowed(&mut limit, START, flooder, 100), 3);
         let tenth = Duration::from_millis(100);
         assert_eq!(allowed(&mut limit, START + tenth - Duration::from_nanos(1), flooder, 1), 0);
@@ -170,7 +268,7 @@ mod tests {
     #[test]
     fn a_clock_that_goes_back_gives_no_token_twice() {
         let mut limit = limit(1, 1);
-        let source = addr("192.0.2.1");
+        let source = source("192.0.2.1");
         let second = Duration::from_secs(1);
         assert!(limit.allow(START, source));
         assert!(!limit.allow(START - second, source));
@@ -181,11 +279,11 @@ mod tests {
     #[test]
     fn a_flood_of_spoofed_sources_does_not_give_a_flooder_its_tokens_back() {
         let mut limit = limit(1, 20);
-        let flooder = addr("192.0.2.1");
+        let flooder = source("192.0.2.1");
         assert_eq!(allowed(&mut limit, START, flooder, 1_000), 20);
         let mut passed = 0;
-        for spoofed in 0..20 * RATE_LIMIT_SOURCES as u32 {
-            assert!(limit.allow(START, IpAddr::from((0x0a00_0000 + spoofed).to_be_bytes())), "a new source is let in");
+        for number in 0..20 * RATE_LIMIT_SOURCES as u32 {
+            assert!(limit.allow(START, spoofed(number)), "a new source is let in");
             passed += allowed(&mut limit, START, flooder, 1);
         }
         assert_eq!(passed, 0);
@@ -194,26 +292,70 @@ mod tests {
     #[test]
     fn nobody_is_refused_because_the_table_is_crowded() {
         let mut limit = limit(1, 1);
-        for source in 0..4 * RATE_LIMIT_SOURCES as u32 {
-            assert!(limit.allow(START, IpAddr::from((0x0a00_0000 + source).to_be_bytes())));
+        for number in 0..4 * RATE_LIMIT_SOURCES as u32 {
+            assert!(limit.allow(START, spoofed(number)));
         }
-        assert_eq!(limit.buckets.len(), RATE_LIMIT_SOURCES);
-        assert_eq!(limit.buckets.capacity(), RATE_LIMIT_SOURCES);
+        assert_eq!(limit.slots.len(), RATE_LIMIT_SOURCES);
+        assert_eq!(limit.slots.capacity(), RATE_LIMIT_SOURCES);
     }
 
     #[test]
     fn the_highest_rate_and_the_longest_wait_do_not_overflow() {
         let mut limit = limit(u32::MAX, u32::MAX);
-        assert!(limit.allow(Instant::default(), addr("::1")));
-        assert!(limit.allow(Instant::from_nanos(u64::MAX), addr("::1")));
+        assert!(limit.allow(Instant::default(), source("::1")));
+        assert!(limit.allow(Instant::from_nanos(u64::MAX), source("::1")));
+    }
+
+    #[test]
+    fn of_those_that_find_no_token_one_in_so_many_passes_by_lot() {
+        let mut limit = RateLimit::new(Rate { leak: 8, ..Rate::new(1, 1) }, Seed(7));
+        let victim = source("192.0.2.1");
+        assert!(limit.allow(START, victim));
+        let lots: Vec<bool> = (0..8_000).map(|_| limit.allow(START, victim)).collect();
+        let passed = lots.iter().filter(|&&passed| passed).count();
+        assert!((900..1_100).contains(&passed), "{passed} of 8000");
+        // By lot: whoever sends in step with it wins nothing.
+        let in_step = lots.iter().step_by(8).filter(|&&passed| passed).count();
+        assert!((90..160).contains(&in_step), "{in_step} of 1000");
+    }
+
+    #[test]
+    fn what_costs_more_than_a_bucket_holds_is_had_from_a_full_one() {
+        let (rate, second) = (Rate::new(10, 20), Duration::from_secs(1));
+        let mut bucket = Bucket::full(rate, START);
+        assert!(bucket.take(rate, START, 5));
+        assert!(!bucket.take(rate, START, 100));
+        assert!(bucket.take(rate, START + second, 100), "it is full again");
+        assert!(!bucket.take(rate, START + second, 1));
+        assert!(!bucket.take(rate, START + second + second, 11));
+        assert!(bucket.take(rate, START + second + second, 10));
+    }
+
+    #[test]
+    fn bytes_a_second_are_read_as_they_are_written() {
+        for text in ["32 MB/s", "1500 kB/s", "1 B/s", "4294967295 B/s"] {
+            assert_eq!(text.parse::<ByteRate>().unwrap().to_string(), text);
+        }
+        assert_eq!("32MB/s".parse(), Ok(ByteRate(32_000_000)));
+        assert_eq!("1000 kB/s".parse::<ByteRate>().unwrap().to_string(), "1 MB/s");
+        let table = [
+            ("32", "\"32\" is not in MB/s, kB/s or B/s"),
+            ("32 MiB/s", "\"32 Mi\" is not a number of bytes"),
+            ("0 MB/s", "a rate of 0 would let nothing through"),
+            ("-1 B/s", "\"-1\" is not a number of bytes"),
+            ("4295 MB/s", "4295 MB/s is more than 4294 MB/s"),
+        ];
+        for (text, reason) in table {
+            assert_eq!(text.parse::<ByteRate>(), Err(reason.to_owned()));
+        }
     }
 
     #[test]
     fn a_rate_is_read_as_it_is_written() {
-        for text in ["50/s burst 200", "1/s burst 1", "4294967295/s burst 4294967295"] {
+        for text in ["50/s burst 200", "1/s burst 1", "4294967295/s burst 4294967295", "1/s burst 4 leak 1/8"] {
             assert_eq!(text.parse::<Rate>().unwrap().to_string(), text);
         }
-        assert_eq!("5/s".parse(), Ok(Rate { per_second: 5, burst: 5 }));
+        assert_eq!("5/s".parse(), Ok(Rate::new(5, 5)));
         let table = [
             ("", "\"\" does not begin with a rate for each second"),
             ("5", "\"5\" does not begin with a rate for each second"),
@@ -222,10 +364,15 @@ mod tests {
             ("3/s burst 0", "a rate of 0 would let nothing through"),
             ("-1/s", "\"-1\" is not a number of datagrams"),
             ("4294967296/s", "\"4294967296\" is not a number of datagrams"),
-            ("3/s burst", "\"3/s burst\" has something other than a burst behind its rate"),
-            ("3/s burst 4 5", "\"3/s burst 4 5\" has something other than a burst behind its rate"),
-            ("3/s brust 4", "\"3/s brust 4\" has something other than a burst behind its rate"),
+            ("3/s burst", "\"3/s burst\" has something other than a burst and a leak behind its rate"),
+            ("3/s burst 4 5", "\"3/s burst 4 5\" has something other than a burst and a leak behind its rate"),
+            ("3/s brust 4", "\"3/s brust 4\" has something other than a burst and a leak behind its rate"),
         ];
+        assert_eq!("5/s leak 1/2".parse(), Ok(Rate { leak: 2, ..Rate::new(5, 5) }));
+        for leak in ["8", "1/1", "1/0", "2/8", "1/"] {
+            let reason = format!("{leak:?} is not a leak such as 1/8");
+            assert_eq!(format!("5/s leak {leak}").parse::<Rate>(), Err(reason));
+        }
         for (text, reason) in table {
             assert_eq!(text.parse::<Rate>(), Err(reason.to_owned()));
         }
@@ -239,7 +386,7 @@ mod tests {
             waits in prop::collection::vec((0_u64..50_000_000, any::<bool>()), 1..300),
         ) {
             let mut limit = limit(per_second, burst);
-            let (flooder, other) = (addr("198.51.100.1"), addr("198.51.100.2"));
+            let (flooder, other) = (source("198.51.100.1"), source("198.51.100.2"));
             let (mut now, mut passed, mut last_other) = (START, 0_u64, None);
             for (wait, also_other) in waits {
                 now = now + Duration::from_nanos(wait);

@@ -2,18 +2,41 @@
 //!
 //! The daemon takes the seed from the kernel; a test takes it from its command line.
 
-use siphasher::sip::SipHasher13;
+use siphasher::sip::{SipHasher13, SipHasher24};
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash};
+use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
 
-/// Where all chance comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seed(pub u64);
+/// Where all chance comes from: whoever knows it knows every token and every secret that is yet to be given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Seed(pub u128);
 
 impl Seed {
     /// A keyed hash: a stranger who does not know the seed cannot choose two keys that collide.
     pub fn hash(self, value: &impl Hash) -> u64 {
         self.hash_one(value)
+    }
+
+    /// A keyed hash that strangers may see, and from which they learn neither the seed nor another: SipHash-2-4 (Aumasson,
+    /// Bernstein, INDOCRYPT 2012).
+    pub fn mac(self, value: &impl Hash) -> u64 {
+        let mut hasher = SipHasher24::new_with_keys(self.low(), self.high());
+        value.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    const fn low(self) -> u64 {
+        self.0 as u64
+    }
+
+    const fn high(self) -> u64 {
+        (self.0 >> 64) as u64
+    }
+}
+
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seed(…)")
     }
 }
 
@@ -21,7 +44,7 @@ impl BuildHasher for Seed {
     type Hasher = SipHasher13;
 
     fn build_hasher(&self) -> SipHasher13 {
-        SipHasher13::new_with_keys(self.0, !self.0)
+        SipHasher13::new_with_keys(self.low(), self.high())
     }
 }
 
@@ -35,7 +58,7 @@ pub struct SplitMix(u64);
 impl SplitMix {
     /// The sequence that belongs to `seed`.
     pub const fn new(seed: Seed) -> Self {
-        Self(seed.0)
+        Self(seed.low())
     }
 
     /// The next number.

@@ -1,7 +1,8 @@
 //! Whose datagram it is, as far as an address tells.
 //!
 //! A source is an IPv4 address or an IPv6 /64: within that, a host chooses its addresses at will. Link-local addresses
-//! all share one prefix (RFC 4291 §2.5.6), so each is a source of its own.
+//! all share one prefix (RFC 4291 §2.5.6), so each is a source of its own. On a link of ours a /64 is everybody, so there each
+//! address is one, and the /64 another for all of them together.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -13,9 +14,22 @@ pub(crate) enum Source {
     V6(u64),
     /// The last 64 bits of a link-local address.
     LinkLocal(u64),
+    /// An IPv6 address that shares its /64 with others who are known not to be the same.
+    Host(u64, u64),
 }
 
 impl Source {
+    /// The source that somebody at `addr` is, if no router had a part in his coming, and else.
+    pub(crate) fn of_sender(addr: IpAddr, on_link: bool) -> Self {
+        match Self::of(addr) {
+            Self::V6(network) if on_link => match addr {
+                IpAddr::V6(addr) => Self::Host(network, low_half(addr)),
+                IpAddr::V4(_) => Self::V6(network),
+            },
+            source => source,
+        }
+    }
+
     /// The source that `addr` belongs to. An IPv4-mapped IPv6 address is the IPv4 address that it maps.
     pub(crate) fn of(addr: IpAddr) -> Self {
         match addr.to_canonical() {
@@ -50,6 +64,17 @@ mod tests {
         for (one, other, same) in table {
             let source = |addr: &str| Source::of(addr.parse().unwrap());
             assert_eq!(source(one) == source(other), same, "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn on_our_links_each_ipv6_address_is_a_source() {
+        let source = |addr: &str, on_link| Source::of_sender(addr.parse().unwrap(), on_link);
+        assert_ne!(source("2001:db8::1", true), source("2001:db8::2", true));
+        assert_ne!(source("2001:db8::1", true), source("2001:db8:0:1::1", true));
+        assert_eq!(source("2001:db8::1", false), source("2001:db8::2", false));
+        for addr in ["192.0.2.1", "::ffff:192.0.2.1", "fe80::1"] {
+            assert_eq!(source(addr, true), source(addr, false), "{addr}");
         }
     }
 }

@@ -60,6 +60,10 @@ reasons! {
         BadFrame = "bad-frame",
         /// There is no such session, or it is not at this address.
         NoSession = "no-session",
+        /// Whoever is on another network has to show that he gets what is sent to him, and has not.
+        NoToken = "no-token",
+        /// More is being said than can be sent to everybody.
+        Busy = "busy",
         /// A name or room name that cannot be had.
         BadName = "bad-name",
         /// A name that somebody else has.

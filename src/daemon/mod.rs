@@ -130,9 +130,9 @@ fn print(text: &str) -> Result<(), Fatal> {
 
 /// Chance, of the kernel.
 pub(crate) fn seed() -> std::io::Result<Seed> {
-    let mut bytes = [0; 8];
+    let mut bytes = [0; 16];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(Seed(u64::from_ne_bytes(bytes)))
+    Ok(Seed(u128::from_ne_bytes(bytes)))
 }
 
 /// The directory that was named, or the first that the service manager has made for us (systemd.exec(5)).

@@ -5,6 +5,7 @@
 //! anna > hello\n                          what anna's datagram carries
 //! anna > hello\n => Accepted              and the verdict on it
 //! anna >| hello                           cut off by the kernel
+//! anna ~> hello                           from another network
 //! anna@192.0.2.9 > hello                  sent to another address of ours
 //! anna < localhost-40001: hello\n         what she gets
 //! bob ! unreachable                       her host answers "port unreachable"
@@ -54,7 +55,13 @@ pub(crate) struct Stage {
 }
 
 /// What stands before something that the hub makes up, and how many digits it has.
-const MADE_UP: [(&str, &str, usize); 3] = [("token", "^token ", 16), ("session", " session=", 16), ("epoch", "/", 8)];
+const MADE_UP: [(&str, &str, usize); 5] = [
+    ("token", "^token ", 16),
+    ("token", " send: /here ", 16),
+    ("token", " send: quit ", 16),
+    ("session", " session=", 16),
+    ("epoch", "/", 8),
+];
 
 /// Plays one script on a hub with the default configuration.
 #[track_caller]
@@ -200,11 +207,12 @@ impl Stage {
                 let now = self.now();
                 self.hub.handle_out_of_reach(&now, path.remote);
             }
-            (arrow @ (">" | ">|"), said) => {
+            (arrow @ (">" | ">|" | "~>"), said) => {
                 let (said, asserted) = split_verdict(said);
                 let payload = unescape(&self.with_digits(said));
                 let truncated = arrow == ">|";
-                let datagram = Datagram { truncated, ..Datagram::unicast(path, &payload) };
+                let on_link = arrow != "~>";
+                let datagram = Datagram { truncated, on_link, ..Datagram::unicast(path, &payload) };
                 let now = self.now();
                 let verdict = self.hub.handle_datagram(&now, &datagram, &mut self.out);
                 let space = if said.is_empty() { "" } else { " " };

@@ -46,7 +46,7 @@ impl Hall {
             socket.connect(hub).unwrap();
             socket.set_nonblocking(true).unwrap();
             let options = Options { name: Some(format!("s{number}")), ..Options::default() };
-            let session = Session::new(&options, Seed(number as u64), now(start)).unwrap();
+            let session = Session::new(&options, Seed(number as u128), now(start)).unwrap();
             Seat { session, socket, heard: Vec::new(), said: 0, done: 0, wants: 0, repairs: 0 }
         };
         Self { seats: (0..count).map(seat).collect(), start }

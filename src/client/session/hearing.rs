@@ -65,6 +65,10 @@ impl Session {
         if self.bye.is_some() {
             return None;
         }
+        if self.is_here() && frame.words().nth(1) == Some("renew") {
+            (self.token, self.heartbeat_shows_token, self.heartbeat_is_due) = (Some(token.to_owned()), true, true);
+            return Some(());
+        }
         match self.hello.as_mut().filter(|hello| hello.is_alone) {
             Some(hello) => {
                 // The hub may send the same again because it has our first hello twice.

@@ -78,6 +78,8 @@ pub struct Session {
     heartbeat: Duration,
     heartbeat_at: Instant,
     heartbeat_is_due: bool,
+    /// Whether the hub has asked for the token once more, as it does those who are on another network.
+    heartbeat_shows_token: bool,
     text_max: usize,
     requests: Requests,
     streams: Streams,
@@ -128,6 +130,7 @@ impl Session {
             heartbeat: HEARTBEAT,
             heartbeat_at: now,
             heartbeat_is_due: false,
+            heartbeat_shows_token: false,
             text_max: DATAGRAM_MAX,
             requests: Requests::new(options.requests_max),
             streams,
@@ -302,7 +305,7 @@ impl Session {
         }
         if self.is_here() {
             if self.heartbeat_is_due && packet.push(&self.heartbeat_frame()) {
-                self.heartbeat_is_due = false;
+                (self.heartbeat_is_due, self.heartbeat_shows_token) = (false, false);
             }
             self.streams.write_wants(&mut packet);
             self.requests.write(now, &mut packet, &mut self.figures);
@@ -313,9 +316,13 @@ impl Session {
     }
 
     fn heartbeat_frame(&self) -> Vec<u8> {
-        let positions: String = self.streams.positions().map(|position| format!(" {position}")).collect();
+        let mut head = "hb".to_owned();
+        head.extend(self.streams.positions().map(|position| format!(" {position}")));
+        if let Some(token) = self.token.as_ref().filter(|_| self.heartbeat_shows_token) {
+            head.push_str(&format!(" token={token}"));
+        }
         let mut frame = Vec::new();
-        write_frame(&mut frame, format_args!("hb{positions}"));
+        write_frame(&mut frame, format_args!("{head}"));
         frame
     }
 }

@@ -5,10 +5,10 @@ use super::members::{MemberId, Way};
 use super::relay::fits;
 use super::rooms::RoomId;
 use super::utterance::push_clean;
-use super::{By, Draft, Hub, News, history, name};
+use super::{By, Draft, Hub, News, Sender, history, name};
 use crate::core::limits::{DATAGRAM_MAX, HISTORY_ANSWER_DATAGRAMS_MAX, TOPIC_MAX};
 use crate::core::source::Source;
-use crate::core::{Now, Outbox, Path, Refusal, Verdict};
+use crate::core::{Now, Outbox, Refusal, Verdict};
 use std::fmt::Write as _;
 
 /// How many lines `/history` shows when no number is given.
@@ -25,12 +25,12 @@ impl Hub {
     pub(super) fn command(
         &mut self,
         now: &Now,
-        path: Path,
-        newline: bool,
+        sender: Sender,
         typed: &str,
         out: &mut Outbox,
     ) -> Result<Verdict, Problem> {
         let command = command::parse(typed)?;
+        let Sender { path, newline, .. } = sender;
         match command {
             // Whoever asks how it works need not come in, and whoever leaves must not.
             Command::Help => {
@@ -41,7 +41,12 @@ impl Hub {
             Command::Quit => return Ok(self.quit(now, path, out)),
             _ => {}
         }
-        let id = self.enter(now, path, newline, out)?;
+        let was_here = self.members.at(path.remote).is_some();
+        let id = self.enter(now, sender, out)?;
+        if command == Command::Here && !was_here && newline {
+            // The welcome has said as much.
+            return Ok(Verdict::Accepted);
+        }
         self.obey(now, id, self.members.get(id).room(), command, None, out)
     }
 
@@ -58,7 +63,7 @@ impl Hub {
         match command {
             Command::Help => self.tell(id, &command::help(), out),
             Command::Quit => return Err(Problem::new(Refusal::BadCommand, "? ^bye^ ends a session")),
-            Command::WhoAmI => {
+            Command::WhoAmI | Command::Here => {
                 let line = format!("-- You are {} in {}.", self.members.get(id).name, self.rooms.get(room).name);
                 self.tell(id, &line, out);
             }
@@ -77,7 +82,7 @@ impl Hub {
             }
             Command::ShowTopic => self.tell(id, &self.topic_line(room), out),
             Command::SetTopic(text) => self.set_topic(id, room, text, out)?,
-            Command::ShowHistory(count) => self.show_history(now, id, room, count.unwrap_or(HISTORY_USUAL), out),
+            Command::ShowHistory(count) => self.show_history(now, id, room, count.unwrap_or(HISTORY_USUAL), out)?,
             Command::KeepHistory(keep) => self.keep_history(id, room, keep, out),
             Command::Back => self.set_away(id, None, out)?,
             Command::Away(text) => self.set_away(id, Some(text), out)?,
@@ -230,22 +235,34 @@ impl Hub {
         fit_list(format!("{head}-- {} in {}: ", room.len(), room.name), room.len(), names.into_iter())
     }
 
-    fn show_history(&mut self, now: &Now, id: MemberId, room: RoomId, count: usize, out: &mut Outbox) {
+    fn show_history(
+        &mut self,
+        now: &Now,
+        id: MemberId,
+        room: RoomId,
+        count: usize,
+        out: &mut Outbox,
+    ) -> Result<(), Problem> {
         let room = self.rooms.get(room);
         if self.config.history == 0 || !room.keeps_history {
-            return self.tell(id, "-- No history is kept in this room.", out);
+            self.tell(id, "-- No history is kept in this room.", out);
+            return Ok(());
         }
         if room.stream.history_len() == 0 {
-            return self.tell(id, "-- Nothing has been said in this room yet.", out);
+            self.tell(id, "-- Nothing has been said in this room yet.", out);
+            return Ok(());
         }
         let lines = room.stream.history(count.min(HISTORY_LINES_MAX)).map(|message| {
             let dated = format!("[{}] {}", history::age(now.wall, message.when), message.line);
             // A line that fills its datagram has no room for its age.
             if dated.len() < DATAGRAM_MAX { dated } else { message.line.to_string() }
         });
-        for datagram in pack(lines.collect()) {
+        let datagrams = pack(lines.collect());
+        self.pay(self.source_of(id), datagrams.iter().map(String::len).sum())?;
+        for datagram in datagrams {
             self.tell(id, &datagram, out);
         }
+        Ok(())
     }
 
     fn keep_history(&mut self, id: MemberId, room: RoomId, keep: bool, out: &mut Outbox) {

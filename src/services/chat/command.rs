@@ -36,12 +36,14 @@ pub(super) enum Command<'a> {
     KeepHistory(bool),
     Back,
     Away(&'a str),
+    /// On a link of ours nothing more than [`Command::WhoAmI`].
+    Here,
     Help,
     Quit,
 }
 
 /// Each command with its words and what it does, as `/help` shows them.
-const COMMANDS: [(&str, &str, &str); 11] = [
+const COMMANDS: [(&str, &str, &str); 12] = [
     ("nick", "[NAME]", "your name"),
     ("join", "ROOM", "another room; it is made if need be"),
     ("rooms", "", "which rooms there are"),
@@ -51,6 +53,7 @@ const COMMANDS: [(&str, &str, &str); 11] = [
     ("topic", "[TEXT]", "what this room is about"),
     ("history", "[N|on|off]", "the last lines of this room"),
     ("away", "[TEXT]", "say that you are away; without a text: back"),
+    ("here", "[TOKEN]", "come in from another network, and stay"),
     ("help", "", "this list"),
     ("quit", "", "leave"),
 ];
@@ -89,10 +92,17 @@ pub(super) fn parse(command: &str) -> Result<Command<'_>, Problem> {
         "topic" => Ok(given.map_or(Command::ShowTopic, Command::SetTopic)),
         "history" => history(rest).ok_or_else(|| need("a number, on or off: /history 20")),
         "away" => Ok(given.map_or(Command::Back, Command::Away)),
+        "here" => Ok(Command::Here),
         "help" => Ok(Command::Help),
         "quit" => Ok(Command::Quit),
         _ => Err(unknown(&lower)),
     }
+}
+
+/// What stands behind `here`, if the command is that.
+pub(super) fn here(command: &str) -> Option<&str> {
+    let (word, rest) = command.trim().split_once(char::is_whitespace)?;
+    word.eq_ignore_ascii_case("here").then(|| rest.trim())
 }
 
 fn history(rest: &str) -> Option<Command<'_>> {

@@ -1,12 +1,13 @@
 //! How somebody comes in: while there is place, with a word to the others, and a welcome to who came by a terminal.
 
-use super::Hub;
 use super::command::Problem;
 use super::members::{MemberId, Way};
 use super::news::News;
 use super::rooms::{LOBBY, RoomId};
+use super::{Hub, Sender};
+use crate::core::limits::SOURCES_OF_NETWORK;
 use crate::core::source::Source;
-use crate::core::{Now, Outbox, Path, Refusal};
+use crate::core::{Now, Outbox, Refusal};
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -14,17 +15,10 @@ use std::net::IpAddr;
 pub(super) const LOGGED: &str = "-- Whoever runs this host has what is said in rooms written to its log.";
 
 impl Hub {
-    /// The member at `path`, who joins if need be.
-    pub(super) fn enter(
-        &mut self,
-        now: &Now,
-        path: Path,
-        newline: bool,
-        out: &mut Outbox,
-    ) -> Result<MemberId, Problem> {
-        let Some(id) = self.members.at(path.remote) else {
-            return self.join(now, path, if newline { Way::Line } else { Way::Program }, out);
-        };
+    /// The member who has sent something, who joins if need be.
+    pub(super) fn enter(&mut self, now: &Now, sender: Sender, out: &mut Outbox) -> Result<MemberId, Problem> {
+        let path = sender.path;
+        let Some(id) = self.members.at(path.remote) else { return self.join(now, sender, out) };
         if self.members.get(id).path != path {
             self.rooms.unseat(id, &mut self.members, now.mono);
             self.members.get_mut(id).path = path;
@@ -45,18 +39,23 @@ impl Hub {
     }
 
     /// Refuses somebody new at an address while there is no place, even when so many leave who are there.
-    pub(super) fn has_place_for(&self, addr: IpAddr, leaving: usize) -> Result<(), Problem> {
+    pub(super) fn has_place_for(&self, addr: IpAddr, on_link: bool, leaving: usize) -> Result<(), Problem> {
         if self.members.len() - leaving >= self.config.max_members {
             return Err(Problem::new(Refusal::Full, "? the hub is full; try again later"));
         }
-        if self.members.count_of(addr) - leaving >= self.config.max_members_per_address {
+        let most = self.config.max_members_per_address;
+        let of_network = if on_link { most.saturating_mul(SOURCES_OF_NETWORK as usize) } else { most };
+        let is_too_many = |source, most| self.members.count_of(source) - leaving >= most;
+        if is_too_many(Source::of_sender(addr, true), most) || is_too_many(Source::of(addr), of_network) {
             return Err(Problem::new(Refusal::Full, "? too many members from your address already"));
         }
         Ok(())
     }
 
-    fn join(&mut self, now: &Now, path: Path, way: Way, out: &mut Outbox) -> Result<MemberId, Problem> {
-        self.has_place_for(path.remote.ip(), 0)?;
+    fn join(&mut self, now: &Now, sender: Sender, out: &mut Outbox) -> Result<MemberId, Problem> {
+        let Sender { path, on_link, newline } = sender;
+        let way = if newline { Way::Line } else { Way::Program };
+        self.has_place_for(path.remote.ip(), on_link, 0)?;
         self.keeping.changed = true;
         let id = self.members.insert(now.mono, path, way, LOBBY, &self.hosts);
         self.rooms.seat(id, &mut self.members);

@@ -74,7 +74,7 @@ enum Line<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct HubLine {
-    seed: u64,
+    seed: u128,
     #[serde(default)]
     log_messages: bool,
 }
@@ -118,6 +118,14 @@ struct MemberLine<'a> {
     remote: SocketAddr,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session: Option<SessionId>,
+    /// Whether it has to show that it is where it says.
+    #[serde(default, skip_serializing_if = "is_false")]
+    off_link: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 fn yes() -> bool {
@@ -193,6 +201,7 @@ impl Hub {
             interface,
             remote,
             session: member.session.as_ref().map(|session| session.id),
+            off_link: member.consent.is_some(),
         }
     }
 
@@ -275,6 +284,7 @@ impl Hub {
             self.members.remove(id);
             return false;
         }
+        self.note_consent(now, id, !kept.off_link);
         let away = kept.away.as_deref().and_then(|text| actions::short_text(text).ok());
         self.members.get_mut(id).away = away.map(String::into_boxed_str);
         self.rooms.seat(id, &mut self.members);

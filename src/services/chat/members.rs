@@ -12,7 +12,7 @@ use crate::core::source::Source;
 use crate::core::{Instant, Path, Seed, SeededMap};
 use serde::{Deserialize, Serialize};
 use slab::Slab;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub(super) struct Member {
     /// The room that it is in; the first, if it is a session that is in several.
     pub(super) place: Place,
     pub(super) session: Option<Box<Attendance>>,
+    /// What somebody from beyond our links has shown.
+    pub(super) consent: Option<Box<Consent>>,
     /// Whether its host is on the network, as far as we know.
     pub(super) in_reach: bool,
     /// Times its host has answered "port unreachable" since it was last heard.
@@ -52,6 +54,15 @@ pub(super) struct Member {
     pub(super) last_heard: Instant,
     before: Option<u32>,
     after: Option<u32>,
+}
+
+/// That a member has shown to be where it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Consent {
+    /// Until when it holds.
+    pub(super) until: Instant,
+    /// Whether it was told that it is to show it anew.
+    pub(super) is_reminded: bool,
 }
 
 /// A member's being in a room.
@@ -128,6 +139,8 @@ pub(super) struct Members {
     of_source: SeededMap<Source, u32>,
     silent: Queue,
     heartbeats: Queue,
+    /// Until when what was shown holds, and of whom.
+    consents: BTreeSet<(Instant, u32)>,
 }
 
 fn slot(id: MemberId) -> u32 {
@@ -143,6 +156,7 @@ impl Members {
             of_source: SeededMap::with_hasher(seed),
             silent: Queue::default(),
             heartbeats: Queue::default(),
+            consents: BTreeSet::new(),
         }
     }
 
@@ -150,9 +164,9 @@ impl Members {
         self.slots.len()
     }
 
-    /// Members from the source of `addr`.
-    pub(super) fn count_of(&self, addr: IpAddr) -> usize {
-        self.of_source.get(&Source::of(addr)).map_or(0, |&count| count as usize)
+    /// Members from a source.
+    pub(super) fn count_of(&self, source: Source) -> usize {
+        self.of_source.get(&source).map_or(0, |&count| count as usize)
     }
 
     pub(super) fn at(&self, addr: SocketAddr) -> Option<MemberId> {
@@ -191,6 +205,7 @@ impl Members {
             away: None,
             place: Place { room, seat: Seat::default(), since: Since::default() },
             session: None,
+            consent: None,
             in_reach: true,
             strikes: 0,
             reflex: Reflex::default(),
@@ -219,6 +234,7 @@ impl Members {
 
     pub(super) fn remove(&mut self, id: MemberId) -> Member {
         self.dequeue(id);
+        self.set_consent(id, None);
         let member = self.slots.remove(id);
         self.by_addr.remove(&member.path.remote);
         self.by_name.remove(&name::key(&member.name));
@@ -236,14 +252,17 @@ impl Members {
     }
 
     fn count_in(&mut self, addr: IpAddr) {
-        *self.of_source.entry(Source::of(addr)).or_insert(0) += 1;
+        for source in sources(addr) {
+            *self.of_source.entry(source).or_insert(0) += 1;
+        }
     }
 
     fn count_out(&mut self, addr: IpAddr) {
-        let source = Source::of(addr);
-        match self.of_source.get_mut(&source) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(self.of_source.remove(&source)),
+        for source in sources(addr) {
+            match self.of_source.get_mut(&source) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => drop(self.of_source.remove(&source)),
+            }
         }
     }
 
@@ -253,6 +272,15 @@ impl Members {
         self.by_name.remove(&name::key(&old));
         self.by_name.insert(name::key(name), slot(id));
         old
+    }
+
+    /// Notes until when what a member has shown holds; `None` for one who need not show anything.
+    pub(super) fn set_consent(&mut self, id: MemberId, until: Option<Instant>) {
+        let consent = until.map(|until| Box::new(Consent { until, is_reminded: false }));
+        if let Some(was) = std::mem::replace(&mut self.slots[id].consent, consent) {
+            self.consents.remove(&(was.until, slot(id)));
+        }
+        self.consents.extend(until.map(|until| (until, slot(id))));
     }
 
     /// Notes that a member was heard, and whether it was by a heartbeat; whether it is the first of those.
@@ -280,7 +308,8 @@ impl Members {
         let expiry = |queue: &Queue, lifetime| queue.first.map(|id| self.slots[id as usize].last_heard + lifetime);
         let silent = expiry(&self.silent, limits.silent);
         let heartbeats = expiry(&self.heartbeats, limits.heartbeat);
-        silent.into_iter().chain(heartbeats).min()
+        let consent = self.consents.first().map(|&(until, _)| until);
+        [silent, heartbeats, consent].into_iter().flatten().min()
     }
 
     /// A member whose time is over, if there is one.
@@ -288,7 +317,10 @@ impl Members {
         let expired = |queue: &Queue, lifetime| {
             queue.first.map(|id| id as usize).filter(|&id| self.slots[id].last_heard + lifetime <= now)
         };
-        expired(&self.heartbeats, limits.heartbeat).or_else(|| expired(&self.silent, limits.silent))
+        let without_consent = || self.consents.first().filter(|&&(until, _)| until <= now).map(|&(_, id)| id as usize);
+        expired(&self.heartbeats, limits.heartbeat)
+            .or_else(|| expired(&self.silent, limits.silent))
+            .or_else(without_consent)
     }
 
     fn queue_of(&mut self, id: MemberId) -> &mut Queue {
@@ -324,6 +356,12 @@ impl Members {
             self.slots[after as usize].before = before;
         }
     }
+}
+
+/// The sources that an address counts for: itself, and its network if that is another.
+fn sources(addr: IpAddr) -> impl Iterator<Item = Source> {
+    let (host, network) = (Source::of_sender(addr, true), Source::of(addr));
+    std::iter::once(host).chain((host != network).then_some(network))
 }
 
 /// How long a member stays after it was last heard.
@@ -389,7 +427,7 @@ mod tests {
         let mut members = Members::new(Seed(1));
         let first = join(&mut members, 0, 1);
         join(&mut members, 0, 2);
-        let count = |members: &Members, addr: &str| members.count_of(addr.parse().expect("an address"));
+        let count = |members: &Members, addr: &str| members.count_of(Source::of(addr.parse().expect("an address")));
         assert_eq!((count(&members, "192.0.2.1"), count(&members, "192.0.2.2")), (2, 0));
         members.remove(first);
         assert_eq!(count(&members, "192.0.2.1"), 1);

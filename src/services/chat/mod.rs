@@ -12,7 +12,10 @@
 
 mod actions;
 mod command;
+mod consent;
+mod departure;
 mod entrance;
+mod fan_out;
 mod history;
 mod keeping;
 mod members;
@@ -44,8 +47,11 @@ use crate::core::rate_limit::RateLimit;
 use crate::core::text::split_line;
 use crate::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
 use command::Problem;
+use consent::Asked;
+use departure::Departure;
+use fan_out::FanOut;
 use keeping::Keeping;
-use members::{Lifetimes, MemberId, Members, Place};
+use members::{Lifetimes, MemberId, Members};
 use message::{By, Draft};
 use rooms::{RoomId, Rooms};
 use session::Sessions;
@@ -69,6 +75,9 @@ pub struct Hub {
     sessions: Sessions,
     /// How often sessions of one source may ask for something, however many requests share a datagram.
     request_limit: Option<RateLimit>,
+    asked: Asked,
+    /// `None` where there is no limit.
+    fan_out: Option<FanOut>,
     /// The request that is being done, of a session that gets what is told as its answer.
     asking: Option<(SessionId, u64)>,
     /// Rooms that have something for their sessions at the end of the turn.
@@ -81,41 +90,16 @@ pub struct Hub {
 #[derive(Clone, Copy, Debug)]
 struct Utterance<'a> {
     said: Said<'a>,
-    /// Whether it ended in a newline.
     newline: bool,
 }
 
-/// Why a member is no longer there, as its room is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Departure {
-    Quit,
-    Expired,
-    Unreachable,
-    ListenerClosed,
-    Kicked,
-}
-
-impl Departure {
-    fn notice(self) -> &'static str {
-        match self {
-            Self::Quit => "has left",
-            Self::Expired => "has gone silent",
-            Self::Unreachable => "has closed its port",
-            Self::ListenerClosed => "was cut off by a change of configuration",
-            Self::Kicked => "was removed by the operator",
-        }
-    }
-
-    /// The head of a list of several.
-    fn heading(self) -> &'static str {
-        match self {
-            Self::Quit => "Left",
-            Self::Expired => "Gone silent",
-            Self::Unreachable => "Closed their ports",
-            Self::ListenerClosed => "Cut off by a change of configuration",
-            Self::Kicked => "Removed by the operator",
-        }
-    }
+/// Who has sent a datagram, as far as the hub wants to know.
+#[derive(Clone, Copy, Debug)]
+struct Sender {
+    path: Path,
+    on_link: bool,
+    /// Whether it ended in a newline.
+    newline: bool,
 }
 
 impl Hub {
@@ -131,6 +115,8 @@ impl Hub {
             keeping: Keeping::new(seed),
             sessions: Sessions::new(seed),
             request_limit: config.rate_limit.map(|rate| RateLimit::new(rate, seed)),
+            asked: consent::nobody_asked(seed),
+            fan_out: config.fan_out.map(|rate| FanOut::new(rate, seed)),
             asking: None,
             speaking: Vec::new(),
             beacons: BTreeSet::new(),
@@ -150,6 +136,10 @@ impl Hub {
         if config.rate_limit != was.rate_limit {
             let seed = self.keeping.seed();
             self.request_limit = config.rate_limit.map(|rate| RateLimit::new(rate, seed));
+        }
+        if config.fan_out != was.fan_out {
+            let seed = self.keeping.seed();
+            self.fan_out = config.fan_out.map(|rate| FanOut::new(rate, seed));
         }
         if (config.heartbeat_interval, config.max_message) != (was.heartbeat_interval, was.max_message) {
             self.members.ids().into_iter().for_each(|id| self.tell_welcome(id));
@@ -193,86 +183,65 @@ impl Hub {
         Lifetimes { heartbeat: self.config.heartbeat_timeout, silent: self.config.silent_timeout }
     }
 
-    // ---- going ----
-
-    fn remove(&mut self, now: &Now, id: MemberId, departure: Departure, out: &mut Outbox) {
-        let gone = self.take_out(now, id);
-        self.tell_of(gone, departure, out);
-    }
-
-    /// Ends a membership, without a word; each room and the name.
-    fn take_out(&mut self, now: &Now, id: MemberId) -> Vec<(RoomId, String)> {
-        self.keeping.changed = true;
-        self.rooms.unseat(id, &mut self.members, now.mono);
-        let member = self.members.remove(id);
-        let places: Vec<Place> = member.places().copied().collect();
-        if let Some(session) = &member.session {
-            self.part(now, session.id, &member.name, &places);
-        }
-        places.iter().map(|place| (place.room, member.name.clone())).collect()
-    }
-
-    /// Tells each room who has gone, when all have: nobody who has gone hears of it, and a thousand cost one notice.
-    fn tell_of(&mut self, mut gone: Vec<(RoomId, String)>, departure: Departure, out: &mut Outbox) {
-        gone.sort_by_key(|&(room, _)| room);
-        for of_room in gone.chunk_by(|(a, _), (b, _)| a == b) {
-            let notice = match of_room {
-                [(_, name)] => format!("-- {name} {}", departure.notice()),
-                _ => {
-                    let names = of_room.iter().map(|(_, name)| name);
-                    actions::fit_list(format!("-- {}: ", departure.heading()), of_room.len(), names)
-                }
-            };
-            self.notify_room(of_room[0].0, &notice, None, out);
-        }
-    }
-
-    fn quit(&mut self, now: &Now, path: Path, out: &mut Outbox) -> Verdict {
-        let Some(id) = self.members.at(path.remote) else { return Verdict::Accepted };
-        if self.members.get(id).way == Way::Line {
-            out.send_line(path, "-- You have left. Say anything to return.", true);
-        }
-        self.remove(now, id, Departure::Quit, out);
-        Verdict::Accepted
-    }
-
-    // ---- what is said ----
-
     fn hear(&mut self, now: &Now, datagram: &Datagram<'_>, out: &mut Outbox) -> Result<Verdict, Problem> {
         let path = datagram.path;
         if let Some((session, rest)) = session::claimed(datagram.payload) {
             return Ok(self.hear_session(now, datagram, session, rest, out));
         }
         if let Some(hello) = session::hello_in(datagram.payload) {
-            return Ok(self.hello(now, path, None, &hello, out));
+            return Ok(self.hello(now, datagram, None, &hello, out));
         }
         if self.is_session_at(datagram) {
             return Err(session::is_not_the_session());
         }
         let utterance = self.read(datagram);
-        let said = utterance.as_ref().ok().map(|utterance| utterance.said);
+        let mut is_shown = datagram.on_link;
+        if !datagram.on_link {
+            match self.hear_from_afar(now, datagram, utterance.as_ref().ok().copied(), out) {
+                Ok(shown) => is_shown = shown,
+                Err(verdict) => return Ok(verdict),
+            }
+        }
+        let newline = utterance.as_ref().is_ok_and(|utterance| utterance.newline);
+        let sender = Sender { path, on_link: datagram.on_link, newline };
+        let heard = self.hear_line(now, sender, utterance.map(|utterance| utterance.said), out);
+        if let Some(id) = self.members.at(path.remote).filter(|_| is_shown) {
+            self.note_consent(now, id, datagram.on_link);
+        }
+        heard
+    }
+
+    /// What a program says, or somebody at a terminal.
+    fn hear_line(
+        &mut self,
+        now: &Now,
+        sender: Sender,
+        said: Result<Said<'_>, Problem>,
+        out: &mut Outbox,
+    ) -> Result<Verdict, Problem> {
+        let path = sender.path;
         if let Some(id) = self.members.at(path.remote) {
-            if let Some(why) = self.reflex_in(now, id, said) {
+            if let Some(why) = self.reflex_in(now, id, said.as_ref().ok().copied()) {
                 return Ok(Verdict::Dropped(why));
             }
             self.members.heard(id, now.mono, false);
             self.set_in_reach(now, id, true);
         }
-        let Utterance { said, newline } = utterance?;
+        let said = said?;
         match said {
-            Said::Quit => Ok(self.quit(now, path, out)),
+            Said::Quit(_) => Ok(self.quit(now, path, out)),
             Said::Frame(line) if session::is_of_hub(line) => Ok(session::FROM_A_HUB),
             Said::Frame(_) => {
                 Err(Problem::new(Refusal::BadFrame, "? no frame that a hub knows: ^hb^, ^hello 1^, ^as ID^"))
             }
-            Said::Command(typed) => self.command(now, path, newline, typed, out),
-            Said::Nothing | Said::Heartbeat => {
-                let id = self.enter(now, path, newline, out)?;
-                self.keeping.changed |= self.members.heard(id, now.mono, said == Said::Heartbeat);
+            Said::Command(typed) => self.command(now, sender, typed, out),
+            Said::Nothing | Said::Heartbeat(_) => {
+                let id = self.enter(now, sender, out)?;
+                self.keeping.changed |= self.members.heard(id, now.mono, matches!(said, Said::Heartbeat(_)));
                 Ok(Verdict::Accepted)
             }
             Said::Text(text) => {
-                let id = self.enter(now, path, newline, out)?;
+                let id = self.enter(now, sender, out)?;
                 let member = self.members.get(id);
                 let (room, from) = (member.room(), member.name.clone());
                 self.relay(now, id, room, &Draft { from: &from, text, is_action: false, by: None }, out)?;
@@ -322,6 +291,7 @@ impl Service for Hub {
     }
 
     fn handle_timeout(&mut self, now: &Now, out: &mut Outbox) {
+        self.fill_fan_out(now.mono);
         let mut gone = Vec::new();
         while let Some(id) = self.members.expired(now.mono, self.lifetimes()) {
             gone.extend(self.take_out(now, id));
@@ -330,6 +300,18 @@ impl Service for Hub {
         self.try_out_of_reach(now);
         self.tell_newest(now.mono);
         self.keeping.changed |= self.sessions.forget_old(now.mono);
+    }
+
+    fn vouches_for(&self, now: &Now, datagram: &Datagram<'_>) -> bool {
+        self.is_vouched_for(now, datagram)
+    }
+
+    /// Nobody loses his place because he, or somebody in his name, says too much.
+    fn handle_excess(&mut self, now: &Now, datagram: &Datagram<'_>) {
+        let member = self.members.at(datagram.path.remote);
+        if let Some(id) = member.filter(|&id| self.members.get(id).session.is_none()) {
+            self.members.heard(id, now.mono, false);
+        }
     }
 
     fn finish_turn(&mut self, out: &mut Outbox) {

@@ -35,6 +35,9 @@ impl Hub {
 
     /// A notice to the terminals in a room but `except`, and to its sessions.
     pub(super) fn notify_room(&mut self, room: RoomId, notice: &str, except: Option<SocketAddr>, out: &mut Outbox) {
+        if !self.pay_for_notice(room, notice) {
+            return;
+        }
         let of_room = self.rooms.get(room);
         of_room.notify(notice, except, out);
         if of_room.has_sessions() {
@@ -68,7 +71,7 @@ impl Hub {
         let sender_first = draft.is_action || self.config.line_format.sender_first;
         let signature = reflex::signature(&line, sender_first, draft.from, &self.config.line_format);
         let except = (!self.config.echo_to_sender).then_some(self.members.get(id).path.remote);
-        let of_room = self.rooms.get_mut(room);
+        let of_room = self.rooms.get(room);
         let (kept, epoch) = (of_room.keeps_history && self.config.history > 0, of_room.stream.epoch);
         let message = Rc::new(Message::new(of_room.stream.newest + 1, now.wall, &line, draft));
         let has_sessions = of_room.has_sessions();
@@ -79,6 +82,8 @@ impl Hub {
         if frame.len() > DATAGRAM_MAX {
             return Err(self.too_long());
         }
+        self.pay_for_text(self.source_of(id), room, &line, frame.len())?;
+        let of_room = self.rooms.get_mut(room);
         of_room.lines.note(now.mono, signature);
         of_room.relay(&line, except, out);
         of_room.stream.push(Rc::clone(&message), kept, self.config.history);

@@ -96,6 +96,14 @@ impl Room {
         self.send(line, except, out, |way| way == Way::Line);
     }
 
+    /// How many a line reaches of those who hear it, and how many sessions.
+    pub(super) fn hearers(&self, hears: impl Fn(Way) -> bool) -> (usize, usize) {
+        let in_reach = || self.audiences.iter().filter(|audience| audience.in_reach);
+        let lines = in_reach().filter(|audience| audience.way != Way::Session && hears(audience.way));
+        let sessions = in_reach().filter(|audience| audience.way == Way::Session);
+        (lines.map(|audience| audience.members.len()).sum(), sessions.map(|audience| audience.members.len()).sum())
+    }
+
     /// Whether a session is in the room.
     pub(super) fn has_sessions(&self) -> bool {
         self.sessions().next().is_some()

@@ -1,8 +1,9 @@
 //! What a datagram to the hub says, before anybody asks what it does.
 //!
 //! ```text
-//! datagram  = ( heartbeat | "quit" | frame | command | text ) [ newline ]
-//! heartbeat = "^hb^"
+//! datagram  = ( heartbeat | quit | frame | command | text ) [ newline ]
+//! heartbeat = "^hb^" | "^hb " token "^"
+//! quit      = "quit" [ " " token ]            ; token: 16 hexadecimal digits
 //! frame     = "^" verb [ " " … ] "^"         ; verb: lower-case letters; one letter alone is a face: ^o^
 //! command   = "/" word [ " " … ]             ; "//" begins a text with a slash
 //! newline   = [ CR ] LF
@@ -10,6 +11,7 @@
 //!
 //! Zero bytes at the end do not matter: C programs send them.
 
+use crate::core::frame::hex;
 use crate::core::text::shown;
 
 /// What was said.
@@ -17,10 +19,10 @@ use crate::core::text::shown;
 pub(super) enum Said<'a> {
     /// Nothing but white space: joins or renews.
     Nothing,
-    /// `^hb^`
-    Heartbeat,
-    /// `quit`
-    Quit,
+    /// `^hb^`, `^hb TOKEN^`
+    Heartbeat(Option<&'a str>),
+    /// `quit`, `quit TOKEN`
+    Quit(Option<&'a str>),
     /// Another `^verb …^`.
     Frame(&'a str),
     /// What stands behind the slash.
@@ -32,9 +34,11 @@ pub(super) enum Said<'a> {
 /// Reads a datagram's line, without the newline and the zero bytes at its end.
 pub(super) fn read(text: &str) -> Said<'_> {
     match text {
-        "^hb^" => Said::Heartbeat,
-        "quit" => Said::Quit,
+        "^hb^" => Said::Heartbeat(None),
+        "quit" => Said::Quit(None),
         _ if text.trim().is_empty() => Said::Nothing,
+        _ if token_in(text, "^hb ", "^").is_some() => Said::Heartbeat(token_in(text, "^hb ", "^")),
+        _ if token_in(text, "quit ", "").is_some() => Said::Quit(token_in(text, "quit ", "")),
         _ if is_frame(text) => Said::Frame(text),
         _ => match text.strip_prefix('/') {
             Some(rest) if rest.starts_with('/') => Said::Text(rest),
@@ -42,6 +46,11 @@ pub(super) fn read(text: &str) -> Said<'_> {
             None => Said::Text(text),
         },
     }
+}
+
+/// What stands between these, if it looks like a token.
+fn token_in<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    text.strip_prefix(before)?.strip_suffix(after).filter(|token| hex(token, 16).is_some())
 }
 
 fn is_frame(text: &str) -> bool {
@@ -71,8 +80,8 @@ mod tests {
     #[test]
     fn a_line_says_one_thing() {
         let cases = [
-            ("^hb^", Said::Heartbeat),
-            ("quit", Said::Quit),
+            ("^hb^", Said::Heartbeat(None)),
+            ("quit", Said::Quit(None)),
             ("", Said::Nothing),
             (" \t", Said::Nothing),
             ("^hello anna^", Said::Frame("^hello anna^")),
@@ -84,6 +93,10 @@ mod tests {
             ("//etc/motd", Said::Text("/etc/motd")),
             ("quit smoking", Said::Text("quit smoking")),
             ("Quit", Said::Text("Quit")),
+            ("^hb 0123456789abcdef^", Said::Heartbeat(Some("0123456789abcdef"))),
+            ("^hb 0123456789abcdeg^", Said::Frame("^hb 0123456789abcdeg^")),
+            ("quit 0123456789abcdef", Said::Quit(Some("0123456789abcdef"))),
+            ("quit it", Said::Text("quit it")),
         ];
         for (text, said) in cases {
             assert_eq!(read(text), said, "{text:?}");

@@ -2,7 +2,7 @@
 
 use crate::script::{Stage, play, play_with};
 use belfry::config;
-use belfry::core::limits::{ERROR_LINE_MAX, ROOMS_MAX, ROOMS_OF_SOURCE_MAX};
+use belfry::core::limits::{ERROR_LINE_MAX, ROOMS_MAX, ROOMS_OF_SOURCE_MAX, SOURCES_OF_NETWORK};
 
 #[test]
 fn a_full_hub_refuses_the_new_and_keeps_the_present() {
@@ -22,7 +22,7 @@ fn a_full_hub_refuses_the_new_and_keeps_the_present() {
         carl > /nick carl\n => Refused(Full)
         carl < ? the hub is full; try again later\n
         carl > /help => Answered
-        carl < -- Type to talk: everybody in your room reads it. // begins a text with a slash.\n-- /nick [NAME]         your name\n-- /join ROOM           another room; it is made if need be\n-- /rooms               which rooms there are\n-- /who [ROOM]          who is in this room, or in another\n-- /msg NAME TEXT       a message to one person\n-- /me TEXT             what you are doing\n-- /topic [TEXT]        what this room is about\n-- /history [N|on|off]  the last lines of this room\n-- /away [TEXT]         say that you are away; without a text: back\n-- /help                this list\n-- /quit                leave
+        carl < -- Type to talk: everybody in your room reads it. // begins a text with a slash.\n-- /nick [NAME]         your name\n-- /join ROOM           another room; it is made if need be\n-- /rooms               which rooms there are\n-- /who [ROOM]          who is in this room, or in another\n-- /msg NAME TEXT       a message to one person\n-- /me TEXT             what you are doing\n-- /topic [TEXT]        what this room is about\n-- /history [N|on|off]  the last lines of this room\n-- /away [TEXT]         say that you are away; without a text: back\n-- /here [TOKEN]        come in from another network, and stay\n-- /help                this list\n-- /quit                leave
         anna > /who\n
         anna < -- 2 in lobby: localhost-40001, localhost-40002\n
         bob > quit
@@ -47,18 +47,44 @@ fn an_address_has_so_many_members_and_not_one_more() {
         192.0.2.2:5003 > ^hb^ => Accepted
         192.0.2.1:5001 > quit
         192.0.2.1:5003 > ^hb^ => Accepted
-        # an IPv6 host has a /64
+        # on our links each IPv6 address is somebody else
         [2001:db8::1]:5001 > ^hb^ => Accepted
+        [2001:db8::1]:5002 > ^hb^ => Accepted
+        [2001:db8::1]:5003 > ^hb^ => Refused(Full)
+        [2001:db8::1]:5003 < ? too many members from your address already
         [2001:db8::2]:5001 > ^hb^ => Accepted
-        [2001:db8::3]:5001 > ^hb^ => Refused(Full)
-        [2001:db8::3]:5001 < ? too many members from your address already
-        [2001:db8:0:1::3]:5001 > ^hb^ => Accepted
         # but everybody on a link shares fe80::/64
         [fe80::1]:5001 > ^hb^ => Accepted
         [fe80::1]:5002 > ^hb^ => Accepted
         [fe80::1]:5003 > ^hb^ => Refused(Full)
         [fe80::1]:5003 < ? too many members from your address already
         [fe80::2]:5001 > ^hb^ => Accepted
+        ",
+    );
+}
+
+#[test]
+fn an_ipv6_network_counts_as_sixteen_addresses_on_our_links_and_as_one_elsewhere() {
+    let mut stage = Stage::new(&config::Chat { max_members_per_address: 2, ..config::Chat::default() });
+    for host in 1..=2 * SOURCES_OF_NETWORK {
+        let answers = stage.say(&format!("[2001:db8::{host:x}]:5001"), "^hb^");
+        assert_eq!(answers.len(), 0, "{host}");
+    }
+    stage.play(
+        r"
+        [2001:db8::21]:5001 > ^hb^ => Refused(Full)
+        [2001:db8::21]:5001 < ? too many members from your address already
+        [2001:db8:0:1::1]:5001 > ^hb^ => Accepted
+        [2001:db8:0:2::1]:5001 ~> ^hb^
+        [2001:db8:0:2::1]:5001 < ^token <token1>^
+        [2001:db8:0:2::1]:5001 ~> ^hb <token1>^ => Accepted
+        [2001:db8:0:2::2]:5001 ~> ^hb^
+        [2001:db8:0:2::2]:5001 < ^token <token2>^
+        [2001:db8:0:2::2]:5001 ~> ^hb <token2>^ => Accepted
+        [2001:db8:0:2::3]:5001 ~> ^hb^
+        [2001:db8:0:2::3]:5001 < ^token <token3>^
+        [2001:db8:0:2::3]:5001 ~> ^hb <token3>^ => Refused(Full)
+        [2001:db8:0:2::3]:5001 < ? too many members from your address already
         ",
     );
 }

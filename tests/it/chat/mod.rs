@@ -1,7 +1,9 @@
 //! The chat hub, by scripts: what each kind of datagram brings forth, to whom, in which order.
 
+mod afar;
 mod commands;
 mod expiry;
+mod fan_out;
 mod hostile;
 mod limits;
 mod lists;

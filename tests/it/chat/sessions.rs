@@ -271,8 +271,7 @@ fn whoever_comes_reads_what_history_shows_and_nothing_else_whatever_it_says_to_h
 
 #[test]
 fn a_session_asks_as_often_as_anybody_speaks_however_it_packs_its_requests() {
-    let mut stage =
-        Stage::new(&config::Chat { rate_limit: Some(Rate { per_second: 2, burst: 4 }), ..config::Chat::default() });
+    let mut stage = Stage::new(&config::Chat { rate_limit: Some(Rate::new(2, 4)), ..config::Chat::default() });
     stage.play(
         r"
         anna > ^hello 1^

@@ -74,7 +74,7 @@ fn a_stranger_is_answered_from_the_address_that_was_asked() {
         anna@192.0.2.1 > \xff
         anna@192.0.2.1 < ? that is not UTF-8; nothing was relayed
         anna@192.0.2.2 > /help => Answered
-        anna@192.0.2.2 < -- Type to talk: everybody in your room reads it. // begins a text with a slash.\n-- /nick [NAME]         your name\n-- /join ROOM           another room; it is made if need be\n-- /rooms               which rooms there are\n-- /who [ROOM]          who is in this room, or in another\n-- /msg NAME TEXT       a message to one person\n-- /me TEXT             what you are doing\n-- /topic [TEXT]        what this room is about\n-- /history [N|on|off]  the last lines of this room\n-- /away [TEXT]         say that you are away; without a text: back\n-- /help                this list\n-- /quit                leave
+        anna@192.0.2.2 < -- Type to talk: everybody in your room reads it. // begins a text with a slash.\n-- /nick [NAME]         your name\n-- /join ROOM           another room; it is made if need be\n-- /rooms               which rooms there are\n-- /who [ROOM]          who is in this room, or in another\n-- /msg NAME TEXT       a message to one person\n-- /me TEXT             what you are doing\n-- /topic [TEXT]        what this room is about\n-- /history [N|on|off]  the last lines of this room\n-- /away [TEXT]         say that you are away; without a text: back\n-- /here [TOKEN]        come in from another network, and stay\n-- /help                this list\n-- /quit                leave
         anna@192.0.2.2 > /nosuch => Refused(BadCommand)
         anna@192.0.2.2 < ? no such command; /help lists them, // sends a slash
         ",

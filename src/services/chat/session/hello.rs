@@ -9,34 +9,33 @@ use super::table::{Presence, Session, Stay};
 use crate::core::frame::{Frame, MAILBOX, Position, SessionId, write_frame};
 use crate::core::limits::SESSION_ROOMS_MAX;
 use crate::core::source::Source;
-use crate::core::{Instant, Now, Outbox, Path, Refusal, Verdict};
+use crate::core::{Datagram, Now, Outbox, Path, Refusal, Verdict};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 /// The version of the protocol.
 const VERSION: &str = "1";
 
-/// A token is good for the period in which it was given and the next, in seconds.
-const TOKEN_PERIOD: u64 = 60;
-
 impl Hub {
     /// Somebody says hello, perhaps as a session that there is, or was.
     pub(in super::super) fn hello(
         &mut self,
         now: &Now,
-        path: Path,
+        datagram: &Datagram<'_>,
         claimed: Option<SessionId>,
         hello: &Frame<'_>,
         out: &mut Outbox,
     ) -> Verdict {
+        let path = datagram.path;
         if hello.words().next() != Some(VERSION) {
             refuse_hello(path, "version", hello, out);
             return Verdict::Refused(Refusal::BadFrame);
         }
         let id = claimed.filter(|&id| self.sessions.get(id).is_some());
         let here = id.and_then(|id| self.sessions.get(id)?.here());
-        let is_there = here.is_some_and(|member| self.members.get(member).path.remote == path.remote);
-        if !is_there && !hello.value("token").is_some_and(|token| self.is_token(now, path.remote, token)) {
+        let is_there = here.is_some_and(|member| self.is_known_at(member, datagram));
+        let is_shown = hello.value("token").is_some_and(|token| self.is_token(now, path.remote, token));
+        if !is_there && !is_shown {
             return self.send_token(now, path, out);
         }
         let start = self.keeping.seed().hash(&("start", hello.value("start")));
@@ -46,7 +45,7 @@ impl Hub {
                 id
             }
             returning => {
-                if let Err(problem) = self.make_place(now, path, returning.is_some(), out) {
+                if let Err(problem) = self.make_place(now, datagram, returning.is_some(), out) {
                     refuse_hello(path, problem.why.name(), hello, out);
                     return Verdict::Refused(problem.why);
                 }
@@ -54,6 +53,9 @@ impl Hub {
             }
         };
         self.sessions.touch(id).owed.welcome = true;
+        if let Some(member) = self.sessions.get(id).and_then(Session::here).filter(|_| is_shown || datagram.on_link) {
+            self.note_consent(now, member, datagram.on_link);
+        }
         for position in hello.values("at").filter_map(Position::read) {
             self.repair_behind(now, id, position, out);
         }
@@ -86,9 +88,16 @@ impl Hub {
 
     /// Sees to it that somebody may come, in the place of whoever was at this address before. A session that was there can
     /// come back if another returns, and not if another begins.
-    fn make_place(&mut self, now: &Now, path: Path, is_return: bool, out: &mut Outbox) -> Result<(), Problem> {
-        let other = self.members.at(path.remote);
-        self.has_place_for(path.remote.ip(), usize::from(other.is_some()))?;
+    fn make_place(
+        &mut self,
+        now: &Now,
+        datagram: &Datagram<'_>,
+        is_return: bool,
+        out: &mut Outbox,
+    ) -> Result<(), Problem> {
+        let remote = datagram.path.remote;
+        let other = self.members.at(remote);
+        self.has_place_for(remote.ip(), datagram.on_link, usize::from(other.is_some()))?;
         if let Some(other) = other {
             let session = self.members.get(other).session.as_ref().map(|session| session.id);
             session.filter(|_| !is_return).into_iter().for_each(|session| self.sessions.remove(session));
@@ -237,18 +246,9 @@ impl Hub {
 
     /// Sends what shows, when it comes back, that somebody is at this address.
     pub(super) fn send_token(&self, now: &Now, path: Path, out: &mut Outbox) -> Verdict {
-        let token = self.token(path.remote, period(now.mono));
-        send(path, format_args!("token {token:016x}"), out);
+        let token = self.token(now, path.remote);
+        send(path, format_args!("token {token}"), out);
         Verdict::Answered
-    }
-
-    fn is_token(&self, now: &Now, remote: SocketAddr, token: &str) -> bool {
-        let now = period(now.mono);
-        [now, now.wrapping_sub(1)].into_iter().any(|period| token == format!("{:016x}", self.token(remote, period)))
-    }
-
-    fn token(&self, remote: SocketAddr, period: u64) -> u64 {
-        self.keeping.seed().hash(&("token", remote, period))
     }
 }
 
@@ -260,16 +260,12 @@ fn refuse_hello(path: Path, code: &str, hello: &Frame<'_>, out: &mut Outbox) {
     }
 }
 
-fn period(now: Instant) -> u64 {
-    now.as_nanos() / 1_000_000_000 / TOKEN_PERIOD
-}
-
 impl super::table::Sessions {
     /// A number that nobody has and nobody can guess.
     fn new_id(&mut self, now: &Now, remote: SocketAddr) -> SessionId {
         loop {
             self.made += 1;
-            let id = SessionId(self.seed.hash(&("session", self.made, now.wall.as_nanosecond(), remote)));
+            let id = SessionId(self.seed.mac(&("session", self.made, now.wall.as_nanosecond(), remote)));
             if self.get(id).is_none() {
                 return id;
             }

@@ -87,14 +87,16 @@ impl Hub {
             return Verdict::Refused(Refusal::NoSession);
         }
         let member = self.sessions.get(id).and_then(Session::here);
-        let is_proved = member.is_some_and(|member| self.members.get(member).path.remote == path.remote);
-        let Some(member) = member.filter(|_| is_proved) else {
+        let Some(member) = member.filter(|&member| self.is_known_at(member, datagram)) else {
             return match hello_in(rest) {
-                Some(hello) => self.hello(now, path, Some(id), &hello, out),
+                Some(hello) => self.hello(now, datagram, Some(id), &hello, out),
                 None => self.send_token(now, path, out),
             };
         };
         self.move_to(now, id, path, out);
+        if datagram.on_link {
+            self.note_consent(now, member, true);
+        }
         self.sessions.expect_mut(id).allowance.refill(now.mono);
         if datagram.truncated {
             self.refuse(id, None, &self.too_long());
@@ -119,7 +121,17 @@ impl Hub {
                 }
             }
         }
+        if self.is_consent_old(now, member) {
+            let token = self.token(now, path.remote);
+            self.sessions.touch(id).owed.token = Some(token);
+        }
         verdict
+    }
+
+    /// Whether a member is at the address of a datagram, and has shown it if it must.
+    pub(super) fn is_known_at(&self, member: MemberId, datagram: &Datagram<'_>) -> bool {
+        let member = self.members.get(member);
+        member.path.remote == datagram.path.remote && (datagram.on_link || member.consent.is_some())
     }
 
     /// Does what one frame says.
@@ -137,9 +149,9 @@ impl Hub {
                 let refused = self.request(now, id, member, frame, out)?;
                 return Ok(refused.map_or(Obeyed::Done, Obeyed::Refused));
             }
-            "hb" => self.hear_heartbeat(id, frame),
+            "hb" => self.hear_heartbeat(now, id, datagram, frame),
             "want" => frame.words().take(RANGES_MAX).for_each(|range| self.repair(now, id, range, out)),
-            "hello" => drop(self.hello(now, datagram.path, Some(id), frame, out)),
+            "hello" => drop(self.hello(now, datagram, Some(id), frame, out)),
             "bye" => {
                 send(datagram.path, format_args!("bye left session={id}"), out);
                 self.sessions.remove(id);
@@ -228,7 +240,7 @@ impl Hub {
         for id in std::mem::take(&mut self.sessions.touched) {
             let Some(member) = self.sessions.get(id).and_then(Session::here) else { continue };
             let path = self.members.get(member).path;
-            let Owed { welcome, newest, ack } = std::mem::take(&mut self.sessions.expect_mut(id).owed);
+            let Owed { welcome, newest, ack, token } = std::mem::take(&mut self.sessions.expect_mut(id).owed);
             let mut before = Packer::default();
             if welcome {
                 before.add(&self.session_welcome(id, member));
@@ -237,10 +249,14 @@ impl Hub {
             let newest = newest.then(|| self.newest_of(id, member));
             let session = self.sessions.expect_mut(id);
             newest.into_iter().for_each(|frame| session.frames.add(&frame));
-            if ack {
+            let mut add = |head: fmt::Arguments<'_>| {
                 let mut frame = Vec::new();
-                write_frame(&mut frame, format_args!("ack {}", session.last));
+                write_frame(&mut frame, head);
                 session.frames.add(&frame);
+            };
+            token.iter().for_each(|token| add(format_args!("token {token} renew")));
+            if ack {
+                add(format_args!("ack {}", session.last));
             }
             session.frames.send(out, |payload, out| out.send_payload(path, payload));
             session.frames.clear();

@@ -8,12 +8,18 @@ use super::super::members::MemberId;
 use super::super::rooms::RoomId;
 use super::table::Session;
 use crate::core::frame::{Frame, MAILBOX, Position, Range, SessionId, write_frame};
-use crate::core::{Now, Outbox};
+use crate::core::{Datagram, Now, Outbox};
 use std::fmt::Write as _;
 
 impl Hub {
     /// Forgets what is in the mailbox up to where it was heard; the newest of each room will be the answer.
-    pub(super) fn hear_heartbeat(&mut self, id: SessionId, heartbeat: &Frame<'_>) {
+    pub(super) fn hear_heartbeat(&mut self, now: &Now, id: SessionId, datagram: &Datagram<'_>, heartbeat: &Frame<'_>) {
+        let remote = datagram.path.remote;
+        if heartbeat.value("token").is_some_and(|token| self.is_token(now, remote, token))
+            && let Some(member) = self.members.at(remote)
+        {
+            self.note_consent(now, member, datagram.on_link);
+        }
         let session = self.sessions.touch(id);
         session.owed.newest = true;
         let epoch = session.mailbox.epoch;
@@ -98,6 +104,8 @@ impl Hub {
             Some(room) => (self.rooms.get(room).name.as_str(), &self.rooms.get(room).stream),
             None => (MAILBOX, &session.mailbox),
         };
+        let fan_out = &mut self.fan_out;
+        let mut pays = |bytes| fan_out.as_mut().is_none_or(|fan_out| fan_out.take_spare(bytes));
         let unused: &[(u64, u64)] = if room.is_none() { &session.unused } else { &[] };
         let mut again = Vec::new();
         let mut next = range.first;
@@ -106,13 +114,16 @@ impl Hub {
             // Behind the last there is the end of the range.
             let number = message.map_or(range.last + 1, |message| message.number);
             if number > next {
+                let told = again.len();
                 tell_gone(Range { first: next, last: number - 1, ..range }, unused, &mut again);
+                allowance.charge(again[told..].iter().map(Vec::len).sum());
             }
             let mut frame = Vec::new();
             message.into_iter().for_each(|message| message.write_frame(name, range.epoch, &mut frame));
-            if !allowance.take(frame.len()) {
+            if !allowance.has(frame.len()) || !pays(frame.len()) {
                 break;
             }
+            allowance.charge(frame.len());
             next = number + 1;
             again.push(frame);
         }

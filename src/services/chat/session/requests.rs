@@ -54,8 +54,8 @@ impl Hub {
             self.sessions.touch(id).owed.ack = true;
             return Ok(None);
         }
-        let addr = self.members.get(member).path.remote.ip();
-        let is_too_much = self.request_limit.as_mut().is_some_and(|limit| !limit.allow(now.mono, addr));
+        let source = self.source_of(member);
+        let is_too_much = self.request_limit.as_mut().is_some_and(|limit| !limit.allow(now.mono, source));
         if is_too_much || frame.verb == "ask" && !self.may_answer(id, out) {
             self.sessions.touch(id).owed.ack = true;
             return Ok(None);
@@ -67,6 +67,11 @@ impl Hub {
                 session.owed.ack = true;
                 // So that the next hub does not do it again.
                 self.keeping.changed |= !self.is_in_history(member, frame);
+                Ok(None)
+            }
+            // It is said again, and there may be place for it then.
+            Err(problem) if problem.why == Refusal::Busy => {
+                self.sessions.touch(id).owed.ack = true;
                 Ok(None)
             }
             Err(problem) => {

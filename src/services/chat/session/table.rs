@@ -1,5 +1,6 @@
 //! The table of sessions: those that are here, those that have gone for a while, and what each is yet to be told in a turn.
 
+use super::super::consent::Token;
 use super::super::members::{MemberId, Since};
 use super::super::packer::Packer;
 use super::super::stream::Stream;
@@ -35,6 +36,8 @@ pub(super) struct Owed {
     pub(super) newest: bool,
     /// How far its requests were done.
     pub(super) ack: bool,
+    /// What it is to show, so that it may stay.
+    pub(super) token: Option<Token>,
 }
 
 #[derive(Debug)]
@@ -76,13 +79,7 @@ impl Allowance {
         self.bytes >= bytes
     }
 
-    pub(super) fn take(&mut self, bytes: usize) -> bool {
-        let is_enough = self.has(bytes);
-        self.bytes -= if is_enough { bytes } else { 0 };
-        is_enough
-    }
-
-    /// Charges what has been given already.
+    /// Charges what is given.
     pub(super) fn charge(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
@@ -91,7 +88,7 @@ impl Allowance {
 impl Session {
     /// The number that everybody may know.
     pub(super) fn public(id: SessionId, seed: Seed) -> u64 {
-        seed.hash(&("by", id))
+        seed.mac(&("by", id))
     }
 
     pub(in super::super) fn here(&self) -> Option<MemberId> {

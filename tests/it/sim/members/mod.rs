@@ -66,7 +66,7 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let mut random = SplitMix::new(Seed(seed));
+        let mut random = SplitMix::new(Seed(seed.into()));
         // Most runs are small, so that there are many; some are a full hall.
         let count = if seed.is_multiple_of(50) { 300 } else { 2 + random.below(30) };
         let hosts = 1 + random.below(count);
@@ -92,7 +92,7 @@ impl World {
         }
         let model = Model::new(rules(&config));
         let mut world = Self {
-            hub: Hub::new(&config, "belfry.lan", Hosts::default(), Seed(seed)),
+            hub: Hub::new(&config, "belfry.lan", Hosts::default(), Seed(seed.into())),
             out: Outbox::default(),
             verdicts: Counters::default(),
             by_addr: clients.iter().enumerate().map(|(at, client)| (client.addr, at)).collect(),
@@ -223,7 +223,7 @@ impl World {
             .collect();
         self.out.advance(sent.len());
         for (to, socket, line) in sent {
-            self.trace = Seed(self.trace).hash(&(to, &line));
+            self.trace = Seed(self.trace.into()).hash(&(to, &line));
             assert_eq!(socket, listener(to.is_ipv4()), "{to} is spoken to by its own socket");
             assert!(!line.chars().any(steers), "{line:?}");
             assert!(!line.starts_with("? ") || line.len() <= ERROR_LINE_MAX, "{line:?}");

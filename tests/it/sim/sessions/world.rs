@@ -130,7 +130,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
-        let mut random = SplitMix::new(Seed(seed));
+        let mut random = SplitMix::new(Seed(seed.into()));
         // Most runs are small, so that there are many; some are a full hall.
         let (sessions, storm) = match seed {
             _ if seed % 1_000 == 999 => (300, 1_000),
@@ -150,7 +150,7 @@ impl World {
             delay_max: Duration::from_millis(1 + [20, 200, 1_500][random.below(3) as usize]),
         };
         let mut world = Self {
-            hub: Hub::new(&config, "belfry.lan", Hosts::default(), Seed(seed)),
+            hub: Hub::new(&config, "belfry.lan", Hosts::default(), Seed(seed.into())),
             is_down: false,
             ended: Instant::default(),
             out: Outbox::default(),
@@ -186,7 +186,7 @@ impl World {
             let name = format!("member-{number}");
             let way = match number {
                 _ if number < sessions => {
-                    let seed = Seed(self.random.next_u64());
+                    let seed = Seed(self.random.next_u64().into());
                     let mut client = Client::new(&name, Ledger::default(), Vec::new(), seed, now);
                     client.is_greedy = number == 1 && self.random.below(6) == 0;
                     client.is_hostile = number == 2 && self.random.below(4) == 0;
@@ -218,7 +218,7 @@ impl World {
     }
 
     pub(super) fn trace(&self) -> u64 {
-        Seed(self.trace).hash(&self.referee.trace())
+        Seed(self.trace.into()).hash(&self.referee.trace())
     }
 
     pub(super) fn sum(&self) -> Sum {
@@ -265,7 +265,7 @@ impl World {
 
     fn send_to_client(&mut self, to: SocketAddr, payload: Vec<u8>) {
         self.sum.datagrams += 1;
-        self.trace = Seed(self.trace).hash(&(to, &payload));
+        self.trace = Seed(self.trace.into()).hash(&(to, &payload));
         let actor = self.by_addr.get(&to).copied();
         if self.phase == Phase::Silent
             && let Some(actor) = actor
@@ -381,7 +381,7 @@ impl World {
     fn begin_hub(&mut self, end: End) {
         self.is_down = false;
         self.sum.restarts += 1;
-        let (now, seed) = (self.agenda.clocks(), Seed(self.random.next_u64()));
+        let (now, seed) = (self.agenda.clocks(), Seed(self.random.next_u64().into()));
         let hub = self.keeper.restart(&now, end, &self.hub, &self.config, seed);
         let old = std::mem::replace(&mut self.hub, hub);
         if end == End::Stopped {
@@ -476,7 +476,7 @@ impl World {
         if self.phase != Phase::Storm {
             return;
         }
-        let (now, seed) = (self.agenda.now, Seed(self.random.next_u64()));
+        let (now, seed) = (self.agenda.now, Seed(self.random.next_u64().into()));
         // Where another was just now, there may still come what was for that one.
         self.readdress(actor);
         if let Way::Session(client) = &mut self.actors[actor].way {

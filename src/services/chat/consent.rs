@@ -1,0 +1,224 @@
+//! Those who come from beyond our links: nothing but a token goes to an address until the token has come back from there,
+//! and again and again while they stay.
+//!
+//! Whoever can forge a source address could otherwise have a whole room's talk sent to somebody who never asked for it
+//! (RFC 9000 §8.1, RFC 9175 §2.4). So a datagram of theirs is answered by one that is no longer than what they could have
+//! had for the same bytes anyway, and that holds a token: a keyed hash of the address and the minute, of which the hub keeps
+//! nothing. Whoever sends it back is there and wants to be (RFC 7675 §5.1). That holds for a while only: programs
+//! and sessions show it with each heartbeat, people once for as long as they may be silent.
+//!
+//! | way | is asked by | shows it by |
+//! |---|---|---|
+//! | program | `^token T^` | `^hb T^` |
+//! | line | a line that says what to type | `/here T` |
+//! | session | `^token T^`, `^token T renew^` | `token=T` in a hello or a heartbeat |
+//!
+//! Leaving takes a token too: `quit T`. What is not defended: whoever forges the address of a plain member who is here can put
+//! words into his mouth, as he can on a link. Sessions have a secret for that.
+
+use super::command::{self, Command};
+use super::members::{MemberId, Way};
+use super::session;
+use super::utterance::{self, Said};
+use super::{Hub, Utterance};
+use crate::core::frame::{frames, hex};
+use crate::core::limits::TOKEN_PERIOD;
+use crate::core::rate_limit::{Rate, RateLimit};
+use crate::core::source::Source;
+use crate::core::text::split_line;
+use crate::core::{Datagram, DropReason, Instant, Now, Outbox, Path, Refusal, Seed, Verdict};
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long programs and sessions may be spoken to without having shown that they are there (RFC 7675 §5.1).
+const CONSENT: Duration = Duration::from_secs(30);
+
+/// How often one address is asked for a token: five times at once and then every ten seconds. A service that has
+/// something to say to whatever it is sent would otherwise be asked for ever.
+const ASKING: Rate = Rate::new(1, 5 * ASKING_COST);
+
+/// Tokens of [`ASKING`] for each time.
+const ASKING_COST: u32 = 10;
+
+/// What shows that somebody gets what is sent to an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Token(u64);
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl Token {
+    /// The token that is written so.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        hex(text, 16).map(Self)
+    }
+}
+
+/// How often whom has been asked.
+pub(super) type Asked = RateLimit<SocketAddr>;
+
+/// A table in which nobody has been asked.
+pub(super) fn nobody_asked(seed: Seed) -> Asked {
+    RateLimit::new(ASKING, seed)
+}
+
+impl Hub {
+    /// The token for an address at present.
+    pub(super) fn token(&self, now: &Now, remote: SocketAddr) -> Token {
+        self.token_of(remote, period(now.mono))
+    }
+
+    fn token_of(&self, remote: SocketAddr, period: u64) -> Token {
+        Token(self.keeping.seed().mac(&("token", remote, period)))
+    }
+
+    /// Whether a token was given to this address in this period or the one before.
+    pub(super) fn is_token(&self, now: &Now, remote: SocketAddr, token: &str) -> bool {
+        let Some(token) = Token::read(token) else { return false };
+        let now = period(now.mono);
+        [now, now.wrapping_sub(1)].into_iter().any(|period| token == self.token_of(remote, period))
+    }
+
+    /// Whether a datagram holds what only its source can know: a session, or the token of its address.
+    pub(super) fn is_vouched_for(&self, now: &Now, datagram: &Datagram<'_>) -> bool {
+        let is_token = |token: &str| self.is_token(now, datagram.path.remote, token);
+        let payload = datagram.payload;
+        match payload.first() {
+            Some(b'^') => {
+                if let Some((id, _)) = session::claimed(payload) {
+                    return self.sessions.get(id).is_some();
+                }
+                let Some(Ok(frame)) = frames(payload).next() else { return false };
+                match frame.verb {
+                    "hello" => frame.value("token").is_some_and(is_token),
+                    "hb" => frame.words().next().is_some_and(is_token),
+                    _ => false,
+                }
+            }
+            Some(b'/' | b'q') => {
+                let (line, _) = split_line(payload);
+                std::str::from_utf8(line).is_ok_and(|line| shown_by(utterance::read(line)).is_some_and(is_token))
+            }
+            _ => false,
+        }
+    }
+
+    /// Hears somebody who is not on-link and has no session. Whether it has shown that it is there; an error is what became of
+    /// one who is not to be heard like anybody.
+    pub(super) fn hear_from_afar(
+        &mut self,
+        now: &Now,
+        datagram: &Datagram<'_>,
+        utterance: Option<Utterance<'_>>,
+        out: &mut Outbox,
+    ) -> Result<bool, Verdict> {
+        let path = datagram.path;
+        let said = utterance.map(|utterance| utterance.said);
+        let member = self.members.at(path.remote);
+        let has_consented = member.is_some_and(|id| self.members.get(id).consent.is_some());
+        let newline = utterance.map_or_else(|| split_line(datagram.payload).1, |utterance| utterance.newline);
+        let newline = member.map_or(newline, |id| self.members.get(id).way == Way::Line);
+        if let Some(shown) = said.and_then(shown_by).filter(|token| self.is_token(now, path.remote, token)) {
+            // A program that has the last token is told the next, which will be good when that is not any more.
+            let is_late = Token::read(shown) != Some(self.token(now, path.remote));
+            if is_late && matches!(said, Some(Said::Heartbeat(_))) {
+                let _ = self.ask_for_token(now, path, newline, "To stay, send: /here", out);
+            }
+            return Ok(true);
+        }
+        let what_to_do = match said {
+            Some(said) if has_consented && is_quit(said) => "To leave, send: quit",
+            Some(Said::Heartbeat(_)) if has_consented => "To stay, send: /here",
+            _ if has_consented => {
+                self.remind(now, path, newline, out);
+                return Ok(false);
+            }
+            _ if is_answer(datagram.payload) => return Err(Verdict::Dropped(DropReason::ErrorLine)),
+            _ => "You are on another network. To come in, send: /here",
+        };
+        if !self.ask_for_token(now, path, newline, what_to_do, out) {
+            return Err(Verdict::Dropped(DropReason::RateLimit));
+        }
+        Err(Verdict::Refused(Refusal::NoToken))
+    }
+
+    /// Asks a program or a person for a token, if it has not been asked too often without an answer.
+    fn ask_for_token(&mut self, now: &Now, path: Path, newline: bool, what_to_do: &str, out: &mut Outbox) -> bool {
+        if !self.asked.bucket_of(now.mono, path.remote).take(ASKING, now.mono, ASKING_COST) {
+            return false;
+        }
+        let token = self.token(now, path.remote);
+        let line = if newline { format!("-- {what_to_do} {token}") } else { format!("^token {token}^") };
+        out.send_line(path, &line, newline);
+        true
+    }
+
+    /// Tells somebody at a terminal, who has no heartbeats, when half of his time is over; once, and only since he speaks.
+    fn remind(&mut self, now: &Now, path: Path, newline: bool, out: &mut Outbox) {
+        let Some(id) = self.members.at(path.remote) else { return };
+        let lifetime = self.consent_of(id);
+        let Some(consent) = &mut self.members.get_mut(id).consent else { return };
+        let is_half_over = consent.until.since(now.mono) < lifetime / 2;
+        if newline && is_half_over && !std::mem::replace(&mut consent.is_reminded, true) {
+            let _ = self.ask_for_token(now, path, newline, "To stay, send: /here", out);
+        }
+    }
+
+    /// How long what a member has shown holds.
+    fn consent_of(&self, id: MemberId) -> Duration {
+        let has_heartbeats = self.members.get(id).heartbeats;
+        if has_heartbeats { CONSENT } else { self.config.silent_timeout.max(CONSENT) }
+    }
+
+    /// Notes that a member has shown that it is where it says; or, on a link of ours, that it need not.
+    pub(super) fn note_consent(&mut self, now: &Now, id: MemberId, on_link: bool) {
+        let until = (!on_link).then(|| now.mono + self.consent_of(id));
+        self.keeping.changed |= self.members.get(id).consent.is_none() != on_link;
+        self.members.set_consent(id, until);
+    }
+
+    /// Whose word a member's is, where words are counted.
+    pub(super) fn source_of(&self, id: MemberId) -> Source {
+        let member = self.members.get(id);
+        Source::of_sender(member.path.remote.ip(), member.consent.is_none())
+    }
+
+    /// Whether a session is to show soon that it is where it says.
+    pub(super) fn is_consent_old(&self, now: &Now, id: MemberId) -> bool {
+        let consent = &self.members.get(id).consent;
+        consent.as_ref().is_some_and(|consent| consent.until.since(now.mono) < CONSENT / 2)
+    }
+}
+
+/// Whether it is, or holds, what a service says to somebody who has said nothing to it: it comes from one that was made to talk to
+/// this one.
+fn is_answer(payload: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(payload).to_ascii_lowercase();
+    ["-- ", "? "].iter().any(|mark| text.starts_with(mark))
+        || ["^token ", "send: /here "].iter().any(|own| text.contains(own))
+}
+
+/// The token that is shown by what is said.
+fn shown_by(said: Said<'_>) -> Option<&str> {
+    match said {
+        Said::Heartbeat(token) | Said::Quit(token) => token,
+        Said::Command(typed) => command::here(typed),
+        Said::Nothing | Said::Frame(_) | Said::Text(_) => None,
+    }
+}
+
+fn is_quit(said: Said<'_>) -> bool {
+    match said {
+        Said::Quit(_) => true,
+        Said::Command(typed) => command::parse(typed) == Ok(Command::Quit),
+        _ => false,
+    }
+}
+
+fn period(now: Instant) -> u64 {
+    now.as_nanos() / 1_000_000_000 / TOKEN_PERIOD.as_secs()
+}

@@ -1,0 +1,82 @@
+//! How somebody goes: out of the tables, with a word to those who are left.
+
+use super::members::{MemberId, Place, Way};
+use super::rooms::RoomId;
+use super::{Hub, actions};
+use crate::core::{Now, Outbox, Path, Verdict};
+
+/// Why a member is no longer there, as its room is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Departure {
+    Quit,
+    Expired,
+    Unreachable,
+    ListenerClosed,
+    Kicked,
+}
+
+impl Departure {
+    fn notice(self) -> &'static str {
+        match self {
+            Self::Quit => "has left",
+            Self::Expired => "has gone silent",
+            Self::Unreachable => "has closed its port",
+            Self::ListenerClosed => "was cut off by a change of configuration",
+            Self::Kicked => "was removed by the operator",
+        }
+    }
+
+    /// The head of a list of several.
+    fn heading(self) -> &'static str {
+        match self {
+            Self::Quit => "Left",
+            Self::Expired => "Gone silent",
+            Self::Unreachable => "Closed their ports",
+            Self::ListenerClosed => "Cut off by a change of configuration",
+            Self::Kicked => "Removed by the operator",
+        }
+    }
+}
+
+impl Hub {
+    pub(super) fn remove(&mut self, now: &Now, id: MemberId, departure: Departure, out: &mut Outbox) {
+        let gone = self.take_out(now, id);
+        self.tell_of(gone, departure, out);
+    }
+
+    /// Ends a membership, without a word; each room and the name.
+    pub(super) fn take_out(&mut self, now: &Now, id: MemberId) -> Vec<(RoomId, String)> {
+        self.keeping.changed = true;
+        self.rooms.unseat(id, &mut self.members, now.mono);
+        let member = self.members.remove(id);
+        let places: Vec<Place> = member.places().copied().collect();
+        if let Some(session) = &member.session {
+            self.part(now, session.id, &member.name, &places);
+        }
+        places.iter().map(|place| (place.room, member.name.clone())).collect()
+    }
+
+    /// Tells each room who has gone, when all have: nobody who has gone hears of it, and a thousand cost one notice.
+    pub(super) fn tell_of(&mut self, mut gone: Vec<(RoomId, String)>, departure: Departure, out: &mut Outbox) {
+        gone.sort_by_key(|&(room, _)| room);
+        for of_room in gone.chunk_by(|(a, _), (b, _)| a == b) {
+            let notice = match of_room {
+                [(_, name)] => format!("-- {name} {}", departure.notice()),
+                _ => {
+                    let names = of_room.iter().map(|(_, name)| name);
+                    actions::fit_list(format!("-- {}: ", departure.heading()), of_room.len(), names)
+                }
+            };
+            self.notify_room(of_room[0].0, &notice, None, out);
+        }
+    }
+
+    pub(super) fn quit(&mut self, now: &Now, path: Path, out: &mut Outbox) -> Verdict {
+        let Some(id) = self.members.at(path.remote) else { return Verdict::Accepted };
+        if self.members.get(id).way == Way::Line {
+            out.send_line(path, "-- You have left. Say anything to return.", true);
+        }
+        self.remove(now, id, Departure::Quit, out);
+        Verdict::Accepted
+    }
+}
