@@ -51,8 +51,7 @@ prop_compose! {
         Chat {
             enabled: flags.0, echo_to_sender: flags.1, heartbeat_interval, heartbeat_timeout, silent_timeout,
             line_format, max_message, max_members, max_members_per_address, history, log_messages: flags.2, rate_limit,
-            allow: lists.0, deny: lists.1, fan_out,
-            ..Chat::default()
+            fan_out, allow: lists.0, deny: lists.1, ..Chat::default()
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use belfry::core::{Instant, ListenerId, Now, SplitMix};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// What is going to happen, in order.
@@ -69,4 +69,9 @@ pub(super) fn listener(v4: bool) -> ListenerId {
 
 pub(super) fn listener_at(addr: SocketAddr) -> Option<ListenerId> {
     Some(listener(addr.is_ipv4()))
+}
+
+/// Whether an address is on a link of the hub's; some are not.
+pub(super) fn is_on_link(addr: SocketAddr) -> bool {
+    addr.ip() != IpAddr::from([10, 0, 0, 4]) && addr.ip() != IpAddr::from([10, 9, 9, 3])
 }

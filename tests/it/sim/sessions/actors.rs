@@ -23,6 +23,8 @@ pub(super) enum Way {
 pub(super) struct Actor {
     pub(super) addr: SocketAddr,
     pub(super) way: Way,
+    /// The last token that a program or a terminal was sent.
+    pub(super) token: Option<String>,
     /// Whether its process runs.
     pub(super) is_alive: bool,
     /// Nothing reaches it, and nothing that it sends arrives, until then.

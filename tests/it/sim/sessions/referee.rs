@@ -3,14 +3,23 @@
 //! It knows nothing of how the hub works. What was said is known by a mark in each text; the order of a room is the one in
 //! which the hub gives it out to be written down, before anything leaves.
 
+use super::super::network::is_on_link;
 use super::keeper::Note;
 use belfry::client::session::{Message, Session};
 use belfry::core::frame::{Epoch, Frame, MAILBOX, Position, SessionId, frames};
-use belfry::core::limits::{DATAGRAM_MAX, MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX, REPAIR_BYTES, REPAIR_MESSAGES_MIN};
+use belfry::core::limits::{
+    ANSWER_BASE, DATAGRAM_MAX, MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX, REPAIR_BYTES, REPAIR_MESSAGES_MIN,
+};
 use belfry::core::{Instant, Seed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
+
+/// Somebody on another network is spoken to for so long after a token has come back from there.
+const CONSENT: Duration = Duration::from_secs(30);
+
+/// A token is good for so long at most.
+const TOKEN_MAX: Duration = Duration::from_secs(120);
 
 /// Something that somebody means to say.
 #[derive(Clone, Debug)]
@@ -67,6 +76,9 @@ pub(super) struct Referee {
     /// How often it was told to somebody who keeps no count.
     told: BTreeMap<(SocketAddr, u64), usize>,
     standings: BTreeMap<SocketAddr, Standing>,
+    /// The tokens that were sent to an address on another network, with when, and when one of them last came back.
+    tokens: BTreeMap<SocketAddr, Vec<(Instant, String)>>,
+    shown: BTreeMap<SocketAddr, Instant>,
     /// Who has gone, and when.
     gone: Vec<(Instant, SocketAddr, Standing)>,
     /// Which session is at an address, as the hub has welcomed it.
@@ -96,6 +108,14 @@ fn marks(text: &[u8]) -> impl Iterator<Item = u64> {
     })
 }
 
+/// The token that the hub sends in a datagram, if it does.
+pub(super) fn token_in(payload: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(payload).ok()?;
+    let before = ["^token ", " send: /here ", " send: quit "];
+    let is_token = |token: &&str| token.bytes().all(|byte| byte.is_ascii_hexdigit());
+    before.into_iter().find_map(|before| text.split(before).nth(1)?.get(..16)).filter(is_token)
+}
+
 /// What came to the hub in this turn.
 #[derive(Clone, Debug)]
 pub(super) struct Input {
@@ -117,6 +137,12 @@ impl Referee {
 
     /// The hub has been told something, before it has answered.
     pub(super) fn hear(&mut self, now: Instant, input: &Input) {
+        let tokens = self.tokens.entry(input.from).or_default();
+        tokens.retain(|&(sent, _)| now <= sent + TOKEN_MAX);
+        let payload = String::from_utf8_lossy(&input.payload);
+        if tokens.iter().any(|(_, token)| payload.contains(token.as_str())) {
+            self.shown.insert(input.from, now);
+        }
         if input.is_genuine {
             let standing =
                 self.standings.entry(input.from).or_insert(Standing { heard: now, lifetime: input.lifetime });
@@ -178,6 +204,8 @@ impl Referee {
         }
         let present = self.standings.values_mut().filter(|standing| standing.heard + standing.lifetime > then);
         present.for_each(|standing| standing.heard = now);
+        let shown = self.shown.values_mut().filter(|shown| **shown + CONSENT > then);
+        shown.for_each(|shown| *shown = now);
     }
 
     fn part(&mut self, now: Instant, addr: SocketAddr) {
@@ -199,6 +227,9 @@ impl Referee {
         for (to, payload) in sent {
             assert!(payload.len() <= DATAGRAM_MAX, "{} bytes to {to}", payload.len());
             self.judge_recipient(now, inputs, *to, payload, sent);
+            if let Some(token) = token_in(payload) {
+                self.tokens.entry(*to).or_default().push((now, token.to_owned()));
+            }
             if payload.starts_with(b"^") {
                 for frame in frames(payload) {
                     let frame = frame.unwrap_or_else(|_| panic!("no frame: {}", payload.escape_ascii()));
@@ -237,14 +268,17 @@ impl Referee {
         payload: &[u8],
         sent: &[(SocketAddr, Vec<u8>)],
     ) {
-        if self.standings.get(&to).is_some_and(|standing| now < standing.heard + standing.lifetime) {
+        let is_here = self.standings.get(&to).is_some_and(|standing| now < standing.heard + standing.lifetime);
+        let has_shown = is_on_link(to) || self.shown.get(&to).is_some_and(|&shown| now < shown + CONSENT);
+        if is_here && has_shown {
             return;
         }
         let asked: Vec<_> = inputs.iter().filter(|input| input.from == to).map(|input| input.payload.len()).collect();
         assert!(!asked.is_empty(), "{to} is not here, and gets {}", payload.escape_ascii());
         let answers = sent.iter().filter(|(other, _)| *other == to).count();
         assert!(answers <= asked.len(), "{answers} answers to {to}, who is not here");
-        let most = 3 * asked.iter().max().copied().unwrap_or_default();
+        let base = if is_on_link(to) { 0 } else { ANSWER_BASE };
+        let most = base + 3 * asked.iter().max().copied().unwrap_or_default();
         assert!(payload.len() <= most, "{} for {asked:?} bytes", payload.escape_ascii());
     }
 

@@ -1,11 +1,11 @@
 //! The world of a run: the hub, those who talk, the network between them and those who disturb it.
 
-use super::super::network::{Agenda, Weather, listener};
+use super::super::network::{Agenda, Weather, is_on_link, listener};
 use super::super::{Play, number};
 use super::actors::{Actor, Client, Deed, Way, text};
 use super::attack::{Captured, as_session, nonsense};
 use super::keeper::{End, Keeper, SNAPSHOT_INTERVAL};
-use super::referee::{Input, Ledger, Referee, Text};
+use super::referee::{Input, Ledger, Referee, Text, token_in};
 use belfry::config;
 use belfry::core::frame::frames;
 use belfry::core::limits::OUTBOX_BYTES_MAX;
@@ -197,7 +197,7 @@ impl World {
             };
             let addr = self.free_addr();
             self.by_addr.insert(addr, self.actors.len());
-            self.actors.push(Actor { addr, way, is_alive: true, cut_until: now });
+            self.actors.push(Actor { addr, way, token: None, is_alive: true, cut_until: now });
             self.names.push(name);
             let (actor, start) = (self.actors.len() - 1, Duration::from_millis(self.random.below(1_000)));
             self.agenda.schedule(start, Event::Act(actor));
@@ -270,7 +270,8 @@ impl World {
         if self.phase == Phase::Silent
             && let Some(actor) = actor
         {
-            self.check_silence(actor, &payload, &["at"]);
+            let verbs = if is_on_link(to) { &["at"][..] } else { &["at", "token"] };
+            self.check_silence(actor, &payload, verbs);
         }
         if actor.is_none_or(|actor| self.agenda.now >= self.actors[actor].cut_until) {
             self.to_clients.see(to, &payload);
@@ -355,7 +356,8 @@ impl World {
         self.referee.hear(now.mono, &input);
         self.heard.push(input);
         let path = Path::to(listener(from.is_ipv4()), from);
-        self.hub.handle_datagram(&now, &Datagram::unicast(path, payload), &mut self.out);
+        let datagram = Datagram { on_link: is_on_link(from), ..Datagram::unicast(path, payload) };
+        self.hub.handle_datagram(&now, &datagram, &mut self.out);
         // What waits already is heard in the same turn.
         let waits =
             self.agenda.peek().is_some_and(|(at, event)| at <= now.mono + TURN && matches!(event, Event::ToHub { .. }));
@@ -501,8 +503,9 @@ impl World {
     }
 
     fn beat(&mut self, actor: usize) {
-        let newline = matches!(self.actors[actor].way, Way::Terminal);
-        self.send_to_hub(actor, if newline { b"^hb^\n".to_vec() } else { b"^hb^".to_vec() });
+        let token = self.actors[actor].token.as_ref().map_or_else(String::new, |token| format!(" {token}"));
+        let newline = if matches!(self.actors[actor].way, Way::Terminal) { "\n" } else { "" };
+        self.send_to_hub(actor, format!("^hb{token}^{newline}").into_bytes());
         self.agenda.schedule(Duration::from_secs(3), Event::Beat(actor));
     }
 
@@ -540,6 +543,9 @@ impl World {
                     if let Way::Session(client) = &mut self.actors[actor].way {
                         client.session.handle_datagram(now, &payload);
                         self.pump(actor);
+                    } else {
+                        let token = token_in(&payload).map(str::to_owned);
+                        self.actors[actor].token = token.or(self.actors[actor].token.take());
                     }
                 }
                 Some(_) if self.random.below(2) == 0 => {
