@@ -180,3 +180,10 @@ pub const CONTROL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Names that are looked through for the one that was meant: a distance costs time in their number.
 pub const NEAREST_AMONG_MAX: usize = 4_096;
+
+/// Messages that go to the log in one [`LOGGED_MESSAGES_PERIOD`] where `log-messages` is on: a third of what the journal takes
+/// from one unit before it drops everything, warnings too (journald.conf(5), `RateLimitBurst=`).
+pub const LOGGED_MESSAGES_MAX: usize = 3_000;
+
+/// See [`LOGGED_MESSAGES_MAX`]; as long as the journal's.
+pub const LOGGED_MESSAGES_PERIOD: Duration = Duration::from_secs(30);
