@@ -111,6 +111,24 @@ pub const BURST_MAX: usize = 16;
 /// Sources whose tokens are remembered, for each service.
 pub const RATE_LIMIT_SOURCES: usize = 4_096;
 
+/// Error lines in a row that one source gets: a service that answers each of them falls silent for want of the next. Somebody
+/// who types gets one at a time.
+pub const ERRORS_IN_A_ROW_MAX: usize = 3;
+
+/// Two errors of one source are in a row when the second comes sooner than this after the first.
+pub const ERROR_PAUSE: Duration = Duration::from_secs(1);
+
+/// Sources whose errors are counted, for each service.
+pub const ERROR_STREAKS_MAX: usize = 1_024;
+
+/// How often a program or a terminal in the room may say the same again at once (50 ms): more often only a service does that
+/// knows no other answer.
+pub const REPEATS_MAX: usize = 3;
+
+/// How often a program or a terminal may speak in a row, each time soon (2 s) after its own line has come back to it, until
+/// one does not come back.
+pub const ANSWERS_IN_A_ROW_MAX: usize = 1_000;
+
 /// Formats whose answers are remembered within a second.
 pub const TIME_CACHE_MAX: usize = 1_024;
 

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, a module for each thing that is tested from outside.
 
 mod chat;
+mod foreign;
 mod loops;
 mod protocol;
 mod script;

@@ -42,7 +42,7 @@ use crate::config;
 use crate::core::frame::SessionId;
 use crate::core::rate_limit::RateLimit;
 use crate::core::text::split_line;
-use crate::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
+use crate::core::{Datagram, DropReason, ErrorStreaks, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
 use command::Problem;
 use keeping::Keeping;
 use members::{Lifetimes, MemberId, Members, Place};
@@ -71,6 +71,7 @@ pub struct Hub {
     request_limit: Option<RateLimit>,
     /// The request that is being done, of a session that gets what is told as its answer.
     asking: Option<(SessionId, u64)>,
+    errors: ErrorStreaks,
     /// Rooms that have something for their sessions at the end of the turn.
     speaking: Vec<RoomId>,
     /// When to tell the sessions of a room how far they should be.
@@ -132,6 +133,7 @@ impl Hub {
             sessions: Sessions::new(seed),
             request_limit: config.rate_limit.map(|rate| RateLimit::new(rate, seed)),
             asking: None,
+            errors: ErrorStreaks::new(seed),
             speaking: Vec::new(),
             beacons: BTreeSet::new(),
         }
@@ -309,7 +311,11 @@ impl Service for Hub {
         self.keeping.changed |= self.rooms.begin(now);
         // The caller may be late; the expired get not even the message that finds them expired.
         self.handle_timeout(now, out);
-        self.hear(now, datagram, out).unwrap_or_else(|problem| {
+        let heard = self.hear(now, datagram, out).inspect(|_| self.errors.end(datagram.path.remote));
+        heard.unwrap_or_else(|problem| {
+            if !self.errors.may_tell(now.mono, datagram.path.remote) {
+                return Verdict::Dropped(DropReason::Reflex);
+            }
             let (_, mut newline) = split_line(datagram.payload);
             if let Some(id) = self.members.at(datagram.path.remote) {
                 let member = self.members.get_mut(id);
