@@ -1,4 +1,6 @@
-//! Floods in the name of anybody: what the log says of them.
+//! Floods in the name of anybody: what the log says of them, and what they leave in memory.
+//!
+//! `BELFRY_FLOOD=10000000 BELFRYD=target/release/belfryd` makes the second a measurement.
 
 use crate::belfryd::{Belfryd, eventually, new_folder};
 use crate::loops::Forger;
@@ -16,6 +18,15 @@ const BAD_DATAGRAMS: u32 = 100_000;
 
 /// Time, chat and announcer, on their own ports.
 const PORTS: [u16; 3] = [8080, 9999, 8001];
+
+/// Datagrams in the name of a million, unless `BELFRY_FLOOD` says how many.
+const FLOOD_DATAGRAMS: u32 = 100_000;
+
+/// And so many before, to fill what can be filled.
+const WARM_UP_DATAGRAMS: u32 = 100_000;
+
+/// How much more memory a flood may leave in use, once everything that has a bound has been at it.
+const GROWTH_KIB_MAX: u64 = 1_024;
 
 /// The counters, by service, as the control socket tells them.
 fn stats(control: &Path) -> Vec<ServiceStats> {
@@ -160,4 +171,80 @@ fn a_hundred_thousand_bad_datagrams_are_one_line_a_minute_for_each_reason() {
     }
     counts.retain(|&(_, reason), _| !["forgotten", "unsent"].contains(&reason));
     assert_eq!(counts, BTreeMap::new());
+}
+
+/// What the datagram of this number says: a bit of everything, different each time.
+fn hostile_payload(number: u32) -> Vec<u8> {
+    let text = match number / 3 % 16 {
+        0 => "^hb^".to_owned(),
+        1 => format!("^hello 1 start={number}^"),
+        2 => format!("^hello 1 start={number} token={number:016x} name=x{number} at=room{}^", number % 1_000),
+        3 => format!("^as {number:016x}^^say {number} len=1^x^want lobby/00000000/1-{number}^"),
+        4 => format!("text {number} {}", "x".repeat(number as usize % 1_000)),
+        5 => format!("/join room{}", number % 5_000),
+        6 => format!("/nick n{number}"),
+        7 => format!("/topic {number} {}", "t".repeat(150)),
+        8 => format!("/away {number} {}", "a".repeat(150)),
+        9 => format!("/msg n{} {number}", number.wrapping_sub(48)),
+        10 => format!("%H %N {number}"),
+        11 => format!("TZ=UTC{} %c {number}", number % 24),
+        12 => "Notify".to_owned(),
+        13 => "quit".to_owned(),
+        14 => format!("said {number}\n"),
+        _ => return [&b"\xff\xfe"[..], &number.to_be_bytes()].concat(),
+    };
+    text.into_bytes()
+}
+
+/// Bytes that wait in the sockets of this network.
+fn waiting() -> u64 {
+    let table = std::fs::read_to_string("/proc/thread-self/net/udp").unwrap();
+    let queue = |line: &str| u64::from_str_radix(line.split_whitespace().nth(4)?.split(':').nth(1)?, 16).ok();
+    table.lines().skip(1).filter_map(queue).max().unwrap_or_default()
+}
+
+/// Sends so many in the name of a million, as fast as they are read.
+fn flood(forger: &Forger, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        // A prime, so that sources, ports and payloads are not in step.
+        let [_, b, c, d] = (number.wrapping_mul(48_271) % 1_000_000).to_be_bytes();
+        let source = SocketAddrV4::new(Ipv4Addr::new(127, 16 + b, c, d), 1_024 + (number % 50_000) as u16);
+        let port = PORTS[number as usize % PORTS.len()];
+        forger.send(source, SocketAddrV4::new(Ipv4Addr::LOCALHOST, port), &hostile_payload(number));
+        while number % 500 == 0 && waiting() > 1 << 20 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+#[test]
+fn a_flood_in_the_name_of_a_million_leaves_memory_as_it_was() {
+    if !netns::enter() {
+        return;
+    }
+    let count = std::env::var("BELFRY_FLOOD").map_or(FLOOD_DATAGRAMS, |count| count.parse().expect("a number"));
+    let folder = new_folder();
+    let control = folder.join("control");
+    // So little history that it is full soon.
+    let config = "[chat]\nmax-members = 200\nhistory = 16\n[announce]\ninterval = \"0s\"\n";
+    let belfryd = Belfryd::start_in(folder, config, |command| {
+        command.arg("--control").arg(&control);
+    });
+    let (forger, started) = (Forger::new(), Instant::now());
+    let at_start = belfryd.resident_kib();
+    flood(&forger, 0..WARM_UP_DATAGRAMS);
+    assert!(eventually(|| waiting() == 0));
+    let before = belfryd.resident_kib();
+    flood(&forger, WARM_UP_DATAGRAMS..WARM_UP_DATAGRAMS + count);
+    assert!(eventually(|| waiting() == 0));
+    let after = belfryd.resident_kib();
+    let counted = stats(&control);
+    let elapsed = started.elapsed();
+    println!(
+        "{at_start} KiB at the start, {before} after {WARM_UP_DATAGRAMS}, {after} after {count} more: {elapsed:?}"
+    );
+    println!("{counted:#?}");
+    assert!(after <= before + GROWTH_KIB_MAX, "it grew from {before} to {after} KiB");
+    let lost: u64 = counted.iter().map(|service| service.kernel_drops).sum();
+    assert!(lost < u64::from(count) / 10, "{lost} were not even read");
 }
