@@ -13,6 +13,7 @@ mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
 mod control;
+mod flooding;
 mod hall;
 mod loops;
 mod netns;

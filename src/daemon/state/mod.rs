@@ -8,6 +8,7 @@ mod farewell;
 mod file;
 mod histories;
 mod memory;
+mod said;
 
 use super::error::errno_text;
 use super::listener::Listener;
@@ -20,6 +21,7 @@ use histories::Histories;
 use jiff::Timestamp;
 use log::{info, warn};
 use memory::{Found, Memory};
+use said::SaidLog;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -52,6 +54,7 @@ pub(super) struct State {
     /// When to remove what it has left in the directory, if that may be there.
     farewell_due: Option<Instant>,
     histories: Option<Histories>,
+    said: SaidLog,
     /// When to write the hub down next, and not before.
     due: Option<Instant>,
     not_before: Instant,
@@ -146,7 +149,7 @@ impl State {
     pub(super) fn keep(&mut self, now: Instant, hub: Option<&mut Hub>, listeners: &[Listener]) {
         let Some(hub) = hub else { return self.forget_hub(now) };
         let news: Vec<News> = hub.take_news().collect();
-        news.iter().for_each(log);
+        self.said.note(now, &news);
         if let Some(histories) = &mut self.histories {
             histories.write(now, hub, &news);
             if histories.is_unwritten() && news.iter().any(|news| matches!(news, News::Said { kept: true, .. })) {
@@ -237,6 +240,8 @@ impl State {
         self.histories.iter_mut().for_each(|histories| histories.give_up(now));
         if let Some(memory) = self.memory.as_mut().filter(|memory| !memory.is_empty())
             && let Err(error) = memory.save(&[])
+            // Each turn tries again.
+            && !std::mem::replace(&mut self.failed, true)
         {
             warn!("cannot write the state: {}", errno_text(&error));
         }
@@ -245,7 +250,7 @@ impl State {
     /// When something is to be written.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         let histories = self.histories.as_ref().and_then(Histories::next_timeout);
-        self.due.into_iter().chain(histories).min()
+        self.due.into_iter().chain(histories).chain(self.said.next_timeout()).min()
     }
 }
 
@@ -281,13 +286,6 @@ fn listener_at(listeners: &[Listener], addr: SocketAddr) -> Option<ListenerId> {
     };
     let any = if addr.is_ipv4() { [0; 4].into() } else { std::net::IpAddr::from([0_u16; 8]) };
     at(addr).or_else(|| at(SocketAddr::new(any, addr.port()))).map(|listener| listener.id)
-}
-
-fn log(news: &News) {
-    if let News::Said { room, member, message, logged: true, .. } = news {
-        let line = &message.line;
-        info!(message_id = event::SAID, room = room.as_str(), member = member.as_str(); "{room}: {line}");
-    }
 }
 
 #[cfg(test)]
