@@ -10,7 +10,7 @@ use crate::core::frame::{Epoch, MAILBOX, SessionId};
 use crate::core::limits::{MAILBOX_MESSAGES_MAX, NUMBER_MAX, SESSION_ROOMS_MAX, SESSIONS_AWAY_MAX};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// Numbers that a mailbox leaves out when it comes back: more than anybody is told in the half of a second that may pass
@@ -52,10 +52,12 @@ struct StayLine {
 impl Hub {
     /// Every session, those that are away in the order in which they went, then those that are here.
     pub(in super::super) fn session_lines(&self) -> impl Iterator<Item = SessionLine<'_>> {
-        let away = self.sessions.away.iter().filter_map(|&(gone, id)| {
+        // Whoever goes twice at one moment stands in the queue twice.
+        let mut told = BTreeSet::new();
+        let away = self.sessions.away.iter().filter_map(move |&(gone, id)| {
             let session = self.sessions.get(id)?;
             match &session.presence {
-                Presence::Away { since, name, rooms } if *since == gone => {
+                Presence::Away { since, name, rooms } if *since == gone && told.insert(id) => {
                     Some(session_line(session, name, rooms.clone()))
                 }
                 _ => None,
