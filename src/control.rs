@@ -9,11 +9,11 @@ use log::LevelFilter;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Every command, by its name on the wire.
-const COMMANDS: [&str; 6] = ["status", "members", "stats", "reload", "log-level", "kick"];
+const COMMANDS: [&str; 7] = ["status", "members", "stats", "access", "reload", "log-level", "kick"];
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,17 @@ pub enum Request {
     Members,
     /// What became of the datagrams?
     Stats,
+    /// May a source speak to us, and why?
+    Access {
+        /// Its address.
+        address: IpAddr,
+        /// To which service; to each when there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
+        /// By way of which interface, by name or number; by any when there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        interface: Option<String>,
+    },
     /// Read the configuration again.
     Reload,
     /// Write lines down to this level, until the next reload.
@@ -71,6 +82,8 @@ pub enum Answer {
     Members(Members),
     /// To [`Request::Stats`].
     Stats(Stats),
+    /// To [`Request::Access`].
+    Access(Access),
     /// To [`Request::Reload`].
     Reloaded(Reloaded),
     /// To [`Request::LogLevel`].
@@ -198,6 +211,37 @@ pub struct ServiceStats {
     pub forgotten: u64,
     /// Were to be sent, and could not be.
     pub unsent: u64,
+}
+
+/// Who may speak to what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// One for each service that was asked about.
+    pub decisions: Vec<Decision>,
+}
+
+/// Whether a source may speak to a service, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Decision {
+    /// Which service.
+    pub service: String,
+    /// Whether that runs; the rules are the same when it does not.
+    pub enabled: bool,
+    /// Whether the source may.
+    pub allowed: bool,
+    /// The rule that decided, if one did.
+    pub rule: Option<String>,
+    /// Where that stands: `[access] allow`.
+    pub place: Option<String>,
+    /// Whether the source is on-link, whatever decided.
+    pub on_link: bool,
+    /// The subnet by which it is.
+    pub subnet: Option<String>,
+    /// The interface with that subnet; none where each has it.
+    pub interface: Option<String>,
+    /// All of it for people.
+    pub sentence: String,
 }
 
 /// Another configuration is in force.
@@ -343,6 +387,7 @@ mod tests {
                 Request::Status => again(answer, Answer::Status),
                 Request::Members => again(answer, Answer::Members),
                 Request::Stats => again(answer, Answer::Stats),
+                Request::Access { .. } => again(answer, Answer::Access),
                 Request::Reload => again(answer, Answer::Reloaded),
                 Request::LogLevel { .. } => again(answer, Answer::LogLevel),
                 Request::Kick { .. } => again(answer, Answer::Kicked),
@@ -374,9 +419,10 @@ mod tests {
             ("{}", "that is no request: missing field `command` at line 1 column 2"),
             (
                 r#"{"command":"stop\n"}"#,
-                r#"there is no command "stop\n"; there are status, members, stats, reload, log-level, kick"#,
+                r#"there is no command "stop\n"; there are status, members, stats, access, reload, log-level, kick"#,
             ),
             (r#"{"command":"kick"}"#, "kick: missing field `name`"),
+            (r#"{"command":"access","address":"anna"}"#, "access: invalid IP address syntax"),
             (
                 r#"{"command":"log-level","level":"loud"}"#,
                 r#"log-level: there is no level "loud"; there are off, error, warn, info, debug, trace"#,

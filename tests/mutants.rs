@@ -144,6 +144,20 @@ const MUTANTS: &[Mutant] = &[
         replacement: "        if self.is_session_at(datagram) && datagram.payload.len() > 9 {",
         test: EVERYTHING,
     },
+    Mutant {
+        what: "whoever is on another network shows once and for all that it is there",
+        file: "src/services/chat/members.rs",
+        text: ".filter(|&&(until, _)| until <= now)",
+        replacement: ".filter(|&&(until, _)| until == now)",
+        test: EVERYTHING,
+    },
+    Mutant {
+        what: "whoever is on another network need not show that it is there",
+        file: "src/services/chat/mod.rs",
+        text: "        if !datagram.on_link {",
+        replacement: "        if !datagram.on_link && datagram.payload.len() > 40 {",
+        test: EVERYTHING,
+    },
     // In the end everything is delivered, and it is silent.
     Mutant {
         what: "the answer to a heartbeat says nothing of the mailbox",

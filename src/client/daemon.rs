@@ -18,7 +18,7 @@ pub(super) struct Daemon {
     #[arg(long, global = true)]
     json: bool,
     /// The control socket of the daemon
-    #[arg(long, global = true, value_name = "PATH", default_value = "/run/belfry/control")]
+    #[arg(long, alias = "control", global = true, value_name = "PATH", default_value = "/run/belfry/control")]
     #[arg(env = "BELFRY_CONTROL", hide_env_values = true)]
     socket: PathBuf,
 }
@@ -64,8 +64,8 @@ fn exchange(path: &Path, timeout: Duration, request: &Request) -> Result<String,
     let mut stream = unix::connect(path, timeout).map_err(|error| unreachable(path, timeout, &error))?;
     let asked = stream.write_all((request.line() + "\n").as_bytes());
     asked.map_err(|error| unreachable(path, timeout, &error))?;
-    let (mut answer, mut buffer) = (Vec::new(), [0; 16 * 1024]);
-    while !answer.contains(&b'\n') {
+    let (mut answer, mut buffer, mut ended) = (Vec::new(), [0; 16 * 1024], false);
+    while !ended {
         let wait = until.since(clock.now().mono);
         if wait.is_zero() {
             return Err(no_answer(timeout));
@@ -73,7 +73,10 @@ fn exchange(path: &Path, timeout: Duration, request: &Request) -> Result<String,
         stream.set_read_timeout(Some(wait)).map_err(Failure::to("wait"))?;
         match stream.read(&mut buffer) {
             Ok(0) => return Err(Failure::Failed("belfryd has closed the connection without an answer".to_owned())),
-            Ok(len) => answer.extend_from_slice(&buffer[..len]),
+            Ok(len) => {
+                answer.extend_from_slice(&buffer[..len]);
+                ended = buffer[..len].contains(&b'\n');
+            }
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
                 _ => return Err(unreachable(path, timeout, &error)),

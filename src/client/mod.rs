@@ -1,11 +1,13 @@
-//! What `belfry` does: ask for the time, say something, listen, look around, and tell the daemon of this host what to do.
+//! What `belfry` does: ask for the time, say something, listen, look around, and ask the daemon of this host whom it lets in,
+//! how it is, and to do something.
 //!
 //! Each command is a file. They share `Server`, which says who is asked, `Link`, which asks, and `Attendance`, by which those
-//! that talk are at the hub; but for `ctl`, which asks by the control socket. The client keeps nothing between two calls and
+//! that talk are at the hub; but for `access` and `ctl`, which share `Daemon`: they ask by the control socket. The client keeps nothing between two calls and
 //! needs no configuration.
 //!
 //! What servers send is text of strangers: it is shown with its control characters escaped.
 
+mod access;
 mod attendance;
 mod ctl;
 mod daemon;
@@ -84,6 +86,12 @@ enum Command {
     Tail,
     /// List the servers of this network
     Discover(discover::Options),
+    /// Explain who may speak to the daemon of this host
+    ///
+    /// It tells of each service whether a source is let in or kept out, by which rule, where that rule stands, and whether the
+    /// source is on-link. The exit status is 0 when each service that is asked about lets it in, and 1 when one does not.
+    #[command(after_help = "Examples:\n  belfry access 192.0.2.7\n  belfry access fe80::7%eth0 --service chat")]
+    Access(access::Options),
     /// Ask the daemon of this host how it is, or tell it what to do
     #[command(after_help = "Who may is the affair of the socket: root, and the group belfry.")]
     Ctl(ctl::Options),
@@ -105,7 +113,7 @@ pub fn main() -> ExitCode {
         }
     };
     match run(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(failure) => {
             complain(&failure);
             failure.status().into()
@@ -113,16 +121,18 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(Cli { who, command }: &Cli) -> Result<(), Failure> {
+fn run(Cli { who, command }: &Cli) -> Result<ExitCode, Failure> {
     let mut stdout = io::stdout().lock();
-    match command {
+    let done = match command {
         Command::Time { format } => time::time(who, &format.join(" "), &mut stdout),
         Command::Say { text } if text == &["-"] => say::say_lines(who),
         Command::Say { text } => say::say(who, &text.join(" ")),
         Command::Tail => tail::tail(who, &stdout),
         Command::Discover(options) => discover::discover(who, options, &mut stdout),
+        Command::Access(options) => return access::access(who, options, &mut stdout),
         Command::Ctl(options) => ctl::ctl(who, options, &mut stdout),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Says something on standard error; where that is closed there is nobody to tell.

@@ -32,6 +32,16 @@ fn the_example_is_the_default() {
 }
 
 #[test]
+fn what_the_readme_shows_as_a_configuration_is_one() {
+    let shown: Vec<_> = include_str!("../../README.md").split("```toml\n").skip(1).collect();
+    assert!(shown.len() >= 3);
+    for text in shown {
+        let text = text.split("```").next().unwrap();
+        assert_ne!(read(text).unwrap(), Config::default(), "{text}");
+    }
+}
+
+#[test]
 fn the_example_and_the_printed_configuration_have_every_key() {
     for text in [include_str!("../../etc/belfry.toml"), &Config::default().to_toml()] {
         let file: toml::Table = text.parse().unwrap();

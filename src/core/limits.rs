@@ -61,6 +61,9 @@ pub const MAILBOX_MESSAGES_MAX: usize = 32;
 /// See [`MAILBOX_MESSAGES_MAX`].
 pub const MAILBOX_BYTES_MAX: usize = 16 * 1024;
 
+/// What waits in all mailboxes together, in bytes. It is written down with each change of who is here.
+pub const MAILBOXES_BYTES_MAX: usize = 2 * 1024 * 1024;
+
 /// Rooms that one session is in: their positions fit one datagram.
 pub const SESSION_ROOMS_MAX: usize = 12;
 
@@ -73,7 +76,8 @@ pub const RANGES_MAX: usize = 64;
 /// The highest number that is read from what was kept: nobody says so much, and one more is still a number.
 pub const NUMBER_MAX: u64 = u64::MAX / 2;
 
-/// Sessions that are remembered although nobody has been heard of them for a while. Of more the first to have gone is forgotten.
+/// Sessions that are remembered although nobody has been heard of them for a while. Of more, the first to have gone is
+/// forgotten of the source that has most of them.
 pub const SESSIONS_AWAY_MAX: usize = 4_096;
 
 /// How long a session is remembered after it has gone: people walk from one building to the next.

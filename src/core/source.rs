@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 /// What counts as one host where hosts are counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Source {
     V4(u32),
     /// The first 64 bits.

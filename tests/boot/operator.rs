@@ -28,6 +28,11 @@ fn root_and_the_group_may_give_orders_and_nobody_else() {
             assert!(members.contains("program0") && members.contains("person2"), "{suite:?}: {members}");
             assert!(ctl("stats --json").contains(r#"{"service":"chat","answered":"#), "{suite:?}");
 
+            let explained = machine.succeed(&format!("runuser -u {who} -- belfry access ::1"));
+            let by_rule =
+                |line: &str| line.ends_with(": ::1 is let in by \"on-link\" in [access] allow: it is in ::1/128");
+            assert!(explained.lines().count() == 3 && explained.lines().all(by_rule), "{suite:?}: {explained}");
+
             assert_eq!(ctl("log-level debug"), "log level debug until the next reload\n", "{suite:?}");
             machine.succeed("systemctl reload belfryd");
             assert!(ctl("status").contains("log level      info\n"), "{suite:?}");

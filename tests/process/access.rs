@@ -24,6 +24,21 @@ fn start(config: &str) -> (Belfryd, PathBuf) {
     (belfryd, path)
 }
 
+/// What `belfry access` prints, what it complains of, and how it ends.
+fn access(control: &Path, words: &str) -> (String, String, i32) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_belfry"));
+    let output = command.arg("access").args(words.split(' ')).env("BELFRY_CONTROL", control).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr), output.status.code().unwrap())
+}
+
+/// The same, when there is nothing to complain of.
+fn explained(control: &Path, words: &str) -> (String, i32) {
+    let (stdout, stderr, status) = access(control, words);
+    assert_eq!(stderr, "", "{words}");
+    (stdout, status)
+}
+
 /// Datagrams to a service that were dropped because of their source.
 fn kept_out(control: &Path, service: &str) -> u64 {
     let output = Command::new(env!("CARGO_BIN_EXE_belfry"))
@@ -83,7 +98,11 @@ fn a_source_that_is_on_link_by_one_interface_is_a_stranger_on_another() {
             let before = kept_out(&control, service);
             liar.send_to(question.as_bytes(), format!("{to_forger}:{port}").parse::<SocketAddr>().unwrap()).unwrap();
             assert!(eventually(|| kept_out(&control, service) == before + 1), "{forged} and {service}");
+            let (said, status) = explained(&control, &format!("{forged} --interface dmz0 --service {service}"));
+            assert!(status == 1 && said.ends_with(" lets it in; it is not on-link\n"), "{said}");
         }
+        let (said, status) = explained(&control, &format!("{forged} --interface lan0"));
+        assert!(status == 0 && said.lines().count() == 3, "{said}");
     }
     // By way of a group too.
     let before = kept_out(&control, "announce");
@@ -158,4 +177,52 @@ fn a_stranger_that_is_let_in_is_told_where_the_services_are_but_not_by_way_of_a_
     assert!(eventually(|| kept_out(&control, "announce") == 1));
     stranger.send_to(b"%Z", "10.77.1.1:8080").unwrap();
     assert!(eventually(|| kept_out(&control, "time") == 1), "it is let in to one service alone");
+}
+
+#[test]
+fn the_explanation_follows_the_interfaces_and_the_configuration_as_the_answers_do() {
+    if !netns::enter() {
+        return;
+    }
+    let host = Host::new();
+    cable("lan", 1, &host);
+    let config = "[access]\ndeny = [\"10.77.1.66\"]\n[announce]\nenabled = false\n";
+    let (belfryd, control) = start(config);
+    let by_on_link = "is let in by \"on-link\" in [access] allow: it is in";
+    let said = |words: &str| explained(&control, words);
+    let time = |rest: &str| format!("time: {rest}\n");
+    assert_eq!(
+        said("10.77.1.2:40001 --service time"),
+        (time(&format!("10.77.1.2 {by_on_link} 10.77.1.0/24 of lan0")), 0)
+    );
+    assert_eq!(said("[::1]:9 --service time"), (time(&format!("::1 {by_on_link} ::1/128")), 0));
+    assert_eq!(said("fe80::7%lan0 --service time"), (time(&format!("fe80::7 on lan0 {by_on_link} fe80::/10")), 0));
+    let denied = "10.77.1.66 is kept out by \"10.77.1.66\" in [access] deny; it is on-link, in 10.77.1.0/24 of lan0";
+    let off = format!("time: {denied}\nannounce (switched off): {denied}\nchat: {denied}\n");
+    assert_eq!(said("10.77.1.66"), (off, 1));
+
+    ip("addr del 10.77.1.1/24 dev lan0");
+    let nobody = "10.77.1.2 is kept out: no rule in [access] allow or [time] allow lets it in; it is not on-link";
+    assert!(eventually(|| said("10.77.1.2 --service time") == (time(nobody), 1)));
+    ip("addr add 10.77.3.1/24 dev lan0");
+    assert!(eventually(|| said("10.77.3.2 --service time").1 == 0));
+
+    belfryd.reload("[chat]\nallow = [\"10.77.1.0/24\"]\n");
+    let by_rule = "10.77.1.66 is let in by \"10.77.1.0/24\" in [chat] allow; it is not on-link, so the room speaks to it when \
+                   it has shown that it gets answers";
+    assert_eq!(said("10.77.1.66 --service chat"), (format!("chat: {by_rule}\n"), 0));
+    assert_eq!(said("10.77.1.66").1, 1, "the others keep it out");
+
+    let answer: control::Access = {
+        let (line, _) = said("10.77.1.66 --service chat --json");
+        control::parse_outcome(&line).unwrap().unwrap()
+    };
+    assert_eq!(answer.decisions[0].place.as_deref(), Some("[chat] allow"));
+    assert_eq!(access(&control, "10.77.1.66 --interface eth9").2, 1);
+    assert_eq!(access(&control, "here").2, 64);
+    assert_eq!(access(&control, "fe80::7%lan0 --interface lo").2, 64);
+    let nowhere = control.with_file_name("nowhere");
+    let (stdout, stderr, status) = access(&nowhere, "::1");
+    assert_eq!((stdout.as_str(), status), ("", 1));
+    assert!(stderr.ends_with(": belfryd does not run here, or without a control socket\n"), "{stderr}");
 }

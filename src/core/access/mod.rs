@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::core::Interface;
 use crate::services::ServiceName;
 use links::Links;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// An entry of `allow` or `deny`: a rule, and the table of the configuration where it stands.
@@ -29,12 +29,6 @@ pub struct Entry {
     pub rule: AccessRule,
     /// The table: `access`, or the name of a service.
     pub table: &'static str,
-}
-
-impl Display for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\" in [{}]", self.rule, self.table)
-    }
 }
 
 /// What a decision rests on.
@@ -61,6 +55,17 @@ pub struct Decision<'a> {
     pub on_link: Option<OnLink<'a>>,
 }
 
+impl Ground {
+    /// The rule, and the list where it stands (`[access] allow`); none without a rule.
+    pub fn rule(&self) -> Option<(AccessRule, String)> {
+        match self {
+            Self::Allowed(Entry { rule, table }) => Some((*rule, format!("[{table}] allow"))),
+            Self::Denied(Entry { rule, table }) => Some((*rule, format!("[{table}] deny"))),
+            Self::NoRule | Self::Nobody => None,
+        }
+    }
+}
+
 impl Decision<'_> {
     /// Whether the source may speak.
     pub const fn is_allowed(&self) -> bool {
@@ -70,13 +75,14 @@ impl Decision<'_> {
     /// The decision about `source` as a sentence, without a full stop.
     pub fn sentence(&self, source: impl Display) -> String {
         let service = self.service;
-        let (said, rule) = match self.ground {
-            Ground::Allowed(entry) => (format!("{source} is let in by {entry} allow"), Some(entry.rule)),
-            Ground::Denied(entry) => (format!("{source} is kept out by {entry} deny"), Some(entry.rule)),
-            Ground::NoRule => {
-                (format!("{source} is kept out: no rule in [access] allow or [{service}] allow lets it in"), None)
+        let does = if self.is_allowed() { "let in" } else { "kept out" };
+        let rule = self.ground.rule();
+        let said = match &rule {
+            Some((rule, place)) => format!("{source} is {does} by \"{rule}\" in {place}"),
+            None if self.ground == Ground::Nobody => {
+                return format!("{source} is {does} by no rule: no source has this address there");
             }
-            Ground::Nobody => return format!("{source} is kept out by no rule: no source has this address there"),
+            None => format!("{source} is {does}: no rule in [access] allow or [{service}] allow lets it in"),
         };
         let Some(OnLink { subnet, interface }) = self.on_link else {
             let consequence = match service {
@@ -87,7 +93,8 @@ impl Decision<'_> {
             };
             return format!("{said}; it is not on-link{consequence}");
         };
-        let because = if rule == Some(AccessRule::OnLink) { ": it is" } else { "; it is on-link," };
+        let is_rule = matches!(rule, Some((AccessRule::OnLink, _)));
+        let because = if is_rule { ": it is" } else { "; it is on-link," };
         let of = interface.map_or_else(String::new, |name| format!(" of {name}"));
         format!("{said}{because} in {subnet}{of}")
     }

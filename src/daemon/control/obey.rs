@@ -2,14 +2,16 @@
 
 use super::connection::Peer;
 use crate::control::{self, Answer, Outcome, Request};
+use crate::core::access::Decision;
 use crate::core::limits::CONTROL_MEMBERS_MAX;
-use crate::core::{DropReason, Now, Refusal};
+use crate::core::{DropReason, Interface, Now, Refusal};
 use crate::daemon::logging::{self, event};
 use crate::daemon::post::Post;
 use crate::daemon::run::Daemon;
 use crate::services::ServiceName;
 use crate::services::chat::{MemberView, NoSuchMember, Way};
 use log::{LevelFilter, info};
+use std::net::IpAddr;
 
 /// How long a log level holds that was set by hand.
 const UNTIL: &str = "the next reload";
@@ -35,6 +37,9 @@ impl Daemon {
             Request::Status => Ok(Answer::Status(self.control_status(now))),
             Request::Members => Ok(Answer::Members(self.control_members(now))),
             Request::Stats => Ok(Answer::Stats(self.control_stats())),
+            Request::Access { address, service, interface } => {
+                self.control_access(address, service.as_deref(), interface.as_deref()).map(Answer::Access)
+            }
             Request::Reload => {
                 info!("control: {peer} has the configuration read again");
                 self.reload(now).map_err(|fatal| format!("{fatal}\nthe old configuration stays in force"))?;
@@ -78,6 +83,42 @@ impl Daemon {
     fn control_stats(&self) -> control::Stats {
         let services = ServiceName::ALL.map(|name| service_stats(name, &self.posts[name as usize]));
         control::Stats { services: services.into() }
+    }
+
+    fn control_access(
+        &self,
+        address: IpAddr,
+        service: Option<&str>,
+        interface: Option<&str>,
+    ) -> Outcome<control::Access> {
+        let interface = interface.map(|wanted| self.interface(wanted)).transpose()?;
+        let (arrived_on, source) = match interface {
+            Some(Interface { index, name, .. }) => (*index, format!("{address} on {name}")),
+            None => (0, address.to_string()),
+        };
+        let services = ServiceName::ALL.into_iter().filter(|name| service.is_none_or(|wanted| name.name() == wanted));
+        let decisions: Vec<_> = services
+            .map(|name| {
+                let decision = self.admission.decide(address, arrived_on, name);
+                access_decision(&decision, &source, self.config.listen(name).0)
+            })
+            .collect();
+        if decisions.is_empty() {
+            let known = ServiceName::ALL.map(ServiceName::name).join(", ");
+            return Err(format!("there is no service {:?}; there are {known}", service.unwrap_or_default()));
+        }
+        Ok(control::Access { decisions })
+    }
+
+    /// The interface of that name or number.
+    fn interface(&self, wanted: &str) -> Outcome<&Interface> {
+        let is_named = |interface: &&Interface| interface.name == wanted;
+        let is_numbered = |interface: &&Interface| interface.index.to_string() == wanted;
+        let found = self.interfaces.iter().find(is_named).or_else(|| self.interfaces.iter().find(is_numbered));
+        found.ok_or_else(|| {
+            let known: Vec<_> = self.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+            format!("there is no interface {wanted:?}; there are {}", known.join(", "))
+        })
     }
 
     fn kick(&mut self, now: &Now, name: &str, peer: Peer) -> Outcome<control::Kicked> {
@@ -125,6 +166,21 @@ fn member(now: &Now, view: &MemberView<'_>) -> control::Member {
         silent_for: control::seconds(now.mono.since(view.last_heard)),
         away: view.away.map(str::to_owned),
         in_reach: view.in_reach,
+    }
+}
+
+fn access_decision(decision: &Decision<'_>, source: &str, enabled: bool) -> control::Decision {
+    let (rule, place) = decision.ground.rule().unzip();
+    control::Decision {
+        service: decision.service.name().to_owned(),
+        enabled,
+        allowed: decision.is_allowed(),
+        rule: rule.map(|rule| rule.to_string()),
+        place,
+        on_link: decision.on_link.is_some(),
+        subnet: decision.on_link.map(|by| by.subnet.to_string()),
+        interface: decision.on_link.and_then(|by| by.interface).map(str::to_owned),
+        sentence: decision.sentence(source),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::members::{MemberId, Place, Way};
 use super::rooms::RoomId;
 use super::{Hub, actions};
+use crate::core::source::Source;
 use crate::core::{Now, Outbox, Path, Verdict};
 
 /// Why a member is no longer there, as its room is told.
@@ -51,7 +52,8 @@ impl Hub {
         let member = self.members.remove(id);
         let places: Vec<Place> = member.places().copied().collect();
         if let Some(session) = &member.session {
-            self.part(now, session.id, &member.name, &places);
+            let source = Source::of(member.path.remote.ip());
+            self.part(now, session.id, source, &member.name, &places);
         }
         places.iter().map(|place| (place.room, member.name.clone())).collect()
     }

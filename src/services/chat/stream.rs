@@ -29,6 +29,11 @@ impl Stream {
         Self { epoch, newest: 0, messages: VecDeque::new(), shown: 0, shown_bytes: 0, bytes: 0 }
     }
 
+    /// What all of it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Adds what was said next. What is `kept` is history, of which there are `count_max` at most.
     pub(super) fn push(&mut self, message: Rc<Message>, kept: bool, count_max: usize) {
         debug_assert!(message.number > self.newest || message.number == 0, "numbers ascend");

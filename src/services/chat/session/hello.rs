@@ -118,13 +118,9 @@ impl Hub {
     ) -> SessionId {
         self.keeping.changed = true;
         let member = self.members.insert(now.mono, path, Way::Session, LOBBY, &self.hosts);
-        let (id, wanted, stays) = match returning.and_then(|id| Some((id, self.sessions.get_mut(id)?))) {
-            Some((id, session)) => {
-                let was = std::mem::replace(&mut session.presence, Presence::Here(member));
-                self.sessions.away_count -= 1;
-                let Presence::Away { name, rooms, .. } = was else { unreachable!("who is here does not come") };
-                (id, Some(name), rooms)
-            }
+        let back = returning.and_then(|id| Some((id, self.sessions.arrive(id, member)?)));
+        let (id, wanted, stays) = match back {
+            Some((id, (name, rooms))) => (id, Some(name), rooms),
             None => {
                 let id = self.sessions.new_id(now, path.remote);
                 self.sessions.insert(now, id, start, Presence::Here(member));

@@ -7,10 +7,10 @@ use super::Hub;
 use super::table::{Presence, Session, Stay};
 use crate::core::Now;
 use crate::core::frame::{Epoch, MAILBOX, SessionId};
-use crate::core::limits::{MAILBOX_MESSAGES_MAX, NUMBER_MAX, SESSION_ROOMS_MAX, SESSIONS_AWAY_MAX};
+use crate::core::limits::{MAILBOX_MESSAGES_MAX, NUMBER_MAX, SESSION_ROOMS_MAX};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Numbers that a mailbox leaves out when it comes back: more than anybody is told in the half of a second that may pass
@@ -52,16 +52,10 @@ struct StayLine {
 impl Hub {
     /// Every session, those that are away in the order in which they went, then those that are here.
     pub(in super::super) fn session_lines(&self) -> impl Iterator<Item = SessionLine<'_>> {
-        // Whoever goes twice at one moment stands in the queue twice.
-        let mut told = BTreeSet::new();
-        let away = self.sessions.away.iter().filter_map(move |&(gone, id)| {
+        let away = self.sessions.away.sessions().filter_map(|id| {
             let session = self.sessions.get(id)?;
-            match &session.presence {
-                Presence::Away { since, name, rooms } if *since == gone && told.insert(id) => {
-                    Some(session_line(session, name, rooms.clone()))
-                }
-                _ => None,
-            }
+            let Presence::Away { name, rooms, .. } = &session.presence else { return None };
+            Some(session_line(session, name, rooms.clone()))
         });
         let here = self.members.in_order().filter_map(|member| {
             let session = self.sessions.get(member.session.as_ref()?.id)?;
@@ -88,32 +82,10 @@ impl Hub {
             .rooms
             .iter()
             .map(|stay| Stay { room: stay.room.clone(), since: Since { epoch: stay.epoch, number: stay.number } });
-        let presence = Presence::Away { since: now.mono, name: kept.name.to_string(), rooms: rooms.collect() };
-        let session = self.sessions.insert(now, kept.id, kept.start, presence);
-        session.last = kept.last;
-        session.mailbox.epoch = kept.mailbox.epoch;
-        session.mailbox_since = kept.mailbox.number;
-        session.mailbox.newest = kept.mailbox.number;
-        let lines = kept.messages.iter().take(MAILBOX_MESSAGES_MAX);
-        for entry in lines.filter_map(EntryLine::read) {
-            if entry.message.number > session.mailbox.newest {
-                session.mailbox.push(Rc::new(entry.message), true, MAILBOX_MESSAGES_MAX);
-            }
-        }
-        let unused = kept.unused.iter().copied().filter(|&(first, last)| first <= last && last <= NUMBER_MAX);
-        session.unused = unused.take(UNUSED_RANGES_MAX).collect();
-        // The last number may be one that was left out, behind which nothing was said.
-        let newest = session.unused.last().map_or(0, |&(_, last)| last).max(session.mailbox.newest);
-        session.mailbox.newest = newest.saturating_add(UNUSED);
-        match session.unused.last_mut() {
-            Some((_, last)) if *last == newest => *last = session.mailbox.newest,
-            _ => session.unused.push((newest.saturating_add(1), session.mailbox.newest)),
-        }
-        if session.unused.len() > UNUSED_RANGES_MAX {
-            session.unused.remove(0);
-        }
-        self.sessions.away.push_back((now.mono, kept.id));
-        self.sessions.away_count += 1;
+        let away = self.sessions.away.push(now.mono, kept.id, None);
+        let presence = Presence::Away { away, name: kept.name.to_string(), rooms: rooms.collect() };
+        self.sessions.insert(now, kept.id, kept.start, presence);
+        self.sessions.change_mailbox(kept.id, |session| fill(session, kept));
         true
     }
 
@@ -128,7 +100,7 @@ impl Hub {
             return;
         }
         let here = self.members.in_order().filter_map(|member| member.session.as_ref()).map(|session| session.id);
-        let away = self.sessions.away.iter().map(|&(_, id)| id);
+        let away = self.sessions.away.sessions();
         for id in here.chain(away).collect::<Vec<_>>() {
             let last = last.get(&Session::public(id, self.keeping.seed()));
             if let Some((session, &last)) = self.sessions.get_mut(id).zip(last) {
@@ -139,21 +111,44 @@ impl Hub {
 
     /// Forgets the first to have gone, while there are more than there may be.
     pub(in super::super) fn bound_sessions(&mut self) {
-        while self.sessions.away_count > SESSIONS_AWAY_MAX {
-            self.sessions.forget_first();
+        while let Some(id) = self.sessions.away.superfluous(None, 0) {
+            self.sessions.remove(id);
         }
     }
 
     /// A member that is restored takes up its session: the rooms that it is in.
     pub(in super::super) fn resume(&mut self, now: &Now, member: usize, id: SessionId) -> bool {
-        let Some(session) = self.sessions.get_mut(id).filter(|session| session.here().is_none()) else { return false };
-        let was = std::mem::replace(&mut session.presence, Presence::Here(member));
-        self.sessions.away_count -= 1;
-        let Presence::Away { rooms, .. } = was else { unreachable!("it is not here") };
+        let Some((_, rooms)) = self.sessions.arrive(id, member) else { return false };
         let attendance = super::super::members::Attendance { id, further: Vec::new() };
         self.members.get_mut(member).session = Some(Box::new(attendance));
         self.take_places(now, member, &rooms);
         true
+    }
+}
+
+/// Gives a session what was kept of its requests and of its mailbox.
+fn fill(session: &mut Session, kept: &SessionLine<'_>) {
+    session.last = kept.last;
+    session.mailbox.epoch = kept.mailbox.epoch;
+    session.mailbox_since = kept.mailbox.number;
+    session.mailbox.newest = kept.mailbox.number;
+    let lines = kept.messages.iter().take(MAILBOX_MESSAGES_MAX);
+    for entry in lines.filter_map(EntryLine::read) {
+        if entry.message.number > session.mailbox.newest {
+            session.mailbox.push(Rc::new(entry.message), true, MAILBOX_MESSAGES_MAX);
+        }
+    }
+    let unused = kept.unused.iter().copied().filter(|&(first, last)| first <= last && last <= NUMBER_MAX);
+    session.unused = unused.take(UNUSED_RANGES_MAX).collect();
+    // The last number may be one that was left out, behind which nothing was said.
+    let newest = session.unused.last().map_or(0, |&(_, last)| last).max(session.mailbox.newest);
+    session.mailbox.newest = newest.saturating_add(UNUSED);
+    match session.unused.last_mut() {
+        Some((_, last)) if *last == newest => *last = session.mailbox.newest,
+        _ => session.unused.push((newest.saturating_add(1), session.mailbox.newest)),
+    }
+    if session.unused.len() > UNUSED_RANGES_MAX {
+        session.unused.remove(0);
     }
 }
 

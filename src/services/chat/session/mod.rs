@@ -4,9 +4,10 @@
 //! keeps of it which of its requests was the last that was done, and a mailbox; what it has heard, the session knows itself.
 //! So a datagram that is lost, doubled, late or forged changes nothing, and there is nothing to be sent again until it asks.
 //!
-//! `hello.rs` how it begins and comes back; `requests.rs` what it asks for; `repair.rs` what it has missed; `keeping.rs` how it
+//! `away.rs` who has gone; `hello.rs` how it begins and comes back; `requests.rs` what it asks for; `repair.rs` what it has missed; `keeping.rs` how it
 //! outlives the hub; `table.rs` who they are. docs/PROTOCOL.md says it from the outside.
 
+mod away;
 mod hello;
 mod keeping;
 mod repair;
@@ -23,7 +24,10 @@ use super::relay::text_frames;
 use super::rooms::RoomId;
 use super::{Hub, Problem};
 use crate::core::frame::{Frame, MAILBOX, Position, SessionId, frames, write_frame, write_text_frame};
-use crate::core::limits::{DATAGRAM_MAX, MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX, RANGES_MAX, REQUESTS_MAX};
+use crate::core::limits::{
+    DATAGRAM_MAX, MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX, MAILBOXES_BYTES_MAX, RANGES_MAX, REQUESTS_MAX,
+};
+use crate::core::source::Source;
 use crate::core::{Datagram, DropReason, Instant, Now, Outbox, Refusal, Verdict};
 use std::fmt;
 use std::rc::Rc;
@@ -102,10 +106,12 @@ impl Hub {
             self.refuse(id, None, &self.too_long());
             return Verdict::Refused(Refusal::TooLong);
         }
-        let mut verdict = Verdict::Accepted;
+        let (mut verdict, mut has_greeted) = (Verdict::Accepted, false);
         // A client has no more than that in flight.
         for frame in frames(rest).take(REQUESTS_MAX) {
             let obeyed = match frame {
+                // Each may have an answer of its own.
+                Ok(frame) if frame.verb == "hello" && std::mem::replace(&mut has_greeted, true) => continue,
                 Ok(frame) => self.obey_frame(now, id, member, datagram, &frame, out),
                 Err(_) => Err(bad_frame()),
             };
@@ -210,6 +216,9 @@ impl Hub {
         line: &str,
         draft: &super::Draft<'_>,
     ) -> Result<(), Problem> {
+        if self.sessions.mailbox_bytes > MAILBOXES_BYTES_MAX {
+            return Err(Problem::new(Refusal::Full, "? too much waits for others already; try again later"));
+        }
         let session = self.sessions.expect_mut(id);
         let message = Message::new(session.mailbox.newest + 1, now.wall, line, draft);
         let mut frame = Vec::new();
@@ -218,18 +227,20 @@ impl Hub {
             return Err(self.too_long());
         }
         self.keeping.changed = true;
-        session.mailbox.push(Rc::new(message), true, MAILBOX_MESSAGES_MAX);
-        session.mailbox.bound(MAILBOX_MESSAGES_MAX, MAILBOX_BYTES_MAX);
+        self.sessions.change_mailbox(id, |session| {
+            session.mailbox.push(Rc::new(message), true, MAILBOX_MESSAGES_MAX);
+            session.mailbox.bound(MAILBOX_MESSAGES_MAX, MAILBOX_BYTES_MAX);
+        });
         self.sessions.add_frame(id, &frame);
         Ok(())
     }
 
     /// A member with a session goes: it may come back.
-    pub(super) fn part(&mut self, now: &Now, id: SessionId, name: &str, places: &[Place]) {
+    pub(super) fn part(&mut self, now: &Now, id: SessionId, source: Source, name: &str, places: &[Place]) {
         let stays =
             places.iter().map(|place| Stay { room: self.rooms.get(place.room).name.clone(), since: place.since });
-        let stays = stays.collect();
-        self.sessions.leave(now.mono, id, name.to_owned(), stays);
+        let place = (Some(source), self.config.max_members_per_address);
+        self.sessions.leave(now.mono, id, (name.to_owned(), stays.collect()), place);
     }
 
     // ---- the end of the turn ----

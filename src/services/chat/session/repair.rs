@@ -20,17 +20,18 @@ impl Hub {
         {
             self.note_consent(now, member, datagram.on_link);
         }
-        let session = self.sessions.touch(id);
-        session.owed.newest = true;
-        let epoch = session.mailbox.epoch;
-        for position in heartbeat.words().filter_map(Position::read).filter(|position| position.room == MAILBOX) {
-            let is_news = position.number > session.mailbox_since && position.number <= session.mailbox.newest;
-            if position.epoch == epoch && is_news {
-                session.mailbox.forget_up_to(position.number);
-                session.mailbox_since = position.number;
-                self.keeping.changed = true;
+        self.sessions.touch(id).owed.newest = true;
+        self.keeping.changed |= self.sessions.change_mailbox(id, |session| {
+            let before = session.mailbox_since;
+            for position in heartbeat.words().filter_map(Position::read).filter(|position| position.room == MAILBOX) {
+                let is_news = position.number > session.mailbox_since && position.number <= session.mailbox.newest;
+                if position.epoch == session.mailbox.epoch && is_news {
+                    session.mailbox.forget_up_to(position.number);
+                    session.mailbox_since = position.number;
+                }
             }
-        }
+            session.mailbox_since != before
+        });
     }
 
     /// The newest of each room of a session, as a frame.

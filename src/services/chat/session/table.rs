@@ -4,10 +4,11 @@ use super::super::consent::Token;
 use super::super::members::{MemberId, Since};
 use super::super::packer::Packer;
 use super::super::stream::Stream;
+use super::away::{Away, AwayId};
 use crate::core::frame::{Epoch, SessionId};
-use crate::core::limits::{OUTBOX_BYTES_MAX, REPAIR_BYTES, SESSION_AWAY_MAX, SESSIONS_AWAY_MAX};
+use crate::core::limits::{OUTBOX_BYTES_MAX, REPAIR_BYTES};
+use crate::core::source::Source;
 use crate::core::{Instant, Now, Outbox, Seed, SeededMap};
-use std::collections::VecDeque;
 
 #[derive(Debug)]
 pub(in super::super) struct Session {
@@ -45,7 +46,7 @@ pub(super) enum Presence {
     Here(MemberId),
     /// What it comes back to.
     Away {
-        since: Instant,
+        away: AwayId,
         name: String,
         rooms: Vec<Stay>,
     },
@@ -103,9 +104,9 @@ impl Session {
 #[derive(Debug)]
 pub(in super::super) struct Sessions {
     by_id: SeededMap<SessionId, Box<Session>>,
-    /// Who has gone when, in that order. Somebody may be back, and gone again.
-    pub(super) away: VecDeque<(Instant, SessionId)>,
-    pub(super) away_count: usize,
+    pub(super) away: Away,
+    /// What waits in all mailboxes.
+    pub(super) mailbox_bytes: usize,
     /// Those with something to send at the end of the turn.
     pub(super) touched: Vec<SessionId>,
     /// Bytes that they have for them.
@@ -117,8 +118,8 @@ pub(in super::super) struct Sessions {
 
 impl Sessions {
     pub(in super::super) fn new(seed: Seed) -> Self {
-        let (away, touched) = (VecDeque::new(), Vec::new());
-        Self { by_id: SeededMap::with_hasher(seed), away, away_count: 0, touched, waiting: 0, seed, made: 0 }
+        let (by_id, away) = (SeededMap::with_hasher(seed), Away::default());
+        Self { by_id, away, mailbox_bytes: 0, touched: Vec::new(), waiting: 0, seed, made: 0 }
     }
 
     pub(in super::super) fn get(&self, id: SessionId) -> Option<&Session> {
@@ -151,53 +152,61 @@ impl Sessions {
     }
 
     pub(in super::super) fn remove(&mut self, id: SessionId) {
-        if let Some(session) = self.by_id.remove(&id)
-            && session.here().is_none()
-        {
-            self.away_count -= 1;
+        let Some(session) = self.by_id.remove(&id) else { return };
+        self.mailbox_bytes -= session.mailbox.bytes();
+        if let Presence::Away { away, .. } = session.presence {
+            self.away.remove(away);
         }
     }
 
-    /// A member has gone; its session may come back to what it had.
-    pub(in super::super) fn leave(&mut self, now: Instant, id: SessionId, name: String, rooms: Vec<Stay>) {
-        let Some(session) = self.get_mut(id) else { return };
-        session.presence = Presence::Away { since: now, name, rooms };
+    /// A member has gone from `source`; its session may come back to what it had, as one of `most` of that source.
+    pub(in super::super) fn leave(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        (name, rooms): (String, Vec<Stay>),
+        (source, most): (Option<Source>, usize),
+    ) {
+        let away = self.away.push(now, id, source);
+        let Some(session) = self.get_mut(id) else { return self.away.remove(away) };
+        session.presence = Presence::Away { away, name, rooms };
         (session.owed, session.frames) = (Owed::default(), Packer::default());
-        self.away.push_back((now, id));
-        self.away_count += 1;
-        if self.away.len() > 2 * SESSIONS_AWAY_MAX {
-            let mut away = std::mem::take(&mut self.away);
-            away.retain(|&(gone, id)| self.is_away_since(gone, id));
-            self.away = away;
-        }
-        while self.away_count > SESSIONS_AWAY_MAX {
-            self.forget_first();
-        }
-    }
-
-    /// Forgets who has been away for too long.
-    pub(in super::super) fn forget_old(&mut self, now: Instant) -> bool {
-        let before = self.away_count;
-        while self.next_timeout().is_some_and(|due| due <= now) {
-            self.forget_first();
-        }
-        before != self.away_count
-    }
-
-    pub(super) fn forget_first(&mut self) {
-        let Some((gone, id)) = self.away.pop_front() else { return };
-        if self.is_away_since(gone, id) {
+        while let Some(id) = self.away.superfluous(source, most) {
             self.remove(id);
         }
     }
 
-    fn is_away_since(&self, gone: Instant, id: SessionId) -> bool {
-        self.get(id).is_some_and(|session| matches!(session.presence, Presence::Away { since, .. } if since == gone))
+    /// Forgets who has been away for too long; whether anybody was.
+    pub(in super::super) fn forget_old(&mut self, now: Instant) -> bool {
+        let mut is_anybody = false;
+        while let Some(id) = self.away.forgotten(now) {
+            self.remove(id);
+            is_anybody = true;
+        }
+        is_anybody
     }
 
     /// When the first of those who are away is forgotten.
     pub(in super::super) fn next_timeout(&self) -> Option<Instant> {
-        self.away.front().map(|&(gone, _)| gone + SESSION_AWAY_MAX)
+        self.away.next_timeout()
+    }
+
+    /// Somebody who was away is here; what it was called and in which rooms.
+    pub(super) fn arrive(&mut self, id: SessionId, member: MemberId) -> Option<(String, Vec<Stay>)> {
+        let session = self.get_mut(id).filter(|session| session.here().is_none())?;
+        let was = std::mem::replace(&mut session.presence, Presence::Here(member));
+        let Presence::Away { away, name, rooms } = was else { unreachable!("it is not here") };
+        self.away.remove(away);
+        Some((name, rooms))
+    }
+
+    /// Lets `change` do something to somebody's mailbox.
+    pub(super) fn change_mailbox<T>(&mut self, id: SessionId, change: impl FnOnce(&mut Session) -> T) -> T {
+        let session = self.by_id.get_mut(&id).expect("a mailbox is of a session");
+        let before = session.mailbox.bytes();
+        let changed = change(session);
+        self.mailbox_bytes = self.mailbox_bytes - before + session.mailbox.bytes();
+        changed
     }
 
     /// Whether so much waits that what can be asked for again had better not be added.

@@ -152,9 +152,12 @@ impl Model {
     }
 
     fn is_full_for(&self, addr: SocketAddr) -> bool {
-        let same_host = |other: &&SocketAddr| host(other.ip()) == host(addr.ip());
-        self.members.len() >= self.rules.members_max
-            || self.members.keys().filter(same_host).count() >= self.rules.members_per_address_max
+        // Everybody is on a link of the hub's, where each address is somebody else and a network is sixteen.
+        let count =
+            |of: fn(IpAddr) -> IpAddr| self.members.keys().filter(|other| of(other.ip()) == of(addr.ip())).count();
+        let most = self.rules.members_per_address_max;
+        let is_too_many = count(|addr| addr) >= most || addr.is_ipv6() && count(network) >= 16 * most;
+        self.members.len() >= self.rules.members_max || is_too_many
     }
 
     fn join(&mut self, now: Instant, addr: SocketAddr, line: bool, expected: &mut Expected) {
@@ -298,7 +301,7 @@ impl Model {
     }
 }
 
-fn host(addr: IpAddr) -> IpAddr {
+fn network(addr: IpAddr) -> IpAddr {
     match addr {
         IpAddr::V4(_) => addr,
         IpAddr::V6(v6) => {

@@ -25,6 +25,8 @@ pub(super) struct Actor {
     pub(super) way: Way,
     /// The last token that a program or a terminal was sent.
     pub(super) token: Option<String>,
+    /// Before this it shows none, however it is asked.
+    pub(super) silent_until: Instant,
     /// Whether its process runs.
     pub(super) is_alive: bool,
     /// Nothing reaches it, and nothing that it sends arrives, until then.

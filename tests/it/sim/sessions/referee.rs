@@ -156,7 +156,9 @@ impl Referee {
             match note {
                 Note::Said { room, epoch, number, line, is_kept } => {
                     let mark = mark(line.as_bytes());
-                    assert!(!line.contains("EVIL"), "{line:?} is said in somebody's name");
+                    // Where no session is any more, whoever forges its address is a stranger there, called after it.
+                    let is_forged = line.contains("EVIL") && line.contains("member-");
+                    assert!(!is_forged, "{line:?} is said in somebody's name");
                     let numbering = self.rooms.entry((room.clone(), epoch)).or_default();
                     assert!(number > numbering.newest(), "{room}/{epoch}/{number} after {}", numbering.newest());
                     numbering.said.insert(number, mark);

@@ -13,7 +13,7 @@ use belfry::core::{Datagram, Instant, Outbox, Path, Seed, SplitMix};
 use belfry::services::Service;
 use belfry::services::chat::{Hosts, Hub};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// When the network is well and nobody says anything new, so much later everything is delivered, and only heartbeats and their
@@ -135,6 +135,7 @@ impl World {
         let (sessions, storm) = match seed {
             _ if seed % 1_000 == 999 => (300, 1_000),
             _ if seed % 50 == 49 => (40, 2_000),
+            _ if seed % 20 == 18 => (2, 50_000),
             _ => (2 + random.below(5), 2_000 + random.below(10_000)),
         };
         let others = random.below(4);
@@ -175,12 +176,13 @@ impl World {
             config,
             weather,
         };
-        world.people(sessions, others);
+        world.people(sessions, others, seed % 20 == 18);
         world.plan(Duration::from_millis(storm));
         world
     }
 
-    fn people(&mut self, sessions: u64, others: u64) {
+    /// Whoever has no session is on another network if that `is_far`.
+    fn people(&mut self, sessions: u64, others: u64, is_far: bool) {
         let now = self.agenda.now;
         for number in 0..sessions + others {
             let name = format!("member-{number}");
@@ -195,9 +197,12 @@ impl World {
                 _ if number % 2 == 0 => Way::Program,
                 _ => Way::Terminal,
             };
-            let addr = self.free_addr();
+            let mut addr = self.free_addr();
+            if number >= sessions && is_far {
+                addr.set_ip(IpAddr::from([10, 0, 0, 4]));
+            }
             self.by_addr.insert(addr, self.actors.len());
-            self.actors.push(Actor { addr, way, token: None, is_alive: true, cut_until: now });
+            self.actors.push(Actor { addr, way, token: None, silent_until: now, is_alive: true, cut_until: now });
             self.names.push(name);
             let (actor, start) = (self.actors.len() - 1, Duration::from_millis(self.random.below(1_000)));
             self.agenda.schedule(start, Event::Act(actor));
@@ -270,8 +275,7 @@ impl World {
         if self.phase == Phase::Silent
             && let Some(actor) = actor
         {
-            let verbs = if is_on_link(to) { &["at"][..] } else { &["at", "token"] };
-            self.check_silence(actor, &payload, verbs);
+            self.check_silence(actor, &payload, if is_on_link(to) { &["at"][..] } else { &["at", "token"] });
         }
         if actor.is_none_or(|actor| self.agenda.now >= self.actors[actor].cut_until) {
             self.to_clients.see(to, &payload);
@@ -286,7 +290,8 @@ impl World {
         if matches!(&self.actors[actor].way, Way::Session(client) if !client.is_welcome || client.is_hostile) {
             return;
         }
-        if payload.starts_with(b"? the hub is full") {
+        let is_asked_for_token = payload.starts_with(b"-- ") && token_in(payload).is_some();
+        if payload.starts_with(b"? the hub is full") || is_asked_for_token {
             return;
         }
         let is_silent = frames(payload).all(|frame| frame.is_ok_and(|frame| verbs.contains(&frame.verb)));
@@ -503,7 +508,15 @@ impl World {
     }
 
     fn beat(&mut self, actor: usize) {
-        let token = self.actors[actor].token.as_ref().map_or_else(String::new, |token| format!(" {token}"));
+        let now = self.agenda.now;
+        let is_storm = self.phase == Phase::Storm;
+        let shows = !is_storm || self.actors[actor].silent_until <= now;
+        let shown = self.actors[actor].token.clone().filter(|_| shows);
+        if shown.is_some() && actor.is_multiple_of(2) && is_storm {
+            // Some show it so seldom that nobody may speak to them in between.
+            self.actors[actor].silent_until = now + Duration::from_secs(40);
+        }
+        let token = shown.map_or_else(String::new, |token| format!(" {token}"));
         let newline = if matches!(self.actors[actor].way, Way::Terminal) { "\n" } else { "" };
         self.send_to_hub(actor, format!("^hb{token}^{newline}").into_bytes());
         self.agenda.schedule(Duration::from_secs(3), Event::Beat(actor));
