@@ -4,8 +4,9 @@
 #   make test       everything that is checked before a change lands
 #   make deb        build the Debian packages, into target/deb
 #   make lint-deb   what Debian's own checker says of them
+#   make fuzz       looks for bytes that break what must hold, FUZZ_SECONDS=60 for each of FUZZ_TARGETS (all of them)
 
-.PHONY: run build test check units packages deb deb-packages lint-deb lint-deb-packages
+.PHONY: run build test check units packages deb deb-packages lint-deb lint-deb-packages fuzz fuzz-tools
 
 # Debian packages that the tests use: the clients that people have, and the tools to make a network, packages and whole
 # machines to install them on.
@@ -43,6 +44,28 @@ lint-deb: lint-deb-packages
 
 lint-deb-packages:
 	@$(call install,lintian,install first:,1)
+
+# Every target, unless some are named.
+FUZZ_TARGETS = $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
+FUZZ_SECONDS = 60
+# For libFuzzer: -runs=10000000, -jobs=2 and the like.
+FUZZ_FLAGS =
+
+# What it finds is in fuzz/artifacts/TARGET; minimised (cargo +nightly fuzz tmin) it belongs into fuzz/regressions/TARGET. Without
+# a sanitizer: it is safe Rust, in which they have nothing to find, and it is twice as fast.
+fuzz: fuzz-tools
+	@cd fuzz && set -e; for target in $(FUZZ_TARGETS); do \
+	    mkdir -p corpus/$$target; \
+	    cargo run --release --locked --quiet --example vectors -- corpus/$$target $$target; \
+	    echo "== $$target"; \
+	    cargo +nightly fuzz run --sanitizer none $$target corpus/$$target $$(ls -d seeds/$$target regressions/$$target 2>/dev/null) -- \
+	        -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -timeout=10 -rss_limit_mb=1024 \
+	        $$(test ! -e dictionaries/$$target.dict || echo -dict=dictionaries/$$target.dict) $(FUZZ_FLAGS); \
+	done
+
+fuzz-tools:
+	@cargo +nightly --version >/dev/null 2>&1 || { echo 'install first: rustup toolchain install nightly --profile minimal'; exit 1; }
+	@cargo fuzz --version >/dev/null 2>&1 || { echo 'install first: cargo install cargo-fuzz --locked'; exit 1; }
 
 # Debian packages $(1): what is missing is installed when root; who is not is told, with the words $(2), and the status
 # is $(3) then.

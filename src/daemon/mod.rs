@@ -19,7 +19,7 @@ mod report;
 mod run;
 mod services;
 pub mod signals;
-mod state;
+pub mod state;
 pub mod supervisor;
 mod sys;
 pub mod zoneinfo;

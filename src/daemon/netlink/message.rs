@@ -11,9 +11,9 @@ use nix::libc;
 use std::net::IpAddr;
 
 /// The end of a dump; its body is 0 or a negative errno.
-pub(super) const DONE: u16 = libc::NLMSG_DONE as u16;
+pub const DONE: u16 = libc::NLMSG_DONE as u16;
 /// A refusal; its body begins with a negative errno, or 0 for an acknowledgement.
-pub(super) const ERROR: u16 = libc::NLMSG_ERROR as u16;
+pub const ERROR: u16 = libc::NLMSG_ERROR as u16;
 
 const HEADER_LEN: usize = 16;
 /// The fixed part of an interface: `struct ifinfomsg`.
@@ -25,51 +25,55 @@ const ATTRIBUTE_LEN: usize = 4;
 
 /// One message.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Message<'a> {
+pub struct Message<'a> {
     /// What it is: `RTM_NEWLINK`, [`DONE`] and so on.
-    pub(super) kind: u16,
+    pub kind: u16,
     /// `NLM_F_…`
-    pub(super) flags: u16,
+    pub flags: u16,
     /// The number of the request that it answers or that caused it.
-    pub(super) sequence: u32,
+    pub sequence: u32,
     /// The netlink port that made that request.
-    pub(super) port: u32,
+    pub port: u32,
     /// What follows the header.
-    pub(super) body: &'a [u8],
+    pub body: &'a [u8],
 }
 
 impl Message<'_> {
     /// Whether a dump changed while the kernel wrote it, so that it may have missed something.
-    pub(super) fn is_interrupted(&self) -> bool {
+    pub fn is_interrupted(&self) -> bool {
         self.flags & libc::NLM_F_DUMP_INTR as u16 != 0
     }
 
     /// The errno at the front of a [`DONE`] or an [`ERROR`], as a positive number; 0 is none.
-    pub(super) fn errno(&self) -> i32 {
+    pub fn errno(&self) -> i32 {
         u32_at(self.body, 0).map_or(0, |errno| errno.cast_signed().wrapping_neg())
     }
 }
 
 /// An interface without its addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Link {
-    pub(super) index: u32,
-    pub(super) name: String,
-    pub(super) flags: u32,
+pub struct Link {
+    /// The kernel's number for it.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// `IFF_…`
+    pub flags: u32,
 }
 
 /// An address of ours on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Address {
-    pub(super) interface: u32,
+pub struct Address {
+    /// The kernel's number for the interface.
+    pub interface: u32,
     /// It, with the subnet that it stands in.
-    pub(super) ours: IpNet,
+    pub ours: IpNet,
     /// The other end of a point-to-point link, with the subnet that lies behind it.
-    pub(super) peer: Option<IpNet>,
+    pub peer: Option<IpNet>,
 }
 
 /// The messages in what was received at once.
-pub(super) fn messages(bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+pub fn messages(bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let len = usize::try_from(u32_at(rest, 0)?).ok()?;
@@ -86,7 +90,7 @@ pub(super) fn messages(bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
 }
 
 /// Reads the body of an `RTM_NEWLINK`; `None` when it is no interface, such as the port of a bridge.
-pub(super) fn parse_link(body: &[u8]) -> Option<Link> {
+pub fn parse_link(body: &[u8]) -> Option<Link> {
     let (&family, index, flags) = (body.first()?, u32_at(body, 4)?, u32_at(body, 8)?);
     let name = attributes(body.get(LINK_LEN..)?).find(|&(kind, _)| kind == libc::IFLA_IFNAME)?.1;
     let name = name.split(|&byte| byte == 0).next()?;
@@ -98,7 +102,7 @@ pub(super) fn parse_link(body: &[u8]) -> Option<Link> {
 ///
 /// `None` for what cannot be sent from: an IPv6 address that is still being checked for doubles, or was found to be
 /// one (RFC 4862 §5.4). The kernel tells of it again when the check is over.
-pub(super) fn parse_address(body: &[u8]) -> Option<Address> {
+pub fn parse_address(body: &[u8]) -> Option<Address> {
     let (&prefix_len, interface) = (body.get(1)?, u32_at(body, 4)?);
     let mut flags = u32::from(*body.get(2)?);
     let (mut local, mut address) = (None, None);
@@ -123,7 +127,7 @@ pub(super) fn parse_address(body: &[u8]) -> Option<Address> {
 }
 
 /// A request for all interfaces (`RTM_GETLINK`) or all addresses (`RTM_GETADDR`).
-pub(super) fn write_dump_request(kind: u16, sequence: u32) -> Vec<u8> {
+pub fn write_dump_request(kind: u16, sequence: u32) -> Vec<u8> {
     let fixed_len = if kind == libc::RTM_GETLINK { LINK_LEN } else { ADDRESS_LEN };
     let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
     let len = HEADER_LEN + fixed_len;

@@ -7,8 +7,8 @@
 //! It does not say what changed and changes nothing. It knows no names that are not UTF-8 and no addresses but IPv4
 //! and IPv6.
 
-mod message;
-mod watch;
+pub mod message;
+pub mod watch;
 
 use crate::clock::Clock;
 use crate::core::Interface;

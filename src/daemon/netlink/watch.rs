@@ -27,7 +27,7 @@ enum Step {
 
 /// The state of the interface watch.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub struct Watch {
     /// Our netlink port: answers to us carry it, notifications carry that of whoever caused them.
     port: u32,
     /// The number of the last request.
@@ -50,7 +50,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// A watch that knows nothing and wants to.
-    pub(super) fn new(port: u32) -> Self {
+    pub fn new(port: u32) -> Self {
         Self {
             port,
             sequence: 0,
@@ -67,7 +67,7 @@ impl Watch {
     }
 
     /// Takes what was received at once.
-    pub(super) fn take(&mut self, bytes: &[u8]) {
+    pub fn take(&mut self, bytes: &[u8]) {
         for message in message::messages(bytes) {
             let is_ours = message.port == self.port && message.sequence == self.sequence;
             if is_ours && matches!(self.step, Step::Links | Step::Addresses) {
@@ -80,13 +80,13 @@ impl Watch {
     }
 
     /// Takes note that messages were lost: the socket's buffer or ours was too small for them.
-    pub(super) fn lose(&mut self) {
+    pub fn lose(&mut self) {
         self.dirty = true;
         self.overrun = true;
     }
 
     /// What to send to the kernel, when nothing waits to be received; `None` when there is nothing to ask.
-    pub(super) fn next_request(&mut self) -> Option<Vec<u8>> {
+    pub fn next_request(&mut self) -> Option<Vec<u8>> {
         let kind = match self.step {
             Step::BetweenDumps => {
                 self.step = Step::Addresses;
@@ -109,13 +109,13 @@ impl Watch {
     }
 
     /// Takes note that the last request could not be sent.
-    pub(super) fn forget_request(&mut self) {
+    pub fn forget_request(&mut self) {
         self.step = Step::Idle;
         self.dirty = true;
     }
 
     /// The table, if it differs from the one given out before; or why the kernel does not tell it.
-    pub(super) fn publish(&mut self) -> io::Result<Option<Vec<Interface>>> {
+    pub fn publish(&mut self) -> io::Result<Option<Vec<Interface>>> {
         if let Some(errno) = self.refusal.take() {
             return Err(io::Error::from_raw_os_error(errno));
         }

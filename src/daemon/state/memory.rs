@@ -31,7 +31,7 @@ const PAGE: u64 = 4_096;
 
 /// The file.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub struct Memory {
     file: File,
     /// Where the last snapshot is.
     offset: u64,
@@ -40,7 +40,7 @@ pub(super) struct Memory {
 
 /// What was found in a file that somebody handed over.
 #[derive(Debug)]
-pub(super) enum Found {
+pub enum Found {
     /// The last snapshot.
     Whole(Memory, Vec<u8>),
     /// What is left of it.
@@ -49,7 +49,7 @@ pub(super) enum Found {
 
 impl Memory {
     /// An empty one.
-    pub(super) fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         let flags = MFdFlags::MFD_CLOEXEC;
         // Linux 6.3 asks for it; before, there is no such flag.
         let not_executable = flags | MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL);
@@ -61,7 +61,7 @@ impl Memory {
     }
 
     /// Takes over one that was handed to us; else why it is none.
-    pub(super) fn adopt(fd: OwnedFd) -> Result<Found, String> {
+    pub fn adopt(fd: OwnedFd) -> Result<Found, String> {
         let file = File::from(fd);
         // Only files in memory have seals; others fail here, whatever they are.
         let seals = fcntl(&file, FcntlArg::F_GET_SEALS).map_err(|_| "it is no file in memory".to_owned())?;
@@ -85,7 +85,7 @@ impl Memory {
     }
 
     /// Writes a snapshot in the place of the last one. On an error the last one stays.
-    pub(super) fn save(&mut self, snapshot: &[u8]) -> io::Result<()> {
+    pub fn save(&mut self, snapshot: &[u8]) -> io::Result<()> {
         let (offset, len) = (self.place_for(snapshot.len() as u64), snapshot.len() as u64);
         self.file.write_all_at(snapshot, offset)?;
         self.file.write_all_at(&head(offset, len, checksum(snapshot)), 0)?;
@@ -107,7 +107,7 @@ impl Memory {
     }
 
     /// Whether the last snapshot is an empty one.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 }

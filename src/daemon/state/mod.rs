@@ -3,6 +3,8 @@
 //! The hub says when it has changed, and is written down at once unless that was done a moment ago. So a kill costs
 //! nobody a place who has been there for a second, and nothing wakes the daemon while nothing changes. A daemon that ends
 //! in good order leaves the hub in the state directory as well (`farewell`).
+//!
+//! What reads files that somebody else may have written is for everybody, so that it can be fuzzed.
 
 mod farewell;
 mod file;
@@ -18,9 +20,10 @@ use crate::core::{Instant, ListenerId, Now, Outbox, Seed};
 use crate::services::ServiceName;
 use crate::services::chat::{Hub, News, Restored, kept_seed};
 use histories::Histories;
+pub use histories::Tail;
 use jiff::Timestamp;
 use log::{info, warn};
-use memory::{Found, Memory};
+pub use memory::{Found, Memory};
 use said::SaidLog;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};

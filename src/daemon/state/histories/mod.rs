@@ -31,7 +31,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tail::Tail;
+pub use tail::Tail;
 
 /// A datagram is one piece of news at the most, and so is a room.
 const _: () = assert!(BATCH_MAX * LIST_MAX * REQUESTS_MAX + ROOMS_MAX <= NEWS_MAX);

@@ -6,7 +6,7 @@ use crate::core::limits::{HISTORY_BYTES_MAX, HISTORY_FILE_MAX};
 use crate::services::chat::{Entry, Message, file_name};
 use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// How much is read at a time; more than the longest line, in which everything is escaped.
@@ -14,22 +14,28 @@ const CHUNK: usize = 16 * 1024;
 
 /// The last lines of a file, whose room the very last names.
 #[derive(Debug, Default)]
-pub(super) struct Tail {
-    pub(super) room: String,
+pub struct Tail {
+    /// The room's name.
+    pub room: String,
     /// The newest first.
-    pub(super) lines: Vec<(Epoch, Message)>,
+    pub lines: Vec<(Epoch, Message)>,
     /// Whether nothing else stands among them, and the last is whole.
-    pub(super) is_clean: bool,
+    pub is_clean: bool,
     /// The length of the file.
-    pub(super) len: u64,
+    pub len: u64,
     bytes: usize,
 }
 
 impl Tail {
-    /// Reads at most `count_max` lines, and no more than a history holds; `None` when nothing that was read is a line of
-    /// a history. An error says nothing about what the file holds.
+    /// Reads the file at `path`.
     pub(super) fn read(path: &Path, count_max: usize) -> io::Result<Option<Self>> {
         let (file, len) = open_regular(OpenOptions::new().read(true), path)?;
+        Self::read_from(&file, len, count_max)
+    }
+
+    /// Reads at most `count_max` lines, and no more than a history holds; `None` when nothing that was read is a line of
+    /// a history. An error says nothing about what the file holds.
+    pub fn read_from(file: &impl FileExt, len: u64, count_max: usize) -> io::Result<Option<Self>> {
         let mut tail = Self { is_clean: true, len, ..Self::default() };
         let first = len.saturating_sub(HISTORY_FILE_MAX);
         // The end of a line whose beginning has not been read yet.

@@ -16,6 +16,9 @@ use std::net::SocketAddr;
 /// The version of the protocol.
 const VERSION: &str = "1";
 
+/// The longest start that is repeated, so that a bye fits a datagram whatever a hello holds.
+const START_MAX: usize = 128;
+
 impl Hub {
     /// Somebody says hello, perhaps as a session that there is, or was.
     pub(in super::super) fn hello(
@@ -250,7 +253,7 @@ impl Hub {
 
 /// Says why there is no session. It names what only whoever said hello knows, so that nobody else can say it.
 fn refuse_hello(path: Path, code: &str, hello: &Frame<'_>, out: &mut Outbox) {
-    match hello.value("start") {
+    match hello.value("start").filter(|start| start.len() <= START_MAX) {
         Some(start) => send(path, format_args!("bye {code} start={start}"), out),
         None => send(path, format_args!("bye {code}"), out),
     }

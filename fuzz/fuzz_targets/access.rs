@@ -1,0 +1,4 @@
+//! Access rules and rates.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| belfry_fuzz::access(data));

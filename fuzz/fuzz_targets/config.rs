@@ -1,0 +1,4 @@
+//! The configuration.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| belfry_fuzz::config(data));

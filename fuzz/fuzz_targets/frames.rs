@@ -1,0 +1,4 @@
+//! Frames of sessions.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| belfry_fuzz::frames(data));

@@ -1,0 +1,4 @@
+//! /etc/hosts.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| belfry_fuzz::hosts(data));
