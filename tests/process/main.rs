@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod afar;
 mod announcing;
 mod belfryd;
 mod command_line;
@@ -19,6 +20,7 @@ mod loops;
 mod netns;
 #[path = "../common/page.rs"]
 mod page;
+mod person;
 mod pressure;
 mod readme;
 mod reloading;
