@@ -1,5 +1,7 @@
 //! The integration tests: one binary, a module for each thing that is tested from outside.
 
+mod admission;
+mod amplification;
 mod bounds;
 mod chat;
 mod foreign;

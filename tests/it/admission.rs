@@ -1,0 +1,98 @@
+//! What stands before a service, together with it: whose datagrams are heard when somebody sends too many in a name.
+
+use belfry::config::Config;
+use belfry::core::admission::Admission;
+use belfry::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, Seed, Verdict};
+use belfry::services::chat::{Hosts, Hub};
+use belfry::services::{Service, ServiceName};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A hub behind its admission, as the daemon drives it.
+struct Gate {
+    admission: Admission,
+    hub: Hub,
+    out: Outbox,
+    mono: Instant,
+}
+
+impl Gate {
+    fn new() -> Self {
+        let config = Config::default();
+        Self {
+            admission: Admission::new(&config, Seed(1)),
+            hub: Hub::new(&config.chat, "belfry.lan", Hosts::default(), Seed(1)),
+            out: Outbox::default(),
+            mono: Instant::from_nanos(1_000_000_000_000),
+        }
+    }
+
+    /// What becomes of a datagram from this port of a neighbour, and what goes back there.
+    fn hear(&mut self, port: u16, payload: &str) -> (Verdict, String) {
+        let now = Now { mono: self.mono, wall: jiff::Timestamp::UNIX_EPOCH };
+        self.hub.handle_timeout(&now, &mut self.out);
+        let path = Path::to(ListenerId(0), SocketAddr::from(([127, 0, 0, 9], port)));
+        let mut datagram = Datagram::unicast(path, payload.as_bytes());
+        self.admission.check(ServiceName::Chat, &mut datagram).expect("neighbours are let in");
+        let is_vouched = self.hub.vouches_for(&now, &datagram);
+        let verdict = match self.admission.take_token(ServiceName::Chat, now.mono, &datagram, is_vouched) {
+            Ok(()) => self.hub.handle_datagram(&now, &datagram, &mut self.out),
+            Err(reason) => {
+                self.hub.handle_excess(&now, &datagram);
+                Verdict::Dropped(reason)
+            }
+        };
+        self.hub.finish_turn(&mut self.out);
+        let back: Vec<_> = self.out.pending().map(|(path, bytes)| (path.remote.port(), bytes.to_vec())).collect();
+        self.out.advance(back.len());
+        let own = back.iter().filter(|(to, _)| *to == port);
+        (verdict, own.map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned()).collect())
+    }
+
+    /// So many that anybody may have sent; what became of the last.
+    fn flood(&mut self, port: u16, count: usize) -> Verdict {
+        (0..count).map(|number| self.hear(port, &format!("flood {number}")).0).last().expect("some")
+    }
+}
+
+#[test]
+fn whoever_forges_an_address_uses_up_nothing_that_its_session_needs() {
+    let mut gate = Gate::new();
+    let token = gate.hear(5_000, "^hello 1^").1;
+    let token = token.trim_start_matches("^token ").trim_end_matches('^').to_owned();
+    assert_eq!(gate.flood(5_000, 1_000), Verdict::Dropped(DropReason::RateLimit));
+    let (verdict, welcome) = gate.hear(5_000, &format!("^hello 1 token={token}^"));
+    assert_eq!(verdict, Verdict::Answered, "a token is nobody else's");
+    let (_, session) = welcome.split_once(" session=").expect("a welcome");
+    let session = session[..16].to_owned();
+    for number in 1..=150 {
+        gate.mono = gate.mono + Duration::from_millis(100);
+        assert_eq!(gate.flood(5_000, 100), Verdict::Dropped(DropReason::RateLimit));
+        let (verdict, told) = gate.hear(5_000, &format!("^as {session}^^say {number} len=2^hi"));
+        assert_eq!(verdict, Verdict::Accepted);
+        assert!(told.contains(&format!("^ack {number}^")), "{told}");
+    }
+    // Nor is a session heard without bounds.
+    gate.mono = gate.mono + Duration::from_secs(5);
+    gate.flood(5_000, 300);
+    let verdicts = (0..1_000).map(|_| gate.hear(5_000, &format!("^as {session}^^hb^")).0);
+    assert_eq!(verdicts.filter(|&verdict| verdict == Verdict::Accepted).count(), 200);
+    // And a number that is none is not counted like one.
+    assert_eq!(gate.hear(5_000, "^as 0123456789abcdef^^hb^").0, Verdict::Dropped(DropReason::RateLimit));
+}
+
+#[test]
+fn whoever_is_flooded_in_his_name_keeps_his_place() {
+    let mut gate = Gate::new();
+    assert_eq!(gate.hear(5_000, "^hb^").0, Verdict::Accepted);
+    for _ in 0..30 {
+        gate.mono = gate.mono + Duration::from_secs(1);
+        // From another port of the same address, so that none of these renews him.
+        assert_eq!(gate.flood(6_000, 300), Verdict::Dropped(DropReason::RateLimit));
+        assert_eq!(gate.hear(5_000, "^hb^").0, Verdict::Dropped(DropReason::RateLimit));
+    }
+    assert_eq!(gate.hub.member_count(), 2);
+    gate.mono = gate.mono + Duration::from_secs(9);
+    let (verdict, told) = gate.hear(5_000, "still here");
+    assert_eq!((verdict, told.as_str()), (Verdict::Accepted, "127.0.0.9-5000: still here"));
+}
