@@ -1,5 +1,6 @@
 //! The chat hub, by scripts: what each kind of datagram brings forth, to whom, in which order.
 
+mod clean;
 mod commands;
 mod expiry;
 mod hostile;
