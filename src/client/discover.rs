@@ -271,6 +271,8 @@ impl fmt::Display for Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::text::is_control;
+    use proptest::prelude::*;
 
     #[test]
     fn an_answer_is_shown_as_far_as_it_is_understood_and_nothing_else_is_one() {
@@ -285,6 +287,22 @@ mod tests {
         }
         for payload in [&b"Notify"[..], b"", b"Announce belfry/1 host=tower", b"Goodbye", b"\xff"] {
             assert_eq!(Answer::parse(payload), None, "{payload:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_a_server_answers_steers_the_terminal(
+            rest in "( (host|time|chat|[a-z]{1,9})=[a-z0-9\\PC\u{1b}\u{9b}\u{202e}\r\u{7f}]{0,9}){0,5}[\n\0]?",
+            raw in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
+            for tail in [rest.as_bytes(), &raw] {
+                let payload = [b"Acknowlege belfry/1", tail].concat();
+                if let Some(answer) = Answer::parse(&payload) {
+                    let shown = answer.to_string();
+                    prop_assert!(!shown.contains(|c| c == '\n' || is_control(c)), "{shown:?}");
+                }
+            }
         }
     }
 

@@ -124,6 +124,7 @@ fn line(message: &Message) -> String {
 mod tests {
     use super::*;
     use crate::core::frame::Epoch;
+    use proptest::prelude::*;
 
     #[test]
     fn a_message_begins_with_who_says_it_and_no_text_can_pass_for_another() {
@@ -146,6 +147,21 @@ mod tests {
                 text: text.as_bytes().to_vec(),
             };
             assert_eq!(line(&message), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_hub_says_each_message_is_lines_of_which_only_the_first_begins_one(
+            from in "[a\n\r\u{1b}\u{202e}]{0,9}", room in "[a@\n\u{9b}]{1,3}", is_me in any::<bool>(),
+            text in proptest::collection::vec(prop_oneof![any::<u8>(), Just(b'\n'), Just(b'\x1b')], 0..60),
+        ) {
+            let place = place(&room);
+            let message = Message { room, epoch: Epoch(1), number: 1, from, is_me, time: 0, text };
+            for shown in [line(&message), place] {
+                prop_assert!(!shown.contains(crate::core::text::is_control), "{shown:?}");
+                prop_assert!(shown.trim_end_matches('\n').split('\n').skip(1).all(|line| line.starts_with('\t')), "{shown:?}");
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The chat hub, by scripts: what each kind of datagram brings forth, to whom, in which order.
 
 mod afar;
+mod clean;
 mod commands;
 mod expiry;
 mod fan_out;
