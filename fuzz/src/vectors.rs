@@ -4,6 +4,9 @@ use serde_json::Value;
 
 const VECTORS: &str = include_str!("../../docs/protocol-vectors.json");
 
+/// The targets that they are for.
+pub const TARGETS: [&str; 2] = ["client", "frames"];
+
 /// What they are for a target; nothing for most.
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     match target {
