@@ -128,6 +128,24 @@ pub const TOKEN_PERIOD: Duration = Duration::from_secs(60);
 /// speak at once, and one host that has a million addresses is no million hosts.
 pub const SOURCES_OF_NETWORK: u32 = 16;
 
+/// Error lines in a row that one source gets: a service that answers each of them falls silent for want of the next. Somebody
+/// who types gets one at a time.
+pub const ERRORS_IN_A_ROW_MAX: usize = 3;
+
+/// Two errors of one source are in a row when the second comes sooner than this after the first.
+pub const ERROR_PAUSE: Duration = Duration::from_secs(1);
+
+/// Sources whose errors are counted, for each service.
+pub const ERROR_STREAKS_MAX: usize = 1_024;
+
+/// How often a program or a terminal in the room may say the same again at once (50 ms): more often only a service does that
+/// knows no other answer.
+pub const REPEATS_MAX: usize = 3;
+
+/// How often a program or a terminal may speak in a row, each time soon (2 s) after its own line has come back to it, until
+/// one does not come back.
+pub const ANSWERS_IN_A_ROW_MAX: usize = 1_000;
+
 /// Formats whose answers are remembered within a second.
 pub const TIME_CACHE_MAX: usize = 1_024;
 
@@ -198,3 +216,10 @@ pub const CONTROL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Names that are looked through for the one that was meant: a distance costs time in their number.
 pub const NEAREST_AMONG_MAX: usize = 4_096;
+
+/// Messages that go to the log in one [`LOGGED_MESSAGES_PERIOD`] where `log-messages` is on: a third of what the journal takes
+/// from one unit before it drops everything, warnings too (journald.conf(5), `RateLimitBurst=`).
+pub const LOGGED_MESSAGES_MAX: usize = 3_000;
+
+/// See [`LOGGED_MESSAGES_MAX`]; as long as the journal's.
+pub const LOGGED_MESSAGES_PERIOD: Duration = Duration::from_secs(30);

@@ -5,6 +5,7 @@
 pub mod access;
 pub mod admission;
 mod datagram;
+mod error_streaks;
 pub mod escape;
 pub mod frame;
 pub mod interfaces;
@@ -19,6 +20,7 @@ pub mod text;
 mod verdict;
 
 pub use datagram::{Datagram, ListenerId, Path};
+pub use error_streaks::ErrorStreaks;
 pub use interfaces::Interface;
 pub use now::{ClockState, Instant, Now};
 pub use outbox::{Delivery, Outbox, Payload};

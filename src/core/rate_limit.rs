@@ -17,7 +17,6 @@ use crate::core::limits::RATE_LIMIT_SOURCES;
 use crate::core::source::Source;
 use crate::core::{Instant, Seed, SplitMix};
 use std::fmt;
-use std::hash::Hash;
 use std::str::FromStr;
 
 /// How often something may happen.
@@ -165,22 +164,22 @@ impl Bucket {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Slot<K> {
+struct Slot {
     /// Whose it is; `None` while nobody has it.
-    source: Option<K>,
+    source: Option<Source>,
     bucket: Bucket,
 }
 
-/// The buckets of one service; or of whatever else is counted, for whatever is not the same as another.
+/// The buckets of one service, or of whatever else is counted.
 #[derive(Debug)]
-pub(crate) struct RateLimit<K = Source> {
+pub(crate) struct RateLimit {
     rate: Rate,
     seed: Seed,
     lots: SplitMix,
-    slots: Vec<Slot<K>>,
+    slots: Vec<Slot>,
 }
 
-impl<K: Copy + Eq + Hash> RateLimit<K> {
+impl RateLimit {
     /// A table in which every source has a full bucket. All its memory is taken here.
     pub(crate) fn new(rate: Rate, seed: Seed) -> Self {
         let nobody = Slot { source: None, bucket: Bucket::full(rate, Instant::default()) };
@@ -188,7 +187,7 @@ impl<K: Copy + Eq + Hash> RateLimit<K> {
     }
 
     /// Takes a token of a source; says whether there was one, or the lot fell on it.
-    pub(crate) fn allow(&mut self, now: Instant, source: K) -> bool {
+    pub(crate) fn allow(&mut self, now: Instant, source: Source) -> bool {
         let rate = self.rate;
         self.bucket_of(now, source).take(rate, now, 1) || rate.leak > 0 && self.lots.below(u64::from(rate.leak)) == 0
     }
@@ -199,7 +198,7 @@ impl<K: Copy + Eq + Hash> RateLimit<K> {
     }
 
     /// The bucket of a source, for somebody who takes more than one token.
-    pub(crate) fn bucket_of(&mut self, now: Instant, source: K) -> &mut Bucket {
+    pub(crate) fn bucket_of(&mut self, now: Instant, source: Source) -> &mut Bucket {
         let rate = self.rate;
         let set = self.seed.hash(&source) as usize % SETS * WAYS;
         let set = &mut self.slots[set..set + WAYS];
@@ -217,7 +216,7 @@ impl<K: Copy + Eq + Hash> RateLimit<K> {
 
 /// The slot whose loss changes least: nobody's, else that of the fullest bucket, else of these the one that was used least
 /// lately.
-fn fullest<K>(set: &mut [Slot<K>], rate: Rate, now: Instant) -> &mut Slot<K> {
+fn fullest(set: &mut [Slot], rate: Rate, now: Instant) -> &mut Slot {
     set.iter_mut()
         .max_by_key(|slot| (slot.source.is_none(), slot.bucket.level(rate, now), std::cmp::Reverse(slot.bucket.since)))
         .expect("a set has slots")

@@ -92,6 +92,8 @@ reasons! {
         ErrorLine = "error-line",
         /// It is our own line, come back.
         Echo = "echo",
+        /// It answers what it is sent, again and again, as services do.
+        Reflex = "reflex",
         /// It is nothing that the service answers.
         NotForUs = "not-for-us",
         /// A table is full.

@@ -2,15 +2,19 @@
 //!
 //! Anybody who can forge a source address can introduce two services to each other with one datagram. Here that
 //! datagram is sent, everything that comes of it is delivered, and what goes to and fro is counted until it is quiet.
-//! Admission, which drops what comes from a service's port, is left out. A new service takes part by its line in
-//! [`OURS`]; each of ours is introduced to each of ours and of [`THEIRS`].
+//! Admission, which drops what comes from a service's port and what is too much, is left out. A new service takes part by its line in
+//! [`OURS`]; each of ours is introduced to each of ours and of theirs.
 
+use crate::foreign::{ANSWERING, Foreign, TALKATIVE};
 use belfry::config;
+use belfry::core::admission::Admission;
+use belfry::core::limits::ANSWERS_IN_A_ROW_MAX;
+use belfry::core::rate_limit::Rate;
 use belfry::core::{Datagram, Instant, ListenerId, Now, Outbox, Path, Seed};
-use belfry::services::Service;
 use belfry::services::announce::{Announcer, Facts};
 use belfry::services::chat::{Hosts, Hub};
 use belfry::services::time::{TimeService, Zones};
+use belfry::services::{Service, ServiceName};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -42,13 +46,26 @@ impl<S: Service> Node for Ours<S> {
     }
 }
 
-/// A service of somebody else's, which answers every datagram with one.
-struct Theirs(fn(&str) -> Option<String>);
+/// A service of somebody else's.
+struct Theirs(Foreign);
 
 impl Node for Theirs {
     fn receive(&mut self, _: &Now, path: Path, payload: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
-        let answer = self.0(&String::from_utf8_lossy(payload));
-        answer.into_iter().map(|answer| (path.remote, answer.into_bytes())).collect()
+        (self.0)(payload).into_iter().map(|answer| (path.remote, answer)).collect()
+    }
+}
+
+/// A service of ours behind what stands before it in a daemon.
+struct Admitted(Box<dyn Node>, ServiceName, Admission);
+
+impl Node for Admitted {
+    fn receive(&mut self, now: &Now, path: Path, payload: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
+        let Self(node, service, admission) = self;
+        let mut datagram = Datagram::unicast(path, payload);
+        let admitted = admission
+            .check(*service, &mut datagram)
+            .and_then(|()| admission.take_token(*service, now.mono, &datagram, false));
+        if admitted.is_ok() { node.receive(now, path, payload) } else { Vec::new() }
     }
 }
 
@@ -64,16 +81,16 @@ const OURS: [Make; 6] = [
     ("announcer", || Box::new(Ours(announcer(), Outbox::default()))),
 ];
 
-const THEIRS: [Make; 5] = [
-    ("echo", || Box::new(Theirs(|said| Some(said.to_owned())))),
-    ("upper case", || Box::new(Theirs(|said| Some(said.to_uppercase())))),
-    ("appending", || Box::new(Theirs(|said| Some(format!("{said}!\n"))))),
-    ("prefixing", || Box::new(Theirs(|said| Some(format!("You said: {said}"))))),
-    ("another time service", || Box::new(Theirs(strftime))),
-];
+/// Makes one of those to whom ours are introduced.
+type MakeAny = Box<dyn Fn() -> Box<dyn Node>>;
 
-fn everybody() -> impl Iterator<Item = Make> {
-    OURS.into_iter().chain(THEIRS)
+fn everybody() -> impl Iterator<Item = (&'static str, MakeAny)> {
+    let ours = OURS.into_iter().map(|(name, make)| (name, Box::new(make) as MakeAny));
+    ours.chain(ANSWERING.into_iter().map(|(name, make)| (name, theirs(make))))
+}
+
+fn theirs(make: fn() -> Foreign) -> MakeAny {
+    Box::new(move || Box::new(Theirs(make())))
 }
 
 fn hub(config: &config::Chat) -> Box<dyn Node> {
@@ -94,33 +111,13 @@ fn with_format(before: &str, between: &str, after: &str, sender_first: bool) -> 
     config::Chat { line_format: config::LineFormat { before, between, after, sender_first }, ..config::Chat::default() }
 }
 
-/// A time server that fills in what follows a `%` and has an error line for everything else.
-fn strftime(format: &str) -> Option<String> {
-    let (line, newline) = format.strip_suffix('\n').map_or((format, ""), |line| (line, "\n"));
-    if line.starts_with("? ") {
-        return None;
-    }
-    if !line.is_empty() && !line.contains('%') {
-        return Some(format!("? no conversion in that; try %H:%M{newline}"));
-    }
-    let mut filled = String::new();
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        match (c, if c == '%' { chars.next() } else { None }) {
-            ('%', Some('H' | 'M' | 'S')) => filled.push_str("14"),
-            ('%', Some('%')) => filled.push('%'),
-            ('%', Some(other)) => return Some(format!("? unknown conversion %{other}{newline}")),
-            _ => filled.push(c),
-        }
-    }
-    Some(filled + newline)
-}
-
 /// The services by their addresses, and what is under way between them.
 struct Net {
     nodes: BTreeMap<SocketAddr, Box<dyn Node>>,
     under_way: VecDeque<(SocketAddr, SocketAddr, Vec<u8>)>,
     mono: Instant,
+    /// How long a datagram is under way.
+    latency: Duration,
     /// The datagrams between services since the last forged one, for a panic to show.
     seen: Vec<String>,
 }
@@ -131,7 +128,13 @@ const B: &str = "127.0.0.2:9998";
 impl Net {
     fn new(a: Box<dyn Node>, b: Box<dyn Node>) -> Self {
         let nodes = BTreeMap::from([(addr(A), a), (addr(B), b)]);
-        Self { nodes, under_way: VecDeque::new(), mono: Instant::from_nanos(1_000_000_000), seen: Vec::new() }
+        Self {
+            nodes,
+            under_way: VecDeque::new(),
+            mono: Instant::from_nanos(1_000_000_000),
+            latency: Duration::from_millis(1),
+            seen: Vec::new(),
+        }
     }
 
     /// One datagram that claims to come from `from`, and whatever follows; how many went between services.
@@ -144,7 +147,7 @@ impl Net {
         self.seen.clear();
         while let Some((from, to, payload)) = self.under_way.pop_front() {
             let Some(node) = self.nodes.get_mut(&to) else { continue };
-            self.mono = self.mono + Duration::from_millis(1);
+            self.mono = self.mono + self.latency;
             let now = Now { mono: self.mono, wall: jiff::Timestamp::UNIX_EPOCH };
             let path = Path::to(ListenerId(0), from);
             self.under_way.extend(node.receive(&now, path, &payload).into_iter().map(|(next, said)| (to, next, said)));
@@ -277,6 +280,39 @@ fn one_forged_datagram_between_any_two_services_causes_at_most_ten_more() {
 }
 
 #[test]
+fn a_service_that_says_something_else_each_time_is_left_without_an_answer_in_the_end() {
+    for ((a, make_a), (b, make_b)) in OURS.into_iter().flat_map(|ours| TALKATIVE.map(|foreign| (ours, foreign))) {
+        for payload in ["hello", "hello\n", "^hb^", "/nick x\n", "%H", "^hello 1^", "\u{1b}x"] {
+            let mut net = Net::new(make_a(), Box::new(Theirs(make_b())));
+            let count = net.send(B, A, payload.as_bytes());
+            // Each of its datagrams may have two answers at first, a welcome and its own line.
+            let most = if a.starts_with("hub") { 4 * ANSWERS_IN_A_ROW_MAX + 100 } else { DATAGRAMS_MAX };
+            assert!(count <= most, "{a} and {b}, {payload:?}: {count}{}", net.story());
+        }
+    }
+}
+
+#[test]
+fn a_service_that_says_something_else_each_time_is_not_heard_at_its_port_and_not_for_long_at_another() {
+    let Rate { burst, .. } = config::Chat::default().rate_limit.expect("there is one");
+    for ((ours, make_a), (b, make_b)) in OURS.into_iter().flat_map(|ours| TALKATIVE.map(|foreign| (ours, foreign))) {
+        let service = match ours {
+            "time service" => ServiceName::Time,
+            "announcer" => ServiceName::Announce,
+            _ => ServiceName::Chat,
+        };
+        for (from, most) in [("127.0.0.2:19", 1), (B, 2 * burst as usize + 100)] {
+            let admission = Admission::new(&config::Config::default(), Seed(1));
+            let mut net =
+                Net::new(Box::new(Admitted(make_a(), service, admission)), Box::new(Theirs(Box::new(|_| None))));
+            net.nodes.insert(addr(from), Box::new(Theirs(make_b())));
+            let count = net.send(from, A, b"hello\n");
+            assert!(count <= most, "{ours} and {b} at {from}: {count}{}", net.story());
+        }
+    }
+}
+
+#[test]
 fn two_forged_datagrams_cause_at_most_twice_as_many() {
     let openings = [
         "/nick y",
@@ -343,10 +379,10 @@ fn what_people_say_beside_a_loop_causes_a_bounded_number_each() {
 #[test]
 fn a_room_full_of_echo_services_does_not_boil_over() {
     for echoes in 1..=8_u8 {
-        let mut net = Net::new(OURS[0].1(), Box::new(Theirs(|_| None)));
+        let mut net = Net::new(OURS[0].1(), Box::new(Theirs(Box::new(|_| None))));
         for number in 0..echoes {
             let echo = format!("127.0.1.{number}:8888");
-            net.nodes.insert(addr(&echo), Box::new(Theirs(|said| Some(said.to_owned()))));
+            net.nodes.insert(addr(&echo), Box::new(Theirs(Box::new(|said| Some(said.to_vec())))));
             net.send(&echo, A, b"^hb^");
         }
         net.wait(5);
@@ -356,8 +392,28 @@ fn a_room_full_of_echo_services_does_not_boil_over() {
 }
 
 #[test]
+fn a_room_full_of_services_of_any_one_kind_is_silent_soon() {
+    for (name, make) in ANSWERING {
+        for services in 1..=6_usize {
+            let mut net = Net::new(OURS[0].1(), Box::new(Theirs(Box::new(|_| None))));
+            net.latency = Duration::from_micros(50);
+            for number in 0..services {
+                let service = format!("127.0.1.{number}:8888");
+                net.nodes.insert(addr(&service), Box::new(Theirs(make())));
+                net.send(&service, A, b"^hb^");
+            }
+            net.wait(5);
+            let count = net.send("127.0.0.3:5001", A, b"hello");
+            // Each may say three texts, which go to each; or have three errors, and as many words of its own.
+            let most = services * DATAGRAMS_MAX + 2 * 3 * services * services;
+            assert!(count <= most, "{services} of {name}: {count}{}", net.story());
+        }
+    }
+}
+
+#[test]
 fn a_line_that_comes_back_late_to_a_busy_room_is_relayed_but_twice() {
-    let mut net = Net::new(OURS[0].1(), Box::new(Theirs(|_| None)));
+    let mut net = Net::new(OURS[0].1(), Box::new(Theirs(Box::new(|_| None))));
     net.send(B, A, b"^hb^");
     let (mut returned, mut relayed) = ("127.0.0.3-5001: hello".to_owned(), 0);
     loop {

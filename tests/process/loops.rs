@@ -24,20 +24,33 @@ fn config(addr: Ipv4Addr, ports: [u16; 3]) -> String {
     )
 }
 
-/// Sends a UDP datagram that says it comes from `source`; with `IPPROTO_RAW` the sender writes the IP header (raw(7)).
+/// Sends datagrams in the name of anybody: with `IPPROTO_RAW` the sender writes the IP header (raw(7)).
+pub(crate) struct Forger(Socket);
+
+impl Forger {
+    pub(crate) fn new() -> Self {
+        Self(Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(nix::libc::IPPROTO_RAW))).unwrap())
+    }
+
+    /// Sends a UDP datagram that says it comes from `source`.
+    pub(crate) fn send(&self, source: SocketAddrV4, destination: SocketAddrV4, payload: &[u8]) {
+        let udp_len = u16::try_from(8 + payload.len()).unwrap();
+        let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0];
+        packet.extend(source.ip().octets());
+        packet.extend(destination.ip().octets());
+        packet.extend(source.port().to_be_bytes());
+        packet.extend(destination.port().to_be_bytes());
+        packet.extend(udp_len.to_be_bytes());
+        // No UDP checksum, which IPv4 allows (RFC 768); the kernel fills in the length and checksum of the header.
+        packet.extend([0, 0]);
+        packet.extend(payload);
+        self.0.send_to(&packet, &SocketAddr::from(destination).into()).unwrap();
+    }
+}
+
+/// Sends one such datagram.
 pub(crate) fn forge(source: SocketAddrV4, destination: SocketAddrV4, payload: &[u8]) {
-    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(nix::libc::IPPROTO_RAW))).unwrap();
-    let udp_len = u16::try_from(8 + payload.len()).unwrap();
-    let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0];
-    packet.extend(source.ip().octets());
-    packet.extend(destination.ip().octets());
-    packet.extend(source.port().to_be_bytes());
-    packet.extend(destination.port().to_be_bytes());
-    packet.extend(udp_len.to_be_bytes());
-    // No UDP checksum, which IPv4 allows (RFC 768); the kernel fills in the length and checksum of the header.
-    packet.extend([0, 0]);
-    packet.extend(payload);
-    socket.send_to(&packet, &SocketAddr::from(destination).into()).unwrap();
+    Forger::new().send(source, destination, payload);
 }
 
 /// Waits until no datagram has been sent for a while; how many have been since `before`.

@@ -7,17 +7,20 @@
 )]
 
 mod access;
+mod afar;
 mod announcing;
 mod belfryd;
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
 mod control;
+mod flooding;
 mod hall;
 mod loops;
 mod netns;
 #[path = "../common/page.rs"]
 mod page;
+mod person;
 mod pressure;
 mod readme;
 mod reloading;

@@ -2,13 +2,12 @@
 //!
 //! Each test has a network of its own, so the daemon has its real ports.
 
-use crate::belfryd::{Belfryd, PATIENCE, eventually};
+use crate::belfryd::{Belfryd, eventually};
 use crate::netns;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use crate::person::{Person, is_installed, shell};
 use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
-use std::os::fd::AsFd;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 /// The defaults; an empty file, since the host may have a belfry.toml.
 const DEFAULTS: &str = "";
@@ -26,78 +25,6 @@ const TALK: [(&str, &str); 3] = [
     ("ncat", "ncat -u 127.0.0.1 9999"),
     ("socat", "socat - UDP:127.0.0.1:9999"),
 ];
-
-/// Runs a line in a shell; what it printed.
-fn shell(line: &str) -> String {
-    let output = Command::new("sh").args(["-c", line]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn is_installed(program: &str) -> bool {
-    let found = !shell(&format!("command -v {program}")).is_empty();
-    if !found {
-        println!("skipped: {program} is not installed");
-    }
-    found
-}
-
-/// A client with somebody at its terminal.
-struct Person {
-    child: Child,
-    screen: BufReader<std::process::ChildStdout>,
-}
-
-impl Person {
-    fn at(command: &str) -> Self {
-        let mut words = command.split(' ');
-        let mut child = Command::new(words.next().unwrap())
-            .args(words)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let screen = BufReader::new(child.stdout.take().unwrap());
-        Self { child, screen }
-    }
-
-    fn types(&mut self, line: &str) {
-        // At once, as a terminal hands it over: in two pieces it would be two datagrams.
-        self.child.stdin.as_mut().unwrap().write_all(format!("{line}\n").as_bytes()).unwrap();
-    }
-
-    /// Reads until a line that ends like this.
-    fn reads(&mut self, end: &str) {
-        let mut seen = String::new();
-        while self.has_more() {
-            // What is there, up to the end of a line: one that does not end must not be waited for.
-            let there = self.screen.fill_buf().unwrap();
-            let len = there.iter().position(|&byte| byte == b'\n').map_or(there.len(), |at| at + 1);
-            if len == 0 {
-                break;
-            }
-            seen.push_str(&String::from_utf8_lossy(&there[..len]));
-            self.screen.consume(len);
-            if seen.ends_with('\n') && seen.trim_end().ends_with(end) {
-                return;
-            }
-        }
-        panic!("no {end:?} in {seen:?}");
-    }
-
-    /// Waits until there is more to read, but not for ever.
-    fn has_more(&mut self) -> bool {
-        let mut fds = [PollFd::new(self.screen.get_ref().as_fd(), PollFlags::POLLIN)];
-        let patience = PollTimeout::try_from(PATIENCE).unwrap();
-        !self.screen.buffer().is_empty() || poll(&mut fds, patience).unwrap() > 0
-    }
-}
-
-impl Drop for Person {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[test]
 fn the_time_is_asked_with_any_netcat() {

@@ -12,13 +12,13 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 /// `belfry` in a process of its own, with what it prints.
-struct Belfry {
+pub(crate) struct Belfry {
     child: Child,
     folder: PathBuf,
 }
 
 impl Belfry {
-    fn start(hub: &str, words: &[&str]) -> Self {
+    pub(crate) fn start(hub: &str, words: &[&str]) -> Self {
         let folder = new_folder();
         let mut command = Command::new(env!("CARGO_BIN_EXE_belfry"));
         command.args(["--server", hub, "--timeout", "20s"]).args(words).stdin(Stdio::piped());
@@ -28,7 +28,7 @@ impl Belfry {
     }
 
     /// `belfry tail`, once it prints what is said.
-    fn tail(hub: &str) -> Self {
+    pub(crate) fn tail(hub: &str) -> Self {
         let tail = Self::start(hub, &["tail"]);
         let is_heard = || {
             assert_eq!(Self::start(hub, &["say", "is it there?"]).end(), (String::new(), 0));
@@ -42,7 +42,7 @@ impl Belfry {
         std::fs::read_to_string(self.folder.join(name)).unwrap()
     }
 
-    fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         self.read("stderr")
     }
 
@@ -52,7 +52,7 @@ impl Belfry {
     }
 
     /// The same, without what was only said to see whether it is there.
-    fn heard(&self) -> Vec<String> {
+    pub(crate) fn heard(&self) -> Vec<String> {
         self.printed().into_iter().filter(|text| text.starts_with("line ")).collect()
     }
 
@@ -65,7 +65,7 @@ impl Belfry {
     }
 
     /// Standard error and the exit status. It ends by itself when it waits in vain.
-    fn end(mut self) -> (String, i32) {
+    pub(crate) fn end(mut self) -> (String, i32) {
         let status = uninterrupted(|| self.child.wait()).unwrap();
         (self.told(), status.code().unwrap())
     }

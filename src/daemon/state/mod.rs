@@ -10,6 +10,7 @@ mod farewell;
 mod file;
 mod histories;
 mod memory;
+mod said;
 
 use super::error::errno_text;
 use super::listener::Listener;
@@ -23,6 +24,7 @@ pub use histories::Tail;
 use jiff::Timestamp;
 use log::{info, warn};
 pub use memory::{Found, Memory};
+use said::SaidLog;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -55,6 +57,7 @@ pub(super) struct State {
     /// When to remove what it has left in the directory, if that may be there.
     farewell_due: Option<Instant>,
     histories: Option<Histories>,
+    said: SaidLog,
     /// When to write the hub down next, and not before.
     due: Option<Instant>,
     not_before: Instant,
@@ -149,7 +152,7 @@ impl State {
     pub(super) fn keep(&mut self, now: Instant, hub: Option<&mut Hub>, listeners: &[Listener]) {
         let Some(hub) = hub else { return self.forget_hub(now) };
         let news: Vec<News> = hub.take_news().collect();
-        news.iter().for_each(log);
+        self.said.note(now, &news);
         if let Some(histories) = &mut self.histories {
             histories.write(now, hub, &news);
             if histories.is_unwritten() && news.iter().any(|news| matches!(news, News::Said { kept: true, .. })) {
@@ -240,6 +243,8 @@ impl State {
         self.histories.iter_mut().for_each(|histories| histories.give_up(now));
         if let Some(memory) = self.memory.as_mut().filter(|memory| !memory.is_empty())
             && let Err(error) = memory.save(&[])
+            // Each turn tries again.
+            && !std::mem::replace(&mut self.failed, true)
         {
             warn!("cannot write the state: {}", errno_text(&error));
         }
@@ -248,7 +253,7 @@ impl State {
     /// When something is to be written.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         let histories = self.histories.as_ref().and_then(Histories::next_timeout);
-        self.due.into_iter().chain(histories).min()
+        self.due.into_iter().chain(histories).chain(self.said.next_timeout()).min()
     }
 }
 
@@ -284,13 +289,6 @@ fn listener_at(listeners: &[Listener], addr: SocketAddr) -> Option<ListenerId> {
     };
     let any = if addr.is_ipv4() { [0; 4].into() } else { std::net::IpAddr::from([0_u16; 8]) };
     at(addr).or_else(|| at(SocketAddr::new(any, addr.port()))).map(|listener| listener.id)
-}
-
-fn log(news: &News) {
-    if let News::Said { room, member, message, logged: true, .. } = news {
-        let line = &message.line;
-        info!(message_id = event::SAID, room = room.as_str(), member = member.as_str(); "{room}: {line}");
-    }
 }
 
 #[cfg(test)]

@@ -16,17 +16,16 @@
 //! Leaving takes a token too: `quit T`. What is not defended: whoever forges the address of a plain member who is here can put
 //! words into his mouth, as he can on a link. Sessions have a secret for that.
 
-use super::command::{self, Command};
+use super::command::{self, Command, Problem};
 use super::members::{MemberId, Way};
 use super::session;
 use super::utterance::{self, Said};
 use super::{Hub, Utterance};
 use crate::core::frame::{frames, hex};
 use crate::core::limits::TOKEN_PERIOD;
-use crate::core::rate_limit::{Rate, RateLimit};
 use crate::core::source::Source;
 use crate::core::text::split_line;
-use crate::core::{Datagram, DropReason, Instant, Now, Outbox, Path, Refusal, Seed, Verdict};
+use crate::core::{Datagram, Instant, Now, Outbox, Path, Refusal};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -34,12 +33,10 @@ use std::time::Duration;
 /// How long programs and sessions may be spoken to without having shown that they are there (RFC 7675 §5.1).
 const CONSENT: Duration = Duration::from_secs(30);
 
-/// How often one address is asked for a token: five times at once and then every ten seconds. A service that has
-/// something to say to whatever it is sent would otherwise be asked for ever.
-const ASKING: Rate = Rate::new(1, 5 * ASKING_COST);
-
-/// Tokens of [`ASKING`] for each time.
-const ASKING_COST: u32 = 10;
+/// What people are told, before the token.
+const TO_COME_IN: &str = "You are on another network. To come in, send: /here";
+const TO_STAY: &str = "To stay, send: /here";
+const TO_LEAVE: &str = "To leave, send: quit";
 
 /// What shows that somebody gets what is sent to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,14 +53,6 @@ impl Token {
     pub(super) fn read(text: &str) -> Option<Self> {
         hex(text, 16).map(Self)
     }
-}
-
-/// How often whom has been asked.
-pub(super) type Asked = RateLimit<SocketAddr>;
-
-/// A table in which nobody has been asked.
-pub(super) fn nobody_asked(seed: Seed) -> Asked {
-    RateLimit::new(ASKING, seed)
 }
 
 impl Hub {
@@ -107,15 +96,15 @@ impl Hub {
         }
     }
 
-    /// Hears somebody who is not on-link and has no session. Whether it has shown that it is there; an error is what became of
-    /// one who is not to be heard like anybody.
+    /// Hears somebody who is not on-link and has no session: whether it has shown that it is there. `None` says that nothing
+    /// is to come of it, an error what is to be told instead.
     pub(super) fn hear_from_afar(
         &mut self,
         now: &Now,
         datagram: &Datagram<'_>,
         utterance: Option<Utterance<'_>>,
         out: &mut Outbox,
-    ) -> Result<bool, Verdict> {
+    ) -> Result<Option<bool>, Problem> {
         let path = datagram.path;
         let said = utterance.map(|utterance| utterance.said);
         let member = self.members.at(path.remote);
@@ -126,35 +115,27 @@ impl Hub {
             // A program that has the last token is told the next, which will be good when that is not any more.
             let is_late = Token::read(shown) != Some(self.token(now, path.remote));
             if is_late && matches!(said, Some(Said::Heartbeat(_))) {
-                let _ = self.ask_for_token(now, path, newline, "To stay, send: /here", out);
+                out.send_line(path, &self.request_for_token(now, path, newline, TO_STAY), newline);
             }
-            return Ok(true);
+            return Ok(Some(true));
         }
         let what_to_do = match said {
-            Some(said) if has_consented && is_quit(said) => "To leave, send: quit",
-            Some(Said::Heartbeat(_)) if has_consented => "To stay, send: /here",
+            Some(said) if has_consented && is_quit(said) => TO_LEAVE,
+            Some(Said::Heartbeat(_)) if has_consented => TO_STAY,
             _ if has_consented => {
                 self.remind(now, path, newline, out);
-                return Ok(false);
+                return Ok(Some(false));
             }
-            _ if is_answer(datagram.payload) => return Err(Verdict::Dropped(DropReason::ErrorLine)),
-            _ => "You are on another network. To come in, send: /here",
+            _ if is_answer(datagram.payload) => return Ok(None),
+            _ => TO_COME_IN,
         };
-        if !self.ask_for_token(now, path, newline, what_to_do, out) {
-            return Err(Verdict::Dropped(DropReason::RateLimit));
-        }
-        Err(Verdict::Refused(Refusal::NoToken))
+        Err(Problem::new(Refusal::NoToken, self.request_for_token(now, path, newline, what_to_do)))
     }
 
-    /// Asks a program or a person for a token, if it has not been asked too often without an answer.
-    fn ask_for_token(&mut self, now: &Now, path: Path, newline: bool, what_to_do: &str, out: &mut Outbox) -> bool {
-        if !self.asked.bucket_of(now.mono, path.remote).take(ASKING, now.mono, ASKING_COST) {
-            return false;
-        }
+    /// What asks a program or a person for a token.
+    fn request_for_token(&self, now: &Now, path: Path, newline: bool, what_to_do: &str) -> String {
         let token = self.token(now, path.remote);
-        let line = if newline { format!("-- {what_to_do} {token}") } else { format!("^token {token}^") };
-        out.send_line(path, &line, newline);
-        true
+        if newline { format!("-- {what_to_do} {token}") } else { format!("^token {token}^") }
     }
 
     /// Tells somebody at a terminal, who has no heartbeats, when half of his time is over; once, and only since he speaks.
@@ -164,7 +145,7 @@ impl Hub {
         let Some(consent) = &mut self.members.get_mut(id).consent else { return };
         let is_half_over = consent.until.since(now.mono) < lifetime / 2;
         if newline && is_half_over && !std::mem::replace(&mut consent.is_reminded, true) {
-            let _ = self.ask_for_token(now, path, newline, "To stay, send: /here", out);
+            out.send_line(path, &self.request_for_token(now, path, newline, TO_STAY), newline);
         }
     }
 

@@ -45,9 +45,8 @@ use crate::config;
 use crate::core::frame::SessionId;
 use crate::core::rate_limit::RateLimit;
 use crate::core::text::split_line;
-use crate::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
+use crate::core::{Datagram, DropReason, ErrorStreaks, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
 use command::Problem;
-use consent::Asked;
 use departure::Departure;
 use fan_out::FanOut;
 use keeping::Keeping;
@@ -75,11 +74,11 @@ pub struct Hub {
     sessions: Sessions,
     /// How often sessions of one source may ask for something, however many requests share a datagram.
     request_limit: Option<RateLimit>,
-    asked: Asked,
     /// `None` where there is no limit.
     fan_out: Option<FanOut>,
     /// The request that is being done, of a session that gets what is told as its answer.
     asking: Option<(SessionId, u64)>,
+    errors: ErrorStreaks,
     /// Rooms that have something for their sessions at the end of the turn.
     speaking: Vec<RoomId>,
     /// When to tell the sessions of a room how far they should be.
@@ -115,9 +114,9 @@ impl Hub {
             keeping: Keeping::new(seed),
             sessions: Sessions::new(seed),
             request_limit: config.rate_limit.map(|rate| RateLimit::new(rate, seed)),
-            asked: consent::nobody_asked(seed),
             fan_out: config.fan_out.map(|rate| FanOut::new(rate, seed)),
             asking: None,
+            errors: ErrorStreaks::new(seed),
             speaking: Vec::new(),
             beacons: BTreeSet::new(),
         }
@@ -197,9 +196,9 @@ impl Hub {
         let utterance = self.read(datagram);
         let mut is_shown = datagram.on_link;
         if !datagram.on_link {
-            match self.hear_from_afar(now, datagram, utterance.as_ref().ok().copied(), out) {
-                Ok(shown) => is_shown = shown,
-                Err(verdict) => return Ok(verdict),
+            match self.hear_from_afar(now, datagram, utterance.as_ref().ok().copied(), out)? {
+                Some(shown) => is_shown = shown,
+                None => return Ok(Verdict::Dropped(DropReason::ErrorLine)),
             }
         }
         let newline = utterance.as_ref().is_ok_and(|utterance| utterance.newline);
@@ -278,7 +277,11 @@ impl Service for Hub {
         self.keeping.changed |= self.rooms.begin(now);
         // The caller may be late; the expired get not even the message that finds them expired.
         self.handle_timeout(now, out);
-        self.hear(now, datagram, out).unwrap_or_else(|problem| {
+        let heard = self.hear(now, datagram, out).inspect(|_| self.errors.end(datagram.path.remote));
+        heard.unwrap_or_else(|problem| {
+            if !self.errors.may_tell(now.mono, datagram.path.remote) {
+                return Verdict::Dropped(DropReason::Reflex);
+            }
             let (_, mut newline) = split_line(datagram.payload);
             if let Some(id) = self.members.at(datagram.path.remote) {
                 let member = self.members.get_mut(id);

@@ -7,16 +7,25 @@
 //! * its text holds a line that the hub has just relayed in its room, or told it alone;
 //! * its name stands twice in one line, as the hub writes it: it has come back before, to a room so busy that the line
 //!   was forgotten meanwhile;
-//! * it says a second error line (`? …`).
+//! * it says a second error line (`? …`);
+//! * it says the same for the fourth time in a row, each in a later turn, within [`REPEAT_PAUSE`] of the last.
 //!
-//! Such a text is dropped without a word. A service that says something else each time is for the rate limit to slow.
+//! Such a text is dropped without a word. What is refused (bytes that are not UTF-8) is not answered for ever either: see
+//! `core::error_streaks`. A service that says something else each time (chargen, a quote of the day) looks like a program that
+//! waits for its line to come back before it says the next. The rate limit ends that when it is fast: a loop is over as soon
+//! as one datagram is lost. And one that is slow ends after [`ANSWERS_IN_A_ROW_MAX`], when one line does not come back.
 
 use crate::config::LineFormat;
-use crate::core::{DropReason, Instant};
+use crate::core::limits::{ANSWERS_IN_A_ROW_MAX, REPEATS_MAX};
+use crate::core::{DropReason, Instant, Seed};
 use std::time::Duration;
 
 /// A text that comes later than this after the line that it repeats was typed by somebody.
 const REFLEX_MAX: Duration = Duration::from_secs(2);
+
+/// Two texts that are apart by more are not said in a row: a sensor sends ten readings a second, a loop in the local network a
+/// hundred or more.
+const REPEAT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Lines remembered for each room: as many as people say in it while a datagram is under way.
 const ROOM_LINES_MAX: usize = 16;
@@ -80,12 +89,37 @@ pub(super) struct Reflex {
     told: Option<Box<Line>>,
     /// When the last text that looked like an error line was relayed.
     error: Option<Instant>,
+    /// The last text by its hash, when it was said, and how often in a row.
+    said: (u64, Instant, usize),
+    /// When its own line last went back to it, and how many such lines it has answered in a row.
+    echoed: Option<Instant>,
+    answers: usize,
 }
 
 impl Reflex {
     /// Notes what the hub itself has to say to the member.
     pub(super) fn note_told(&mut self, now: Instant, line: &str) {
         self.told.get_or_insert_default().write(now, &line[..boundary(line, OWN_KEPT)]);
+    }
+
+    /// Notes what the member says to its room, and whether that goes back to it.
+    pub(super) fn note_said(&mut self, now: Instant, text: &str) -> bool {
+        let hash = Seed(0).hash(&text);
+        let (_, when, count) = self.said;
+        // What was heard in the same turn is no answer to the last.
+        let count = if self.is_repeated(now, hash) { count + usize::from(now > when) } else { 1 };
+        self.said = (hash, now, count);
+        let is_answer = self.echoed.is_some_and(|echoed| is_recent(now, echoed));
+        self.answers = if is_answer { self.answers + 1 } else { 0 };
+        let gets_echo = self.answers < ANSWERS_IN_A_ROW_MAX;
+        self.echoed = gets_echo.then_some(now);
+        gets_echo
+    }
+
+    /// Whether it has just said the text with this hash.
+    fn is_repeated(&self, now: Instant, hash: u64) -> bool {
+        let (last, when, _) = self.said;
+        hash == last && now.since(when) <= REPEAT_PAUSE
     }
 
     /// Why a text of the member called `name` is no message, if it is none.
@@ -102,6 +136,10 @@ impl Reflex {
                 return Some(DropReason::ErrorLine);
             }
             self.error = Some(now);
+        }
+        if self.said.2 >= REPEATS_MAX && self.is_repeated(now, Seed(0).hash(&text)) {
+            self.said.1 = now;
+            return Some(DropReason::Reflex);
         }
         let lines = self.told.as_deref().into_iter().chain(&room.lines);
         let mut recent = lines.filter(|line| line.is_recent(now)).peekable();
@@ -193,6 +231,41 @@ mod tests {
         assert_eq!(find(&mut reflex, 1_000, "hello"), None);
         assert_eq!(find(&mut reflex, 2_000, "? unknown conversion"), Some(DropReason::ErrorLine));
         assert_eq!(find(&mut reflex, 2_001, "? no conversion"), None);
+    }
+
+    #[test]
+    fn the_same_text_is_said_three_times_in_a_row_and_as_often_as_anybody_likes_with_pauses() {
+        let mut reflex = Reflex::default();
+        let say = |reflex: &mut Reflex, millis, text| {
+            let found = find(reflex, millis, text);
+            if found.is_none() {
+                reflex.note_said(at(millis), text);
+            }
+            found
+        };
+        assert!((0..20).all(|_| say(&mut reflex, 0, "pasted").is_none()), "nothing of one turn is an answer");
+        assert!((1..20).all(|tenth| say(&mut reflex, tenth * 51, "22.5").is_none()), "a sensor");
+        assert!(
+            (1_000..1_020).all(|milli| say(&mut reflex, milli, if milli % 2 == 0 { "ping" } else { "pong" }).is_none())
+        );
+        assert!((2_000..2_003).all(|milli| say(&mut reflex, milli, "400 Bad Request").is_none()));
+        assert_eq!(say(&mut reflex, 2_052, "400 Bad Request"), Some(DropReason::Reflex));
+        assert_eq!(say(&mut reflex, 2_102, "400 Bad Request"), Some(DropReason::Reflex), "the pause begins anew");
+        assert_eq!(say(&mut reflex, 2_153, "400 Bad Request"), None);
+    }
+
+    #[test]
+    fn a_line_does_not_come_back_when_so_many_in_a_row_were_answers() {
+        let mut reflex = Reflex::default();
+        let answer = |reflex: &mut Reflex, number: u64| reflex.note_said(at(2_000 * number), &number.to_string());
+        assert!((0..ANSWERS_IN_A_ROW_MAX as u64).all(|number| answer(&mut reflex, number)));
+        assert!(!answer(&mut reflex, ANSWERS_IN_A_ROW_MAX as u64));
+        assert!(
+            (2_000..2_000 + ANSWERS_IN_A_ROW_MAX as u64).all(|number| answer(&mut reflex, number)),
+            "it begins anew"
+        );
+        let mut patient = Reflex::default();
+        assert!((0..2_000_u64).all(|number| patient.note_said(at(2_001 * number), &number.to_string())));
     }
 
     #[test]

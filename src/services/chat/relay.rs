@@ -70,7 +70,6 @@ impl Hub {
         fits(&line)?;
         let sender_first = draft.is_action || self.config.line_format.sender_first;
         let signature = reflex::signature(&line, sender_first, draft.from, &self.config.line_format);
-        let except = (!self.config.echo_to_sender).then_some(self.members.get(id).path.remote);
         let of_room = self.rooms.get(room);
         let (kept, epoch) = (of_room.keeps_history && self.config.history > 0, of_room.stream.epoch);
         let message = Rc::new(Message::new(of_room.stream.newest + 1, now.wall, &line, draft));
@@ -83,6 +82,9 @@ impl Hub {
             return Err(self.too_long());
         }
         self.pay_for_text(self.source_of(id), room, &line, frame.len())?;
+        let member = self.members.get_mut(id);
+        let gets_echo = member.reflex.note_said(now.mono, draft.text) && self.config.echo_to_sender;
+        let except = (!gets_echo).then_some(member.path.remote);
         let of_room = self.rooms.get_mut(room);
         of_room.lines.note(now.mono, signature);
         of_room.relay(&line, except, out);

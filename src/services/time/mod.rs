@@ -12,7 +12,8 @@
 //! Two rules keep it from being of use against others. No answer is longer than a datagram, or than [`ANSWER_BASE`] and
 //! three times its request. And no two services, echoes or Belfries talk for ever: what is only literal text gets an error
 //! line, and an error line gets nothing. A `%` in an answer takes two in the request, so a request of 512 bytes has fewer
-//! than ten answers that are themselves answered.
+//! than ten answers that are themselves answered. A service of somebody else's, which does answer error lines, gets three in
+//! a row.
 //!
 //! It reads no clock and no file: the moment comes with the datagram, zones as the bytes that the daemon read. Which source
 //! ports are answered is for `core::admission` to say.
@@ -35,7 +36,7 @@ pub use zones::{ZoneFile, Zones};
 use super::Service;
 use crate::config;
 use crate::core::limits::{ANSWER_BASE, DATAGRAM_MAX};
-use crate::core::{ClockState, Datagram, DropReason, Instant, Now, Outbox, Seed, Verdict};
+use crate::core::{ClockState, Datagram, DropReason, ErrorStreaks, Instant, Now, Outbox, Seed, Verdict};
 use cache::Cache;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -51,6 +52,7 @@ pub struct TimeService {
     clock: ClockState,
     cache: Cache,
     answer: Text,
+    errors: ErrorStreaks,
 }
 
 impl TimeService {
@@ -64,6 +66,7 @@ impl TimeService {
             clock: ClockState::default(),
             cache: Cache::new(seed),
             answer: Text::new(DATAGRAM_MAX),
+            errors: ErrorStreaks::new(seed),
         };
         service.reconfigure(config, zones);
         service
@@ -150,12 +153,18 @@ impl Service for TimeService {
             && let Some(answer) = self.cache.find(datagram.payload, moment::unix_second(now.wall))
         {
             out.send(datagram.path, answer);
+            self.errors.end(datagram.path.remote);
             return Verdict::Answered;
         }
         if lines::is_of_a_service(datagram.payload) {
             return Verdict::Dropped(DropReason::ErrorLine);
         }
         let verdict = self.answer(now.wall, datagram);
+        if !matches!(verdict, Verdict::Refused(_)) {
+            self.errors.end(datagram.path.remote);
+        } else if !self.errors.may_tell(now.mono, datagram.path.remote) {
+            return Verdict::Dropped(DropReason::Reflex);
+        }
         out.send(datagram.path, self.answer.as_bytes());
         verdict
     }

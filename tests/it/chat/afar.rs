@@ -232,21 +232,18 @@ fn what_a_service_answers_is_not_asked_for_a_token_and_nobody_is_asked_for_ever(
         anna ~> You said: -- you are on another network. to come in, SEND: /here 01\n => Dropped(ErrorLine)
         anna ~> one
         anna < ^token <token1>^
+        @0.5
         anna ~> two
         anna < ^token <token1>^
+        @1
         anna ~> three
         anna < ^token <token1>^
-        anna ~> four
-        anna < ^token <token1>^
-        anna ~> five
-        anna < ^token <token1>^
-        anna ~> six => Dropped(RateLimit)
+        @1.5
+        anna ~> four => Dropped(Reflex)
         bob ~> one
         bob < ^token <token2>^
-        @9.999
-        anna ~> seven => Dropped(RateLimit)
-        @10
-        anna ~> eight
+        @2.5
+        anna ~> five
         anna < ^token <token1>^
         ",
     );

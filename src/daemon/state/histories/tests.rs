@@ -421,3 +421,18 @@ fn a_tail_is_no_longer_than_asked_for_and_finds_its_lines_behind_what_makes_no_s
     assert_eq!(numbers(tail)[..2], [500, 499]);
     std::fs::remove_dir_all(directory).unwrap();
 }
+
+#[test]
+fn so_many_entries_of_the_folder_are_looked_at_and_no_more() {
+    for (count, looked_at) in [(HISTORY_FILES_MAX, HISTORY_FILES_MAX), (HISTORY_FILES_MAX + 1, HISTORY_FILES_MAX)] {
+        let directory = new_folder();
+        let folder = directory.join("history");
+        std::fs::create_dir(&folder).unwrap();
+        for number in 0..count {
+            std::fs::write(folder.join(format!("r{number}.jsonl")), "makes no sense").unwrap();
+        }
+        let scene = Scene::new(&directory, 100);
+        assert_eq!(scene.histories.known.len(), looked_at);
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+}

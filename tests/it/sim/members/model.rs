@@ -3,6 +3,7 @@
 //! It shares no code with the hub, keeps no queues and no tables, and does not read payloads: it is told what a datagram
 //! means by whoever made it up.
 
+use belfry::core::limits::{ERROR_PAUSE, ERRORS_IN_A_ROW_MAX};
 use belfry::core::{DropReason, Instant, Refusal, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -74,13 +75,15 @@ pub(crate) struct Expected {
 pub(crate) struct Model {
     pub(crate) rules: Rules,
     pub(crate) members: BTreeMap<SocketAddr, Member>,
+    /// When each last made a mistake, and how many it had made in a row before.
+    errors: BTreeMap<SocketAddr, (Instant, usize)>,
 }
 
 const LOBBY: &str = "lobby";
 
 impl Model {
     pub(crate) fn new(rules: Rules) -> Self {
-        Self { rules, members: BTreeMap::new() }
+        Self { rules, members: BTreeMap::new(), errors: BTreeMap::new() }
     }
 
     fn expiry(&self, member: &Member) -> Instant {
@@ -180,7 +183,8 @@ impl Model {
         self.members.insert(addr, member);
     }
 
-    /// Somebody says something. `verdict` is the hub's, for the one case in which the model leaves it the choice.
+    /// Somebody says something. `verdict` is the hub's, for the cases in which the model leaves it the choice: what came back,
+    /// and errors in a row, of which it may have forgotten some.
     pub(crate) fn hear(
         &mut self,
         now: Instant,
@@ -189,8 +193,39 @@ impl Model {
         newline: bool,
         verdict: Verdict,
     ) -> (Verdict, Expected) {
+        let is_reflex = verdict == Verdict::Dropped(DropReason::Reflex);
+        let was_member = self.members.contains_key(&addr);
+        let (right, mut expected) = self.hear_one(now, addr, intent, newline, verdict);
+        if is_reflex && was_member && right == Verdict::Accepted && matches!(intent, Intent::Returned(_)) {
+            (_, expected) = (self.errors.remove(&addr), Expected::default());
+            return (verdict, expected);
+        }
+        if !matches!(right, Verdict::Refused(_)) {
+            self.errors.remove(&addr);
+            return (right, expected);
+        }
+        let (last, count) = self.errors.get(&addr).copied().unwrap_or((Instant::default(), 0));
+        let count = if now.since(last) < ERROR_PAUSE { count + 1 } else { 0 };
+        self.errors.insert(addr, (now, count));
+        if is_reflex && count >= ERRORS_IN_A_ROW_MAX {
+            expected.answers = (expected.answers.0 - 1, expected.answers.1 - 1);
+            return (verdict, expected);
+        }
+        (right, expected)
+    }
+
+    fn hear_one(
+        &mut self,
+        now: Instant,
+        addr: SocketAddr,
+        intent: &Intent,
+        newline: bool,
+        verdict: Verdict,
+    ) -> (Verdict, Expected) {
         let mut expected = Expected::default();
-        if matches!(intent, Intent::Returned(_)) && matches!(verdict, Verdict::Dropped(_)) {
+        if matches!(intent, Intent::Returned(_))
+            && matches!(verdict, Verdict::Dropped(why) if why != DropReason::Reflex)
+        {
             let by_a_member = self.members.contains_key(&addr);
             assert!(by_a_member, "nothing of a stranger's is an echo");
             let reason = matches!(verdict, Verdict::Dropped(DropReason::Echo | DropReason::ErrorLine));
