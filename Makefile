@@ -53,15 +53,18 @@ FUZZ_FLAGS =
 
 # What it finds is in fuzz/artifacts/TARGET; minimised (cargo +nightly fuzz tmin) it belongs into fuzz/regressions/TARGET. Without
 # a sanitizer: it is safe Rust, in which they have nothing to find, and it is twice as fast.
-fuzz: fuzz-tools
+fuzz: fuzz-tools fuzz/corpus/frames/vector-0
 	@cd fuzz && set -e; for target in $(FUZZ_TARGETS); do \
 	    mkdir -p corpus/$$target; \
-	    cargo run --release --locked --quiet --example vectors -- corpus/$$target $$target; \
 	    echo "== $$target"; \
 	    cargo +nightly fuzz run --sanitizer none $$target corpus/$$target $$(ls -d seeds/$$target regressions/$$target 2>/dev/null) -- \
 	        -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -timeout=10 -rss_limit_mb=1024 \
 	        $$(test ! -e dictionaries/$$target.dict || echo -dict=dictionaries/$$target.dict) $(FUZZ_FLAGS); \
 	done
+
+# The examples of the protocol, as seeds.
+fuzz/corpus/frames/vector-0: docs/protocol-vectors.json
+	@cd fuzz && cargo run --locked --quiet --example vectors -- corpus
 
 fuzz-tools:
 	@cargo +nightly --version >/dev/null 2>&1 || { echo 'install first: rustup toolchain install nightly --profile minimal'; exit 1; }

@@ -1,14 +1,16 @@
-//! Puts the examples of the protocol where libFuzzer finds them: `cargo run --example vectors FOLDER TARGET`.
+//! Puts the examples of the protocol where libFuzzer finds them, below a folder: `cargo run --example vectors corpus`.
 
+use belfry_fuzz::vectors::seeds;
+use std::fs;
 use std::path::PathBuf;
 
 fn main() -> std::io::Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let (Some(folder), Some(target)) = (arguments.next().map(PathBuf::from), arguments.next()) else {
-        return Err(std::io::ErrorKind::InvalidInput.into());
-    };
-    for (number, seed) in belfry_fuzz::vectors::seeds(&target).iter().enumerate() {
-        std::fs::write(folder.join(format!("vector-{number}")), seed)?;
+    let corpus = PathBuf::from(std::env::args_os().nth(1).unwrap_or_default());
+    for (target, seeds) in seeds() {
+        fs::create_dir_all(corpus.join(target))?;
+        for (number, seed) in seeds.iter().enumerate() {
+            fs::write(corpus.join(target).join(format!("vector-{number}")), seed)?;
+        }
     }
     Ok(())
 }

@@ -4,14 +4,11 @@ use serde_json::Value;
 
 const VECTORS: &str = include_str!("../../docs/protocol-vectors.json");
 
-/// What they are for a target; nothing for most.
-pub fn seeds(target: &str) -> Vec<Vec<u8>> {
-    match target {
-        "frames" => datagrams(),
-        // The hub says it.
-        "client" => datagrams().iter().map(|datagram| [b"<", &datagram[..]].concat()).collect(),
-        _ => Vec::new(),
-    }
+/// The targets that they are for, and what they are for each.
+pub fn seeds() -> [(&'static str, Vec<Vec<u8>>); 2] {
+    // The hub says it.
+    let said = datagrams().iter().map(|datagram| [b"<", &datagram[..]].concat()).collect();
+    [("frames", datagrams()), ("client", said)]
 }
 
 /// The datagrams of the examples.
