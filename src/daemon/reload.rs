@@ -10,6 +10,8 @@ use super::listener::Listener;
 use super::logging::{self, event};
 use super::run::Daemon;
 use crate::config::Config;
+use crate::core::access::Ground;
+use crate::core::admission::Admission;
 use crate::core::{Interface, ListenerId, Now};
 use crate::services::ServiceName;
 use crate::services::announce::Announcer;
@@ -19,7 +21,7 @@ use log::{error, info, warn};
 use nix::libc;
 use std::fs::File;
 use std::io::Read as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 /// Where the host names of members come from (hosts(5)).
@@ -175,10 +177,14 @@ impl Daemon {
         let outbox = &mut self.posts[ServiceName::Chat as usize].outbox;
         match &mut self.services.chat {
             chat if !config.chat.enabled => *chat = None,
-            Some(chat) => chat.reconfigure(&config.chat, hosts, outbox),
+            Some(chat) => {
+                chat.shut_out(now, |addr| !may_speak(&self.admission, addr, false), outbox);
+                chat.reconfigure(&config.chat, hosts, outbox);
+            }
             chat => {
                 let hub = chat.insert(Hub::new(&config.chat, &self.host, hosts, self.seed));
                 self.state.restore(now, hub, &self.listeners, config.chat.silent_timeout, outbox);
+                hub.shut_out(now, |addr| !may_speak(&self.admission, addr, true), outbox);
             }
         }
         if self.config.announce.enabled {
@@ -209,6 +215,16 @@ impl Daemon {
             }
         };
         self.apply(&memberships);
+    }
+}
+
+/// Whether somebody who is in the room may be. At a start the interfaces may not have their addresses yet, so nobody is shut out
+/// then for being on none of their subnets.
+fn may_speak(admission: &Admission, addr: IpAddr, is_start: bool) -> bool {
+    match admission.decide(addr, 0, ServiceName::Chat).ground {
+        Ground::Allowed(_) => true,
+        Ground::NoRule => is_start,
+        Ground::Denied(_) | Ground::Nobody => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! SIGHUP: the good configuration is applied, the bad one changes nothing, and nobody has to leave the room.
 
-use crate::belfryd::{Belfryd, Client, QUIET};
+use crate::belfryd::{Belfryd, Client, QUIET, eventually};
 use socket2::{Domain, Socket, Type};
 use std::net::{SocketAddr, UdpSocket};
 
@@ -16,6 +16,22 @@ fn a_reload_changes_settings_and_everybody_stays() {
     assert_eq!(clock.ask(""), "belfry %UTC");
     assert_eq!(anna.ask("hello"), "anna: hello");
     assert_eq!(anna.ask("hello!"), "? a message has at most 5 bytes");
+}
+
+#[test]
+fn whoever_may_not_speak_any_more_hears_nothing_either() {
+    let belfryd = Belfryd::start(QUIET);
+    let anna = belfryd.client("chat");
+    anna.ask("/nick anna");
+    let socket = UdpSocket::bind("127.0.0.2:0").unwrap();
+    socket.connect(belfryd.addr("chat")).unwrap();
+    let bob = Client(socket);
+    bob.send("/nick bob");
+    assert!(eventually(|| anna.ask("/who") == "-- 2 in lobby: anna, bob"));
+    belfryd.reload(&format!("{QUIET}\n[access]\ndeny = [\"127.0.0.2\"]\n"));
+    assert_eq!(anna.ask("/who"), "-- 1 in lobby: anna");
+    assert_eq!(anna.ask("is he?"), "anna: is he?");
+    assert_eq!(bob.waiting(), ["-- You are bob now."]);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use super::members::{MemberId, Place, Way};
 use super::rooms::RoomId;
 use super::{Hub, actions};
 use crate::core::source::Source;
-use crate::core::{Now, Outbox, Path, Verdict};
+use crate::core::{ListenerId, Now, Outbox, Path, Verdict};
+use std::net::IpAddr;
 
 /// Why a member is no longer there, as its room is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,7 @@ pub(super) enum Departure {
     Expired,
     Unreachable,
     ListenerClosed,
+    ShutOut,
     Kicked,
 }
 
@@ -23,6 +25,7 @@ impl Departure {
             Self::Expired => "has gone silent",
             Self::Unreachable => "has closed its port",
             Self::ListenerClosed => "was cut off by a change of configuration",
+            Self::ShutOut => "may not speak here any more",
             Self::Kicked => "was removed by the operator",
         }
     }
@@ -34,12 +37,30 @@ impl Departure {
             Self::Expired => "Gone silent",
             Self::Unreachable => "Closed their ports",
             Self::ListenerClosed => "Cut off by a change of configuration",
+            Self::ShutOut => "May not speak here any more",
             Self::Kicked => "Removed by the operator",
         }
     }
 }
 
 impl Hub {
+    /// A socket is about to close: those who came by it cannot be reached any more.
+    pub fn remove_listener(&mut self, now: &Now, listener: ListenerId, out: &mut Outbox) {
+        self.remove_all(now, Departure::ListenerClosed, |path| path.listener == listener, out);
+    }
+
+    /// Removes those who may not speak here any more: they would hear what is said for as long as nobody misses them.
+    pub fn shut_out(&mut self, now: &Now, is_shut_out: impl Fn(IpAddr) -> bool, out: &mut Outbox) {
+        self.remove_all(now, Departure::ShutOut, |path| is_shut_out(path.remote.ip()), out);
+    }
+
+    fn remove_all(&mut self, now: &Now, departure: Departure, goes: impl Fn(&Path) -> bool, out: &mut Outbox) {
+        let mut ids = self.members.ids();
+        ids.retain(|&id| goes(&self.members.get(id).path));
+        let gone = ids.into_iter().flat_map(|id| self.take_out(now, id)).collect();
+        self.tell_of(gone, departure, out);
+    }
+
     pub(super) fn remove(&mut self, now: &Now, id: MemberId, departure: Departure, out: &mut Outbox) {
         let gone = self.take_out(now, id);
         self.tell_of(gone, departure, out);

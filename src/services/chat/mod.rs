@@ -170,14 +170,6 @@ impl Hub {
         }
     }
 
-    /// A socket is about to close: those who came by it cannot be reached any more.
-    pub fn remove_listener(&mut self, now: &Now, listener: ListenerId, out: &mut Outbox) {
-        let mut ids = self.members.ids();
-        ids.retain(|&id| self.members.get(id).path.listener == listener);
-        let gone = ids.into_iter().flat_map(|id| self.take_out(now, id)).collect();
-        self.tell_of(gone, Departure::ListenerClosed, out);
-    }
-
     fn lifetimes(&self) -> Lifetimes {
         Lifetimes { heartbeat: self.config.heartbeat_timeout, silent: self.config.silent_timeout }
     }
