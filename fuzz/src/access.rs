@@ -120,7 +120,7 @@ fn is_nobody(interfaces: &[Interface], addr: IpAddr, arrived_on: u32) -> bool {
 }
 
 fn is_on_link(interfaces: &[Interface], addr: IpAddr, arrived_on: u32) -> bool {
-    let on_each = ["127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10"];
+    let on_each = ["127.0.0.0/8", "::1/128", "fe80::/10"];
     if on_each.iter().any(|net| is_in(addr, net.parse().expect("a block"))) {
         return true;
     }

@@ -44,6 +44,9 @@ pub const ROOMS_MAX: usize = 256;
 /// room is not known any more after a restart.
 pub const ROOMS_OF_SOURCE_MAX: usize = 32;
 
+/// Rooms with somebody in them that one source may have made: otherwise nobody else could make any.
+pub const ROOMS_MADE_MAX: usize = ROOMS_MAX / 2;
+
 /// The history of one room, in bytes of text.
 pub const HISTORY_BYTES_MAX: usize = 256 * 1024;
 
@@ -61,7 +64,8 @@ pub const MAILBOX_MESSAGES_MAX: usize = 32;
 /// See [`MAILBOX_MESSAGES_MAX`].
 pub const MAILBOX_BYTES_MAX: usize = 16 * 1024;
 
-/// What waits in all mailboxes together, in bytes. It is written down with each change of who is here.
+/// What waits in all mailboxes together, in bytes, before whoever has something waiting gets no more. It is written down with each
+/// change of who is here.
 pub const MAILBOXES_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Rooms that one session is in: their positions fit one datagram.

@@ -183,7 +183,7 @@ impl RateLimit {
     /// A table in which every source has a full bucket. All its memory is taken here.
     pub(crate) fn new(rate: Rate, seed: Seed) -> Self {
         let nobody = Slot { source: None, bucket: Bucket::full(rate, Instant::default()) };
-        Self { rate, seed, lots: SplitMix::new(seed), slots: vec![nobody; RATE_LIMIT_SOURCES] }
+        Self { rate, seed, lots: SplitMix::new(seed.derive("lots")), slots: vec![nobody; RATE_LIMIT_SOURCES] }
     }
 
     /// Takes a token of a source; says whether there was one, or the lot fell on it.

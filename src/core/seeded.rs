@@ -25,6 +25,12 @@ impl Seed {
         hasher.finish()
     }
 
+    /// Another seed, from which nobody learns this one: for numbers of which something shows.
+    pub fn derive(self, of: &str) -> Self {
+        let half = |which: u8| u128::from(self.mac(&("derive", of, which)));
+        Self(half(0) << 64 | half(1))
+    }
+
     const fn low(self) -> u64 {
         self.0 as u64
     }

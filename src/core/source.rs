@@ -30,6 +30,14 @@ impl Source {
         }
     }
 
+    /// The network of a host that shares it with others who are known not to be the same.
+    pub(crate) fn network(self) -> Option<Self> {
+        match self {
+            Self::Host(network, _) => Some(Self::V6(network)),
+            Self::V4(_) | Self::V6(_) | Self::LinkLocal(_) => None,
+        }
+    }
+
     /// The source that `addr` belongs to. An IPv4-mapped IPv6 address is the IPv4 address that it maps.
     pub(crate) fn of(addr: IpAddr) -> Self {
         match addr.to_canonical() {

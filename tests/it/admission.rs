@@ -49,6 +49,15 @@ impl Gate {
         (verdict, own.map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned()).collect())
     }
 
+    /// Somebody comes in as a session; which.
+    fn begin(&mut self, port: u16, start: u16) -> String {
+        let token = self.hear(port, "^hello 1^").1;
+        let token = token.trim_start_matches("^token ").trim_end_matches('^').to_owned();
+        let (verdict, welcome) = self.hear(port, &format!("^hello 1 start={start} token={token}^"));
+        assert_eq!(verdict, Verdict::Answered);
+        welcome.split_once(" session=").expect("a welcome").1[..16].to_owned()
+    }
+
     /// So many that anybody may have sent; what became of the last.
     fn flood(&mut self, port: u16, count: usize) -> Verdict {
         (0..count).map(|number| self.hear(port, &format!("flood {number}")).0).last().expect("some")
@@ -95,4 +104,55 @@ fn whoever_is_flooded_in_his_name_keeps_his_place() {
     gate.mono = gate.mono + Duration::from_secs(9);
     let (verdict, told) = gate.hear(5_000, "still here");
     assert_eq!((verdict, told.as_str()), (Verdict::Accepted, "127.0.0.9-5000: still here"));
+}
+
+#[test]
+fn somebody_who_has_a_session_uses_up_nothing_of_anybody_else_with_it() {
+    let mut gate = Gate::new();
+    let mallory = gate.begin(6_000, 0);
+    let victim = gate.begin(5_000, 0);
+    for _ in 0..30 {
+        gate.mono = gate.mono + Duration::from_millis(100);
+        for _ in 0..100 {
+            gate.hear(5_000, &format!("^as {mallory}^^hb^"));
+        }
+        assert_eq!(gate.hear(5_000, &format!("^as {victim}^^hb^")).0, Verdict::Accepted);
+    }
+}
+
+#[test]
+fn a_class_of_forty_behind_one_address_and_somebody_who_pastes_notice_nothing_of_the_limits() {
+    let mut gate = Gate::new();
+    // They come in all at once: half of them with sessions.
+    let sessions: Vec<String> = (0..20).map(|number| gate.begin(5_000 + number, number)).collect();
+    for number in 20..40 {
+        assert_eq!(gate.hear(5_000 + number, "^hb^").0, Verdict::Accepted);
+    }
+    // For two minutes each sends a heartbeat every three seconds, and says something every six.
+    for second in 0..120_u64 {
+        gate.mono = gate.mono + Duration::from_secs(1);
+        for number in (0..40).filter(|number| (second + u64::from(*number)).is_multiple_of(3)) {
+            let port = 5_000 + number;
+            let session = sessions.get(usize::from(number));
+            let heartbeat = session.map_or("^hb^".to_owned(), |session| format!("^as {session}^^hb^"));
+            assert_eq!(gate.hear(port, &heartbeat).0, Verdict::Accepted, "{number} after {second} s");
+            if (second / 3).is_multiple_of(2) {
+                let text = format!("{number} says {second}");
+                let said =
+                    session.map_or(text.clone(), |session| format!("^as {session}^^say {} after=0^{text}", second + 1));
+                let said = if second > 5 { said.replace(" after=0", "") } else { said };
+                let (verdict, told) = gate.hear(port, &said);
+                assert_eq!(verdict, Verdict::Accepted, "{number} after {second} s");
+                assert!(!told.contains("? "), "{told}");
+            }
+        }
+        // Somebody pastes ten lines, from the same address.
+        if second == 60 {
+            for line in 0..10 {
+                let (verdict, told) = gate.hear(5_039, &format!("line {line}\n"));
+                assert_eq!(verdict, Verdict::Accepted);
+                assert!(told.contains(&format!("line {line}")), "{told}");
+            }
+        }
+    }
 }

@@ -24,12 +24,11 @@ pub struct OnLink<'a> {
     pub interface: Option<&'a str>,
 }
 
-/// On-link on each interface: loopback and link-local (RFC 1122 §3.2.1.3, RFC 3927, RFC 4291 §2.5), which routers do not
-/// pass on.
-const ON_EACH: [IpNet; 4] = [
+/// On-link on each interface: loopback and IPv6 link-local (RFC 1122 §3.2.1.3, RFC 4291 §2.5), which no router passes on. IPv4
+/// link-local is not among them: Linux passes it on like any other, so it counts where we have such an address ourselves.
+const ON_EACH: [IpNet; 3] = [
     IpNet::V4(LOOPBACK_V4),
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
 ];
 
@@ -181,9 +180,9 @@ mod tests {
             ("198.51.100.7", 0, "198.51.100.0/24 of eth1"),
             ("203.0.113.9", 0, "-"),
             ("192.0.2.7", 8, "-"),
+            // IPv4 link-local only where we have such an address.
+            ("169.254.0.1", 7, "-"),
             // On each interface.
-            ("169.254.0.0", 7, "169.254.0.0/16"),
-            ("169.255.0.0", 7, "-"),
             ("fe80::1", 2, "fe80::/10"),
             ("febf::1", 8, "fe80::/10"),
             ("fec0::1", 2, "-"),

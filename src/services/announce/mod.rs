@@ -132,7 +132,7 @@ impl Announcer {
             interval: config.interval,
             lines: Lines::new(&facts),
             facts,
-            chance: SplitMix::new(seed),
+            chance: SplitMix::new(seed.derive("jitter")),
             listeners: Vec::new(),
             interfaces: Vec::new(),
             joined: BTreeMap::new(),

@@ -7,7 +7,6 @@ use super::rooms::RoomId;
 use super::utterance::push_clean;
 use super::{By, Draft, Hub, News, Sender, history, name};
 use crate::core::limits::{DATAGRAM_MAX, HISTORY_ANSWER_DATAGRAMS_MAX, TOPIC_MAX};
-use crate::core::source::Source;
 use crate::core::{Now, Outbox, Refusal, Verdict};
 use std::fmt::Write as _;
 
@@ -112,7 +111,7 @@ impl Hub {
         if let Some(fault) = name::fault(name) {
             return Err(Problem::new(Refusal::BadName, format!("? not a room name: {fault}")));
         }
-        let source = Source::of(self.members.get(id).path.remote.ip());
+        let source = self.source_of(id);
         let room = self
             .open_room(now, name, source, &[])
             .ok_or_else(|| Problem::new(Refusal::Full, "? there are too many rooms; /rooms lists them"))?;
@@ -175,7 +174,7 @@ impl Hub {
         let notice = format!("-- {} has set the topic: {topic}", member.name);
         let except = Some(member.path.remote);
         self.tell(id, &format!("-- The topic is: {topic}"), out);
-        self.notify_room(room, &notice, except, out);
+        self.notify_room(Some(self.source_of(id)), room, &notice, except, out);
         self.rooms.get_mut(room).topic = topic;
         self.keeping.changed = true;
         Ok(())
@@ -281,7 +280,7 @@ impl Hub {
         let member = self.members.get(id);
         let notice = format!("-- {}: what is said in this room is {what}", member.name);
         let except = Some(member.path.remote);
-        self.notify_room(room, &notice, except, out);
+        self.notify_room(Some(self.source_of(id)), room, &notice, except, out);
     }
 }
 

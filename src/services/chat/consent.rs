@@ -18,11 +18,11 @@
 
 use super::command::{self, Command, Problem};
 use super::members::{MemberId, Way};
-use super::session;
+use super::session::{self, Session};
 use super::utterance::{self, Said};
 use super::{Hub, Utterance};
 use crate::core::frame::{frames, hex};
-use crate::core::limits::TOKEN_PERIOD;
+use crate::core::limits::{DATAGRAM_MAX, TOKEN_PERIOD};
 use crate::core::source::Source;
 use crate::core::text::split_line;
 use crate::core::{Datagram, Instant, Now, Outbox, Path, Refusal};
@@ -38,7 +38,8 @@ const TO_COME_IN: &str = "You are on another network. To come in, send: /here";
 const TO_STAY: &str = "To stay, send: /here";
 const TO_LEAVE: &str = "To leave, send: quit";
 
-/// What shows that somebody gets what is sent to an address.
+/// What shows that somebody gets what is sent to an address. It is of one hub: a clock that begins anew with the machine does not
+/// make those good again that were given before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Token(u64);
 
@@ -62,7 +63,7 @@ impl Hub {
     }
 
     fn token_of(&self, remote: SocketAddr, period: u64) -> Token {
-        Token(self.keeping.seed().mac(&("token", remote, period)))
+        Token(self.keeping.seed().mac(&("token", self.begun, remote, period)))
     }
 
     /// Whether a token was given to this address in this period or the one before.
@@ -72,14 +73,17 @@ impl Hub {
         [now, now.wrapping_sub(1)].into_iter().any(|period| token == self.token_of(remote, period))
     }
 
-    /// Whether a datagram holds what only its source can know: a session, or the token of its address.
+    /// Whether a datagram holds what only its source can know: the session that is there, or the token of its address. Somebody
+    /// else's session is no more than a number that he may write on datagrams of others.
     pub(super) fn is_vouched_for(&self, now: &Now, datagram: &Datagram<'_>) -> bool {
         let is_token = |token: &str| self.is_token(now, datagram.path.remote, token);
         let payload = datagram.payload;
-        match payload.first() {
+        // No client says more in one, and looking at it is not for nothing.
+        match payload.first().filter(|_| payload.len() <= DATAGRAM_MAX) {
             Some(b'^') => {
                 if let Some((id, _)) = session::claimed(payload) {
-                    return self.sessions.get(id).is_some();
+                    let member = self.sessions.get(id).and_then(Session::here);
+                    return member.is_some_and(|member| self.is_known_at(member, datagram));
                 }
                 let Some(Ok(frame)) = frames(payload).next() else { return false };
                 match frame.verb {

@@ -73,7 +73,7 @@ impl Hub {
         let member = self.members.remove(id);
         let places: Vec<Place> = member.places().copied().collect();
         if let Some(session) = &member.session {
-            let source = Source::of(member.path.remote.ip());
+            let source = Source::of_sender(member.path.remote.ip(), member.consent.is_none());
             self.part(now, session.id, source, &member.name, &places);
         }
         places.iter().map(|place| (place.room, member.name.clone())).collect()
@@ -90,7 +90,7 @@ impl Hub {
                     actions::fit_list(format!("-- {}: ", departure.heading()), of_room.len(), names)
                 }
             };
-            self.notify_room(of_room[0].0, &notice, None, out);
+            self.notify_room(None, of_room[0].0, &notice, None, out);
         }
     }
 

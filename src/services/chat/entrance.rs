@@ -44,7 +44,9 @@ impl Hub {
             return Err(Problem::new(Refusal::Full, "? the hub is full; try again later"));
         }
         let most = self.config.max_members_per_address;
-        let of_network = if on_link { most.saturating_mul(SOURCES_OF_NETWORK as usize) } else { most };
+        // Half of the hall is left to others in any case.
+        let of_link = most.saturating_mul(SOURCES_OF_NETWORK as usize).min(self.config.max_members / 2).max(most);
+        let of_network = if on_link { of_link } else { most };
         let is_too_many = |source, most| self.members.count_of(source) - leaving >= most;
         if is_too_many(Source::of_sender(addr, true), most) || is_too_many(Source::of(addr), of_network) {
             return Err(Problem::new(Refusal::Full, "? too many members from your address already"));
@@ -101,7 +103,7 @@ impl Hub {
     /// Tells the terminals in all rooms that what is said is logged from now on, if it is.
     pub(super) fn tell_of_the_log(&mut self, out: &mut Outbox) {
         if self.config.log_messages {
-            self.rooms.ids().for_each(|room| self.notify_room(room, LOGGED, None, out));
+            self.rooms.ids().for_each(|room| self.notify_room(None, room, LOGGED, None, out));
         }
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct FanOut {
     rate: Rate,
     left: Bucket,
     of_source: RateLimit,
+    /// On our links, where each IPv6 address is a source.
+    of_network: RateLimit,
     now: Instant,
 }
 
@@ -32,22 +34,36 @@ impl FanOut {
         let of = |sources: u32| Rate::new((bytes / sources).max(1), 1).with_burst_of(FAN_OUT_SECONDS);
         let (rate, of_source) = (of(1), of(FAN_OUT_SOURCES_MIN));
         let left = Bucket::full(rate, Instant::default());
-        Self { rate, left, of_source: RateLimit::new(of_source, seed), now: Instant::default() }
+        let of_network = RateLimit::new(of(FAN_OUT_SOURCES_MIN / 2), seed);
+        Self { rate, left, of_source: RateLimit::new(of_source, seed), of_network, now: Instant::default() }
     }
 
     /// Takes so many bytes on account of a source, if there are any for it.
     fn take(&mut self, source: Source, bytes: usize) -> bool {
-        let (bytes, now) = (count(bytes), self.now);
-        let rate = self.of_source.rate();
-        let of_source = self.of_source.bucket_of(now, source);
-        of_source.has(rate, now, bytes) && self.left.take(self.rate, now, bytes) && of_source.take(rate, now, bytes)
+        self.take_above(0, Some(source), bytes)
     }
 
     /// Takes so many bytes for what can be left out, while half of the budget is there for what cannot.
-    pub(super) fn take_spare(&mut self, bytes: usize) -> bool {
+    pub(super) fn take_spare(&mut self, source: Option<Source>, bytes: usize) -> bool {
+        self.take_above(self.rate.burst / 2, source, bytes)
+    }
+
+    /// Takes so many bytes, if more than `spared` are left then, on account of a source and of the network that it shares.
+    fn take_above(&mut self, spared: u32, source: Option<Source>, bytes: usize) -> bool {
         let (bytes, now) = (count(bytes), self.now);
-        let is_half_there = self.left.has(self.rate, now, bytes.saturating_add(self.rate.burst / 2));
-        is_half_there && self.left.take(self.rate, now, bytes)
+        if !self.left.has(self.rate, now, bytes.saturating_add(spared)) {
+            return false;
+        }
+        let rate = self.of_source.rate();
+        let is_enough = source.is_none_or(|source| {
+            // Whoever has many addresses of a network has two shares at the most.
+            let of_network = source.network().is_none_or(|network| {
+                let rate = self.of_network.rate();
+                self.of_network.bucket_of(now, network).take(rate, now, bytes)
+            });
+            of_network && self.of_source.bucket_of(now, source).take(rate, now, bytes)
+        });
+        is_enough && self.left.take(self.rate, now, bytes)
     }
 }
 
@@ -87,10 +103,10 @@ impl Hub {
     }
 
     /// Takes what a notice costs that goes to the terminals and sessions in a room; whether it is to go out.
-    pub(super) fn pay_for_notice(&mut self, room: RoomId, notice: &str) -> bool {
+    pub(super) fn pay_for_notice(&mut self, source: Option<Source>, room: RoomId, notice: &str) -> bool {
         let (lines, frames) = self.rooms.get(room).hearers(|way| way == Way::Line);
         let bytes = cost(lines, notice, frames, notice.len() + HEADERS);
-        self.fan_out.as_mut().is_none_or(|fan_out| fan_out.take_spare(bytes))
+        self.fan_out.as_mut().is_none_or(|fan_out| fan_out.take_spare(source, bytes))
     }
 }
 
@@ -124,8 +140,21 @@ mod tests {
     #[test]
     fn what_can_be_left_out_leaves_half_for_what_cannot() {
         let mut budget = budget();
-        assert!(budget.take_spare(1_000));
-        assert!(!budget.take_spare(2));
+        assert!(budget.take_spare(None, 500));
+        assert!(budget.take_spare(Some(source(1)), 500));
+        assert!(!budget.take_spare(None, 2));
+        assert!(!budget.take(source(1), 2), "who has had it for notices");
+        assert!(budget.take(source(2), 500));
+    }
+
+    #[test]
+    fn a_network_of_ours_has_half_of_the_budget_however_many_addresses_it_has() {
+        let mut budget = budget();
+        let host =
+            |last: u16| Source::of_sender(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last).into(), true);
+        assert!(budget.take(host(1), 500));
+        assert!(budget.take(host(2), 500));
+        assert!(!budget.take(host(3), 2));
         assert!(budget.take(source(1), 500));
     }
 

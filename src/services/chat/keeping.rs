@@ -220,7 +220,7 @@ impl Hub {
         listener_at: impl Fn(SocketAddr) -> Option<ListenerId>,
         out: &mut Outbox,
     ) -> Restored {
-        self.rooms.begin(now);
+        self.begin(now);
         let mut restored = Restored::default();
         let mut was_logged = false;
         for line in lines(text) {

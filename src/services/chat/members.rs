@@ -45,6 +45,8 @@ pub(super) struct Member {
     pub(super) consent: Option<Box<Consent>>,
     /// Whether its host is on the network, as far as we know.
     pub(super) in_reach: bool,
+    /// Whether it is to be tried anew when it has been out of reach for long enough.
+    pub(super) is_to_be_tried: bool,
     /// Times its host has answered "port unreachable" since it was last heard.
     pub(super) strikes: u8,
     /// What it has just said.
@@ -207,6 +209,7 @@ impl Members {
             session: None,
             consent: None,
             in_reach: true,
+            is_to_be_tried: false,
             strikes: 0,
             reflex: Reflex::default(),
             heartbeats: false,
@@ -244,6 +247,7 @@ impl Members {
 
     /// Moves a member to another address, at which nobody is.
     pub(super) fn readdress(&mut self, id: MemberId, path: Path) {
+        self.slots[id].is_to_be_tried = false;
         let old = std::mem::replace(&mut self.slots[id].path, path);
         self.by_addr.remove(&old.remote);
         self.by_addr.insert(path.remote, slot(id));

@@ -67,8 +67,7 @@ pub struct Hub {
     hosts: Hosts,
     members: Members,
     rooms: Rooms,
-    /// When to try whom anew, in order. Somebody may be heard, and lost again, meanwhile: once in three seconds at most,
-    /// which is how long the kernel looks.
+    /// When to try whom anew, in order; each member once. Somebody may be heard, and lost again, meanwhile.
     out_of_reach: VecDeque<(Instant, SocketAddr)>,
     keeping: Keeping,
     sessions: Sessions,
@@ -78,6 +77,8 @@ pub struct Hub {
     fan_out: Option<FanOut>,
     /// The request that is being done, of a session that gets what is told as its answer.
     asking: Option<(SessionId, u64)>,
+    /// When this hub heard of the time for the first time, in nanoseconds: no other has the same.
+    begun: Option<i128>,
     errors: ErrorStreaks,
     /// Rooms that have something for their sessions at the end of the turn.
     speaking: Vec<RoomId>,
@@ -116,6 +117,7 @@ impl Hub {
             request_limit: config.rate_limit.map(|rate| RateLimit::new(rate, seed)),
             fan_out: config.fan_out.map(|rate| FanOut::new(rate, seed)),
             asking: None,
+            begun: None,
             errors: ErrorStreaks::new(seed),
             speaking: Vec::new(),
             beacons: BTreeSet::new(),
@@ -168,6 +170,12 @@ impl Hub {
                 self.keeping.changed = true;
             }
         }
+    }
+
+    /// Has the hub begin, if it has not.
+    fn begin(&mut self, now: &Now) {
+        self.begun.get_or_insert(now.wall.as_nanosecond());
+        self.keeping.changed |= self.rooms.begin(now);
     }
 
     fn lifetimes(&self) -> Lifetimes {
@@ -266,10 +274,13 @@ impl Hub {
 
 impl Service for Hub {
     fn handle_datagram(&mut self, now: &Now, datagram: &Datagram<'_>, out: &mut Outbox) -> Verdict {
-        self.keeping.changed |= self.rooms.begin(now);
+        self.begin(now);
         // The caller may be late; the expired get not even the message that finds them expired.
         self.handle_timeout(now, out);
-        let heard = self.hear(now, datagram, out).inspect(|_| self.errors.end(datagram.path.remote));
+        let heard = self.hear(now, datagram, out);
+        if heard.as_ref().is_ok_and(|verdict| !matches!(verdict, Verdict::Dropped(_))) {
+            self.errors.end(datagram.path.remote);
+        }
         heard.unwrap_or_else(|problem| {
             if !self.errors.may_tell(now.mono, datagram.path.remote) {
                 return Verdict::Dropped(DropReason::Reflex);

@@ -35,6 +35,7 @@ impl Hub {
     pub fn handle_out_of_reach(&mut self, now: &Now, remote: SocketAddr) {
         if let Some(id) = self.members.at(remote)
             && self.set_in_reach(now, id, false)
+            && !std::mem::replace(&mut self.members.get_mut(id).is_to_be_tried, true)
         {
             self.out_of_reach.push_back((now.mono + OUT_OF_REACH, remote));
         }
@@ -58,6 +59,7 @@ impl Hub {
         {
             self.out_of_reach.pop_front();
             if let Some(id) = self.members.at(remote) {
+                self.members.get_mut(id).is_to_be_tried = false;
                 self.set_in_reach(now, id, true);
             }
         }

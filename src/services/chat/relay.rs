@@ -8,6 +8,7 @@ use super::utterance::push_clean;
 use super::{Hub, News, reflex};
 use crate::core::frame::write_text_frame;
 use crate::core::limits::DATAGRAM_MAX;
+use crate::core::source::Source;
 use crate::core::{Now, Outbox, Refusal};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -30,12 +31,20 @@ impl Hub {
     pub(super) fn notify_others(&mut self, id: MemberId, notice: &str, out: &mut Outbox) {
         let member = self.members.get(id);
         let (rooms, except) = (member.places().map(|place| place.room).collect::<Vec<_>>(), Some(member.path.remote));
-        rooms.into_iter().for_each(|room| self.notify_room(room, notice, except, out));
+        let source = Some(self.source_of(id));
+        rooms.into_iter().for_each(|room| self.notify_room(source, room, notice, except, out));
     }
 
-    /// A notice to the terminals in a room but `except`, and to its sessions.
-    pub(super) fn notify_room(&mut self, room: RoomId, notice: &str, except: Option<SocketAddr>, out: &mut Outbox) {
-        if !self.pay_for_notice(room, notice) {
+    /// A notice to the terminals in a room but `except`, and to its sessions, on account of a source if one is to blame.
+    pub(super) fn notify_room(
+        &mut self,
+        source: Option<Source>,
+        room: RoomId,
+        notice: &str,
+        except: Option<SocketAddr>,
+        out: &mut Outbox,
+    ) {
+        if !self.pay_for_notice(source, room, notice) {
             return;
         }
         let of_room = self.rooms.get(room);

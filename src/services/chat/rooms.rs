@@ -10,7 +10,7 @@ use super::packer::Packer;
 use super::reflex::RoomLines;
 use super::stream::Stream;
 use crate::core::frame::Epoch;
-use crate::core::limits::{ROOMS_MAX, ROOMS_OF_SOURCE_MAX};
+use crate::core::limits::{ROOMS_MADE_MAX, ROOMS_MAX, ROOMS_OF_SOURCE_MAX};
 use crate::core::source::Source;
 use crate::core::{Instant, ListenerId, Now, Outbox, Path, Seed};
 use std::collections::BTreeMap;
@@ -182,7 +182,7 @@ impl Rooms {
     /// A room in an epoch that it has never been in.
     fn make(&mut self, name: &str, now: &Now) -> Room {
         self.made += 1;
-        let hash = self.seed.hash(&("epoch", name, self.made, now.wall.as_nanosecond()));
+        let hash = self.seed.mac(&("epoch", name, self.made, now.wall.as_nanosecond()));
         Room::new(name, now.mono, Epoch(hash as u32))
     }
 
@@ -247,7 +247,7 @@ impl Rooms {
 
     /// The room of that name, made for `source` if need be, and the one that had its place. `None` when there are
     /// [`ROOMS_MAX`] rooms and somebody in each, or where nobody is something was said and `source` has made
-    /// [`ROOMS_OF_SOURCE_MAX`], none of which could go. None that is `spared` goes.
+    /// [`ROOMS_OF_SOURCE_MAX`], none of which could go, or [`ROOMS_MADE_MAX`] in any case. None that is `spared` goes.
     pub(super) fn open(
         &mut self,
         name: &str,
@@ -259,16 +259,21 @@ impl Rooms {
             return Some((known, None));
         }
         let made_by = Some(source);
-        if let Some(id) = self.open_free(name, now) {
+        let own = |room: &Room| room.made_by == made_by;
+        let own_count = self.slots.iter().filter(|room| own(room)).count();
+        let has_too_many = self.slots.iter().filter(|room| own(room) && room.len() > 0).count() >= ROOMS_MADE_MAX;
+        if !has_too_many && let Some(id) = self.open_free(name, now) {
             self.slots[id].made_by = made_by;
             return Some((id, None));
         }
-        let mut id = self.dispensable(|id| !spared.contains(&id))?;
-        let own = |room: &Room| room.made_by == made_by;
-        let is_greedy = || self.slots.iter().filter(|room| own(room)).count() >= ROOMS_OF_SOURCE_MAX;
-        if self.slots[id].stream.history_len() > 0 && is_greedy() {
-            id = self.dispensable(|id| own(&self.slots[id]) && !spared.contains(&id))?;
-        }
+        let own_dispensable = || self.dispensable(|id| own(&self.slots[id]) && !spared.contains(&id));
+        let id = match self.dispensable(|id| !spared.contains(&id)) {
+            _ if has_too_many => own_dispensable()?,
+            Some(id) if self.slots[id].stream.history_len() > 0 && own_count >= ROOMS_OF_SOURCE_MAX => {
+                own_dispensable()?
+            }
+            id => id?,
+        };
         let made = Room { made_by, ..self.make(name, now) };
         let closed = std::mem::replace(&mut self.slots[id], made);
         self.by_name.remove(&name::key(&closed.name));

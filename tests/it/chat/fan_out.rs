@@ -1,6 +1,7 @@
 //! What goes out to rooms has a bound, and nobody alone uses it up.
 
-use crate::script::play_with;
+use crate::script::{Stage, play_with};
+use belfry::config;
 use belfry::core::rate_limit::ByteRate;
 
 #[test]
@@ -30,7 +31,7 @@ fn a_source_that_has_used_up_its_share_is_refused_and_the_others_are_heard() {
 #[test]
 fn a_session_says_again_what_there_was_no_place_for() {
     play_with(
-        |config| config.fan_out = Some(ByteRate(400)),
+        |config| config.fan_out = Some(ByteRate(800)),
         r"
         anna > ^hello 1 start=a name=anna^
         anna < ^token <token1>^
@@ -53,27 +54,43 @@ fn a_session_says_again_what_there_was_no_place_for() {
 }
 
 #[test]
-fn notices_and_repairs_leave_half_for_what_is_said() {
+fn notices_leave_half_for_what_is_said() {
+    let mut stage = Stage::new(&config::Chat { fan_out: Some(ByteRate(1_600)), ..config::Chat::default() });
+    stage.say("anna", "\n");
+    // Of 3,200 bytes each of these takes some 340, for who has come and for the topic.
+    let mut told = |number: usize| {
+        let sent = stage.say(&format!("192.0.2.{number}:5000"), &format!("/topic {}", "x".repeat(200)));
+        sent.iter().filter(|datagram| datagram.starts_with(b"-- 192.0.2.")).count()
+    };
+    assert_eq!([1, 2, 3, 4, 5, 6].map(&mut told), [2, 2, 2, 2, 1, 0]);
+    assert_eq!(stage.say("192.0.2.6:5000", "hello").len(), 7, "everybody hears it");
+}
+
+#[test]
+fn what_is_asked_for_again_waits_while_less_than_half_is_there() {
     play_with(
-        |config| config.fan_out = Some(ByteRate(400)),
+        |config| config.fan_out = Some(ByteRate(1_200)),
         r"
-        anna > \n
-        anna < -- Welcome to belfry.lan. You are localhost-40001 in lobby with nobody else yet. /help lists what you can type.\n-- The last 256 messages of this room are kept; /history shows them.\n
-        # of 800 bytes each of these takes 71 or 69, to her, as did her own
-        bob > ^hb^
-        anna < -- localhost-40002 has joined\n
-        bob > quit
-        anna < -- localhost-40002 has left\n
-        bob > ^hb^
-        anna < -- localhost-40002 has joined\n
-        bob > quit
-        anna < -- localhost-40002 has left\n
-        bob > ^hb^
-        bob > quit
-        bob > ^hb^
-        bob > hello
-        anna < localhost-40002: hello\n
-        bob < localhost-40002: hello
+        anna > ^hello 1 start=a name=anna^
+        anna < ^token <token1>^
+        anna > ^hello 1 start=a name=anna token=<token1>^
+        anna < ^welcome 1 session=<session1> name=anna heartbeat=3000 last=0 max=1024 at=lobby/<epoch1>/0 at=@/<epoch2>/0^
+        anna < ^note lobby len=18^-- anna has joined
+        192.0.2.1:5001 > \{x*100}
+        192.0.2.1:5001 < 192.0.2.1-5001: \{x*100}
+        anna < ^note lobby len=28^-- 192.0.2.1-5001 has joined^msg lobby/<epoch1>/1 192.0.2.1-5001 time=1750000000 len=100^\{x*100}
+        192.0.2.2:5001 > \{y*100}
+        192.0.2.1:5001 < 192.0.2.2-5001: \{y*100}
+        192.0.2.2:5001 < 192.0.2.2-5001: \{y*100}
+        anna < ^note lobby len=28^-- 192.0.2.2-5001 has joined^msg lobby/<epoch1>/2 192.0.2.2-5001 time=1750000000 len=100^\{y*100}
+        192.0.2.3:5001 > ^hb^
+        anna < ^note lobby len=28^-- 192.0.2.3-5001 has joined
+        anna > ^as <session1>^^want lobby/<epoch1>/1^
+        @0.25
+        anna < ^at lobby/<epoch1>/2^
+        @2
+        anna > ^as <session1>^^want lobby/<epoch1>/1^
+        anna < ^msg lobby/<epoch1>/1 192.0.2.1-5001 time=1750000000 len=100^\{x*100}
         ",
     );
 }

@@ -2,7 +2,7 @@
 
 use crate::script::{Stage, play, play_with};
 use belfry::config;
-use belfry::core::limits::{ERROR_LINE_MAX, ROOMS_MAX, ROOMS_OF_SOURCE_MAX, SOURCES_OF_NETWORK};
+use belfry::core::limits::{ERROR_LINE_MAX, ROOMS_MADE_MAX, ROOMS_MAX, ROOMS_OF_SOURCE_MAX, SOURCES_OF_NETWORK};
 
 #[test]
 fn a_full_hub_refuses_the_new_and_keeps_the_present() {
@@ -90,10 +90,31 @@ fn an_ipv6_network_counts_as_sixteen_addresses_on_our_links_and_as_one_elsewhere
 }
 
 #[test]
+fn a_source_makes_half_of_the_rooms_at_the_most() {
+    let mut stage = Stage::new(&config::Chat { max_members_per_address: 1_000, ..config::Chat::default() });
+    for number in 0..ROOMS_MADE_MAX {
+        stage.say(&format!("192.0.2.1:{}", 2_000 + number), &format!("/join room-{number}"));
+    }
+    stage.play(
+        r"
+        192.0.2.1:9001 > /join one-more => Refused(Full)
+        192.0.2.1:9001 < ? there are too many rooms; /rooms lists them
+        192.0.2.2:9001 > /join one-more
+        192.0.2.2:9001 < -- You are in one-more now.\n-- 1 in one-more: 192.0.2.2-9001
+        # one that nobody is in makes place
+        192.0.2.1:2000 > quit
+        192.0.2.1:9001 > /join another
+        192.0.2.1:9001 < -- You are in another now.\n-- 1 in another: 192.0.2.1-9001
+        ",
+    );
+}
+
+#[test]
 fn there_are_so_many_rooms_and_an_empty_one_makes_place_for_a_new() {
     let mut stage = Stage::new(&config::Chat { max_members_per_address: 1_000, ..config::Chat::default() });
     for number in 1..ROOMS_MAX {
-        stage.say(&format!("192.0.2.1:{}", 1_024 + number), &format!("/join room-{number}"));
+        let host = 1 + number / ROOMS_MADE_MAX;
+        stage.say(&format!("192.0.2.{host}:{}", 1_024 + number), &format!("/join room-{number}"));
     }
     stage.play(
         r"

@@ -207,7 +207,8 @@ fn lists_that_do_not_fit_a_datagram_say_how_many_are_left_out() {
     for number in 0..200 {
         stage.say(&format!("192.0.2.1:{}", 1_024 + number), "/join lab");
         stage.say(&format!("192.0.2.1:{}", 1_024 + number), &format!("/away {}", "z".repeat(200)));
-        stage.say(&format!("192.0.2.2:{}", 1_024 + number), &format!("/join room-{number}-{}", "r".repeat(20)));
+        let host = 2 + number / 100;
+        stage.say(&format!("192.0.2.{host}:{}", 1_024 + number), &format!("/join room-{number}-{}", "r".repeat(20)));
     }
     let people = stage.say("192.0.2.1:1024", "/who");
     assert_eq!(people.len(), 1);

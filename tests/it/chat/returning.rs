@@ -217,7 +217,7 @@ fn a_session_outlives_the_hub_with_its_requests_its_places_and_its_mail() {
         r"
         anna > ^as <session1>^^hb^
         anna < ^token <token2>^
-        anna > ^as <session1>^^hello 1 token=<token1>^
+        anna > ^as <session1>^^hello 1 token=<token2>^
         bob < -- anna has joined\n
         anna < ^welcome 1 session=<session1> name=anna heartbeat=3000 last=2 max=1024 at=lobby/<epoch1>/0 at=lab/<epoch3>/0 at=@/<epoch2>/1^
         anna < ^note lobby len=18^-- anna has joined

@@ -27,6 +27,8 @@ fn new_folder() -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("belfry-histories-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     let folder = std::env::temp_dir().join(name);
+    // One that a process of the same number has left there.
+    let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir(&folder).unwrap();
     folder
 }

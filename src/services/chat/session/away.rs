@@ -8,6 +8,7 @@ use crate::core::Instant;
 use crate::core::frame::SessionId;
 use crate::core::limits::{SESSION_AWAY_MAX, SESSIONS_AWAY_MAX};
 use crate::core::source::Source;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A place among those who are away: the lower, the longer ago they went.
@@ -27,6 +28,8 @@ struct Entry {
 pub(super) struct Away {
     in_order: BTreeMap<AwayId, Entry>,
     of_source: BTreeMap<Source, BTreeSet<AwayId>>,
+    /// The sources by how many they have, and of those that have as many the one whose first has been away for longest last.
+    by_count: BTreeSet<(usize, Reverse<AwayId>, Source)>,
     /// How many were ever away.
     count: u64,
 }
@@ -37,7 +40,8 @@ impl Away {
         self.count += 1;
         self.in_order.insert(self.count, Entry { since, session, source });
         if let Some(source) = source {
-            self.of_source.entry(source).or_default().insert(self.count);
+            let id = self.count;
+            self.change(source, |ids| ids.insert(id));
         }
         self.count
     }
@@ -45,11 +49,20 @@ impl Away {
     /// Notes that a session is back, or forgotten.
     pub(super) fn remove(&mut self, id: AwayId) {
         let Some(Entry { source: Some(source), .. }) = self.in_order.remove(&id) else { return };
-        if let Some(ids) = self.of_source.get_mut(&source) {
-            ids.remove(&id);
-            if ids.is_empty() {
-                self.of_source.remove(&source);
-            }
+        self.change(source, |ids| ids.remove(&id));
+    }
+
+    /// Changes whom a source has away.
+    fn change(&mut self, source: Source, change: impl FnOnce(&mut BTreeSet<AwayId>) -> bool) {
+        let rank = |ids: &BTreeSet<AwayId>| ids.first().map(|&first| (ids.len(), Reverse(first), source));
+        let ids = self.of_source.entry(source).or_default();
+        if let Some(before) = rank(ids) {
+            self.by_count.remove(&before);
+        }
+        change(ids);
+        self.by_count.extend(rank(ids));
+        if ids.is_empty() {
+            self.of_source.remove(&source);
         }
     }
 
@@ -59,10 +72,10 @@ impl Away {
         let id = match own {
             Some(ids) => *ids.first()?,
             None if self.in_order.len() <= SESSIONS_AWAY_MAX => return None,
-            None => {
-                let largest = self.of_source.values().max_by_key(|ids| (ids.len(), std::cmp::Reverse(ids.first())));
-                *largest.filter(|ids| ids.len() > 1).and_then(BTreeSet::first).or(self.in_order.keys().next())?
-            }
+            None => match self.by_count.last() {
+                Some(&(count, Reverse(first), _)) if count > 1 => first,
+                _ => *self.in_order.keys().next()?,
+            },
         };
         self.in_order.get(&id).map(|entry| entry.session)
     }
@@ -139,7 +152,7 @@ mod tests {
         away.push(start + minute, SessionId(2), None);
         assert_eq!(away.next_timeout(), Some(start + SESSION_AWAY_MAX));
         away.remove(first);
-        assert!(away.of_source.is_empty());
+        assert!(away.of_source.is_empty() && away.by_count.is_empty());
         assert_eq!(away.forgotten(start + SESSION_AWAY_MAX), None);
         assert_eq!(away.forgotten(start + SESSION_AWAY_MAX + minute), Some(SessionId(2)));
     }

@@ -52,14 +52,15 @@ impl Hub {
                     refuse_hello(path, problem.why.name(), hello, out);
                     return Verdict::Refused(problem.why);
                 }
-                self.attend(now, path, returning, start, hello, out)
+                self.attend(now, datagram, returning, start, hello, out)
             }
         };
         self.sessions.touch(id).owed.welcome = true;
         if let Some(member) = self.sessions.get(id).and_then(Session::here).filter(|_| is_shown || datagram.on_link) {
             self.note_consent(now, member, datagram.on_link);
         }
-        for position in hello.values("at").filter_map(Position::read) {
+        // Its rooms, and its mailbox.
+        for position in hello.values("at").take(SESSION_ROOMS_MAX + 1).filter_map(Position::read) {
             self.repair_behind(now, id, position, out);
         }
         Verdict::Answered
@@ -113,12 +114,13 @@ impl Hub {
     fn attend(
         &mut self,
         now: &Now,
-        path: Path,
+        datagram: &Datagram<'_>,
         returning: Option<SessionId>,
         start: u64,
         hello: &Frame<'_>,
         out: &mut Outbox,
     ) -> SessionId {
+        let path = datagram.path;
         self.keeping.changed = true;
         let member = self.members.insert(now.mono, path, Way::Session, LOBBY, &self.hosts);
         let back = returning.and_then(|id| Some((id, self.sessions.arrive(id, member)?)));
@@ -130,7 +132,8 @@ impl Hub {
                 (id, hello.value("name").map(str::to_owned), Vec::new())
             }
         };
-        let stays = if stays.is_empty() { self.wanted_stays(now, path, hello) } else { self.stays_of_return(stays) };
+        let stays =
+            if stays.is_empty() { self.wanted_stays(now, datagram, hello) } else { self.stays_of_return(stays) };
         self.members.get_mut(member).session = Some(Box::new(Attendance { id, further: Vec::new() }));
         self.take_name(member, wanted);
         self.take_places(now, member, &stays);
@@ -173,7 +176,8 @@ impl Hub {
     }
 
     /// The rooms that a hello names, made if need be, and how far each was heard.
-    fn wanted_stays(&mut self, now: &Now, path: Path, hello: &Frame<'_>) -> Vec<Stay> {
+    fn wanted_stays(&mut self, now: &Now, datagram: &Datagram<'_>, hello: &Frame<'_>) -> Vec<Stay> {
+        let source = Source::of_sender(datagram.path.remote.ip(), datagram.on_link);
         let mut stays: Vec<Stay> = Vec::new();
         let mut opened = Vec::new();
         for at in hello.values("at").take(SESSION_ROOMS_MAX) {
@@ -182,7 +186,7 @@ impl Hub {
             if name::fault(room).is_some() {
                 continue;
             }
-            let Some(id) = self.open_room(now, room, Source::of(path.remote.ip()), &opened) else { continue };
+            let Some(id) = self.open_room(now, room, source, &opened) else { continue };
             opened.push(id);
             let room = self.rooms.get(id);
             let Stream { epoch, newest, .. } = room.stream;

@@ -15,7 +15,7 @@ mod requests;
 mod table;
 
 pub(super) use keeping::SessionLine;
-pub(super) use table::Sessions;
+pub(super) use table::{Session, Sessions};
 
 use super::members::{MemberId, Place};
 use super::message::Message;
@@ -32,7 +32,7 @@ use crate::core::{Datagram, DropReason, Instant, Now, Outbox, Refusal, Verdict};
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
-use table::{Owed, Session, Stay};
+use table::{Owed, Stay};
 
 /// What only a hub says: it means nothing to another.
 const OF_HUBS: [&str; 10] = ["token", "welcome", "ack", "error", "answer", "joined", "msg", "note", "at", "gone"];
@@ -216,10 +216,12 @@ impl Hub {
         line: &str,
         draft: &super::Draft<'_>,
     ) -> Result<(), Problem> {
-        if self.sessions.mailbox_bytes > MAILBOXES_BYTES_MAX {
+        let is_full = self.sessions.mailbox_bytes > MAILBOXES_BYTES_MAX;
+        let session = self.sessions.expect_mut(id);
+        // Whoever has taken what he had gets one all the same: those who let theirs lie keep nobody from talking.
+        if is_full && session.mailbox.bytes() > 0 {
             return Err(Problem::new(Refusal::Full, "? too much waits for others already; try again later"));
         }
-        let session = self.sessions.expect_mut(id);
         let message = Message::new(session.mailbox.newest + 1, now.wall, line, draft);
         let mut frame = Vec::new();
         message.write_frame(MAILBOX, session.mailbox.epoch, &mut frame);

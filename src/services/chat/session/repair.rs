@@ -98,6 +98,7 @@ impl Hub {
         if let Some(room) = room {
             first = first.max(self.first_for(id, room));
         }
+        let source = self.sessions.get(id).and_then(Session::here).map(|member| self.source_of(member));
         let session = self.sessions.expect_mut(id);
         session.allowance.refill(now.mono);
         let mut allowance = session.allowance;
@@ -106,7 +107,7 @@ impl Hub {
             None => (MAILBOX, &session.mailbox),
         };
         let fan_out = &mut self.fan_out;
-        let mut pays = |bytes| fan_out.as_mut().is_none_or(|fan_out| fan_out.take_spare(bytes));
+        let mut pays = |bytes| fan_out.as_mut().is_none_or(|fan_out| fan_out.take_spare(source, bytes));
         let unused: &[(u64, u64)] = if room.is_none() { &session.unused } else { &[] };
         let mut again = Vec::new();
         let mut next = range.first;

@@ -9,7 +9,6 @@ use super::bad_frame;
 use super::table::Session;
 use crate::core::frame::{self, Frame, Position, SessionId};
 use crate::core::limits::{DATAGRAM_MAX, NUMBER_MAX, SESSION_ROOMS_MAX};
-use crate::core::source::Source;
 use crate::core::{Now, Outbox, Refusal};
 
 /// With less history than this, what was said may have been pushed out of it by the end of the turn.
@@ -169,7 +168,7 @@ impl Hub {
             let most = format!("? a session is in at most {SESSION_ROOMS_MAX} rooms");
             return Err(Problem::new(Refusal::Full, most));
         }
-        let source = Source::of(self.members.get(member).path.remote.ip());
+        let source = self.source_of(member);
         let room = self
             .open_room(now, name, source, &[])
             .ok_or_else(|| Problem::new(Refusal::Full, "? there are too many rooms; /rooms lists them"))?;
@@ -182,7 +181,7 @@ impl Hub {
         self.rooms.seat_in(room, member, &mut self.members);
         self.keeping.changed = true;
         let notice = format!("-- {} has joined", self.members.get(member).name);
-        self.notify_room(room, &notice, None, out);
+        self.notify_room(Some(self.source_of(member)), room, &notice, None, out);
         Ok(room)
     }
 
@@ -215,7 +214,7 @@ impl Hub {
         }
         self.keeping.changed = true;
         let notice = format!("-- {} has left", self.members.get(member).name);
-        self.notify_room(room, &notice, None, out);
+        self.notify_room(Some(self.source_of(member)), room, &notice, None, out);
         Ok(())
     }
 

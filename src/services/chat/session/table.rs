@@ -135,7 +135,7 @@ impl Sessions {
     }
 
     pub(super) fn insert(&mut self, now: &Now, id: SessionId, start: u64, presence: Presence) -> &mut Session {
-        let epoch = Epoch(self.seed.hash(&("mailbox", id, now.wall.as_nanosecond())) as u32);
+        let epoch = Epoch(self.seed.mac(&("mailbox", id, now.wall.as_nanosecond())) as u32);
         let session = Session {
             id,
             start,

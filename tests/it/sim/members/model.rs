@@ -159,7 +159,8 @@ impl Model {
         let count =
             |of: fn(IpAddr) -> IpAddr| self.members.keys().filter(|other| of(other.ip()) == of(addr.ip())).count();
         let most = self.rules.members_per_address_max;
-        let is_too_many = count(|addr| addr) >= most || addr.is_ipv6() && count(network) >= 16 * most;
+        let of_network = (16 * most).min(self.rules.members_max / 2).max(most);
+        let is_too_many = count(|addr| addr) >= most || addr.is_ipv6() && count(network) >= of_network;
         self.members.len() >= self.rules.members_max || is_too_many
     }
 
