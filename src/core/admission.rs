@@ -93,6 +93,13 @@ impl Admission {
         }
     }
 
+    /// Says whether the questions to a service pile up, or its answers, and only sources that have been sparing are to be heard.
+    pub fn set_congested(&mut self, service: ServiceName, congested: bool) {
+        if let Some(meter) = &mut self.meters[service as usize] {
+            meter.set_congested(congested);
+        }
+    }
+
     /// Takes a token of the source of a datagram that may be heard; `is_vouched` says that it shows to be from there.
     pub fn take_token(
         &mut self,

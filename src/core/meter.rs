@@ -20,17 +20,23 @@ pub struct Meter {
     /// Where nobody is vouched for there is no such table, and where there is no IPv6 not the other.
     vouched: Option<RateLimit>,
     networks: Option<RateLimit>,
+    congested: bool,
 }
 
 impl Meter {
     /// Buckets that are all full.
     pub fn new(rate: Rate, seed: Seed) -> Self {
-        Self { rate, seed, anybody: RateLimit::new(rate, seed), vouched: None, networks: None }
+        Self { rate, seed, anybody: RateLimit::new(rate, seed), vouched: None, networks: None, congested: false }
     }
 
     /// The rate that it holds sources to.
     pub fn rate(&self) -> Rate {
         self.rate
+    }
+
+    /// Says whether questions pile up, or answers, and only sources that have been sparing are to be heard.
+    pub fn set_congested(&mut self, congested: bool) {
+        self.congested = congested;
     }
 
     /// Takes a token for a datagram from `addr`; says whether it may be heard.
@@ -41,7 +47,9 @@ impl Meter {
             let vouched = self.vouched.get_or_insert_with(|| RateLimit::new(rate.times(1), seed));
             return vouched.allow(now, source);
         }
-        if !self.anybody.allow(now, source) {
+        let allowed =
+            if self.congested { self.anybody.allow_sparing(now, source) } else { self.anybody.allow(now, source) };
+        if !allowed {
             return false;
         }
         if !matches!(source, Source::Host(..)) {
@@ -91,6 +99,17 @@ mod tests {
         let all: usize = (3..100).map(|number| passed(&mut meter, host(number), true, false)).sum();
         assert_eq!(all, 3 * SOURCES_OF_NETWORK as usize - 6, "and many addresses are not many hosts");
         assert_eq!(passed(&mut meter, addr("2001:db8:0:1::1"), true, false), 3);
+    }
+
+    #[test]
+    fn in_a_congestion_only_the_sparing_are_heard_and_what_is_vouched_for() {
+        let mut meter = Meter::new(Rate { leak: 2, ..Rate::new(1, 80) }, Seed(1));
+        meter.set_congested(true);
+        assert_eq!(passed(&mut meter, addr("192.0.2.1"), true, false), 11);
+        assert_eq!(passed(&mut meter, addr("192.0.2.1"), true, true), 80);
+        meter.set_congested(false);
+        assert!(passed(&mut meter, addr("192.0.2.1"), true, false) > 20, "by lot");
+        assert!(passed(&mut meter, addr("192.0.2.2"), true, false) > 80);
     }
 
     #[test]

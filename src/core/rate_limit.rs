@@ -13,7 +13,7 @@
 //!
 //! Arithmetic is exact, in billionths of a token: a nanosecond gives back exactly `per_second` of them.
 
-use crate::core::limits::RATE_LIMIT_SOURCES;
+use crate::core::limits::{RATE_LIMIT_SOURCES, SPARING_PART};
 use crate::core::source::Source;
 use crate::core::{Instant, Seed, SplitMix};
 use std::fmt;
@@ -192,6 +192,15 @@ impl RateLimit {
         self.bucket_of(now, source).take(rate, now, 1) || rate.leak > 0 && self.lots.below(u64::from(rate.leak)) == 0
     }
 
+    /// The same while there is not enough for all: a source that has been sparing with its tokens gets one, and nobody by
+    /// lot. Who is refused pays all the same, so that a flooder does not pass for sparing again until he stops.
+    pub(crate) fn allow_sparing(&mut self, now: Instant, source: Source) -> bool {
+        let rate = self.rate;
+        let bucket = self.bucket_of(now, source);
+        let is_sparing = bucket.has(rate, now, rate.burst - rate.burst / SPARING_PART);
+        bucket.take(rate, now, 1) && is_sparing
+    }
+
     /// The rate that it holds everybody to.
     pub(crate) fn rate(&self) -> Rate {
         self.rate
@@ -316,6 +325,22 @@ mod tests {
         // By lot: whoever sends in step with it wins nothing.
         let in_step = lots.iter().step_by(8).filter(|&&passed| passed).count();
         assert!((90..160).contains(&in_step), "{in_step} of 1000");
+    }
+
+    #[test]
+    fn where_there_is_not_enough_who_has_used_an_eighth_of_his_tokens_gets_no_more() {
+        let mut limit = RateLimit::new(Rate { leak: 2, ..Rate::new(50, 200) }, Seed(7));
+        let (flooder, sparing) = (source("192.0.2.1"), source("192.0.2.2"));
+        let mut passed = |now, source, tries| (0..tries).filter(|_| limit.allow_sparing(now, source)).count();
+        assert_eq!(passed(START, flooder, 1_000), 200 / SPARING_PART as usize + 1);
+        // As often as the rate allows for ever; and a flooder not at all, for as long as he is one.
+        let mut now = START;
+        for _ in 0..1_000 {
+            now = now + Duration::from_millis(20);
+            assert_eq!((passed(now, sparing, 1), passed(now, flooder, 2)), (1, 0));
+        }
+        assert_eq!(passed(now + Duration::from_millis(3_499), flooder, 1), 0);
+        assert_eq!(passed(now + Duration::from_millis(3_520), flooder, 1), 1);
     }
 
     #[test]
