@@ -15,7 +15,7 @@ use super::script::{number, steps};
 use belfry::config::Config;
 use belfry::core::Interface;
 use belfry::core::access::{Access, AccessRule, Ground};
-use belfry::core::rate_limit::{ByteRate, Rate};
+use belfry::core::rate::{ByteRate, Rate};
 use belfry::services::ServiceName;
 use ipnet::IpNet;
 use std::fmt::{Debug, Display};

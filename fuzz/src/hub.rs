@@ -19,7 +19,7 @@
 use super::referee::Referee;
 use super::script::{number, steps, unescape};
 use belfry::config;
-use belfry::core::rate_limit::{ByteRate, Rate};
+use belfry::core::rate::{ByteRate, Rate};
 use belfry::core::{Datagram, Instant, ListenerId, Now, Outbox, Path, Seed};
 use belfry::services::Service;
 use belfry::services::chat::{Hosts, Hub, kept_seed};

@@ -19,7 +19,7 @@ pub use error::{ConfigError, Problem};
 pub use setting::LEVELS;
 
 use crate::core::access::AccessRule;
-use crate::core::rate_limit::{ByteRate, Rate};
+use crate::core::rate::{ByteRate, Rate};
 use crate::services::ServiceName;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

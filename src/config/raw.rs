@@ -7,7 +7,7 @@ use super::error::{ConfigError, Problem};
 use super::setting::{Glob, Setting};
 use super::{LineFormat, LogTarget, Source, Timezone};
 use crate::core::access::AccessRule;
-use crate::core::rate_limit::{ByteRate, Rate};
+use crate::core::rate::{ByteRate, Rate};
 use log::LevelFilter;
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use std::fmt;

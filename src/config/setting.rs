@@ -6,7 +6,7 @@
 use super::{LineFormat, LogTarget, Timezone};
 use crate::core::access::AccessRule;
 use crate::core::limits::DURATION_MAX;
-use crate::core::rate_limit::{ByteRate, Rate};
+use crate::core::rate::{ByteRate, Rate};
 use crate::core::text::is_control;
 use log::LevelFilter;
 use std::net::{IpAddr, SocketAddr};

@@ -8,7 +8,7 @@
 use crate::config::Config;
 use crate::core::access::{Access, Decision, Ground};
 use crate::core::meter::Meter;
-use crate::core::rate_limit::Rate;
+use crate::core::rate::Rate;
 use crate::core::{Datagram, DropReason, Instant, Interface, Seed};
 use crate::services::ServiceName;
 use std::net::IpAddr;
@@ -90,6 +90,13 @@ impl Admission {
             Ground::Allowed(_) => Ok(()),
             Ground::Denied(_) | Ground::NoRule => Err(DropReason::Access),
             Ground::Nobody => Err(DropReason::SourceAddress),
+        }
+    }
+
+    /// Says whether the questions to a service pile up, or its answers, and only sources that have been sparing are to be heard.
+    pub fn set_congested(&mut self, service: ServiceName, congested: bool) {
+        if let Some(meter) = &mut self.meters[service as usize] {
+            meter.set_congested(congested);
         }
     }
 

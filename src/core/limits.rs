@@ -26,9 +26,17 @@ pub const RECEIVE_MAX: usize = 16_384;
 pub const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// The send buffer that is asked for, in bytes. While the kernel looks for a host that has left the network (3 s) it keeps up
-/// to 208 KiB for it, at the expense of this buffer: it has room for some forty such hosts. Without privilege the kernel
-/// grants at most `net.core.wmem_max`.
+/// to 208 KiB for it, at the expense of this buffer. It grants twice what it is asked for, which has room for some eighty such
+/// hosts; without privilege at most `net.core.wmem_max`.
 pub const SEND_BUFFER: usize = 8 << 20;
+
+/// The same for the time service, which answers whoever asks, hosts that never were among them: it has room for some three
+/// hundred, and so for all that a network of the common size (/24) can be asked for in vain.
+pub const ANSWERS_BUFFER: usize = 32 << 20;
+
+/// While questions pile up in a socket, or answers, who has used more than one in so many of his tokens gets none. Who asks as
+/// often as he may uses none, and one who is curious a few; a flood is read without being answered.
+pub const SPARING_PART: u32 = 8;
 
 /// The longest name of a member or a room, in bytes.
 pub const NAME_MAX: usize = 32;

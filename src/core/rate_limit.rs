@@ -13,108 +13,10 @@
 //!
 //! Arithmetic is exact, in billionths of a token: a nanosecond gives back exactly `per_second` of them.
 
-use crate::core::limits::RATE_LIMIT_SOURCES;
+use crate::core::limits::{RATE_LIMIT_SOURCES, SPARING_PART};
+use crate::core::rate::Rate;
 use crate::core::source::Source;
 use crate::core::{Instant, Seed, SplitMix};
-use std::fmt;
-use std::str::FromStr;
-
-/// How often something may happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// Tokens that come back each second.
-    pub per_second: u32,
-    /// Tokens at most, and at first.
-    pub burst: u32,
-    /// Of so many that find no token one passes all the same; 0 for none.
-    pub leak: u32,
-}
-
-impl Rate {
-    /// A rate that nothing passes by.
-    pub const fn new(per_second: u32, burst: u32) -> Self {
-        Self { per_second, burst, leak: 0 }
-    }
-
-    /// As much each second, and as much at once as comes in so many.
-    pub(crate) const fn with_burst_of(self, seconds: u32) -> Self {
-        Self { burst: self.per_second.saturating_mul(seconds), ..self }
-    }
-
-    /// So many times as much at once and each second, and nothing by the side.
-    pub(crate) const fn times(self, factor: u32) -> Self {
-        Self::new(self.per_second.saturating_mul(factor), self.burst.saturating_mul(factor))
-    }
-}
-
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/s burst {}", self.per_second, self.burst)?;
-        if self.leak > 0 { write!(f, " leak 1/{}", self.leak) } else { Ok(()) }
-    }
-}
-
-impl FromStr for Rate {
-    type Err = String;
-
-    /// `50/s burst 200 leak 1/8`; without a burst it is the tokens of one second, without a leak there is none.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut words = text.split_ascii_whitespace();
-        let rate = words.next().and_then(|word| word.strip_suffix("/s"));
-        let rate = rate.ok_or_else(|| format!("{text:?} does not begin with a rate for each second"))?;
-        let rest: Vec<&str> = words.collect();
-        let (burst, leak) = match rest[..] {
-            [] => (rate, None),
-            ["burst", burst] => (burst, None),
-            ["leak", leak] => (rate, Some(leak)),
-            ["burst", burst, "leak", leak] => (burst, Some(leak)),
-            _ => return Err(format!("{text:?} has something other than a burst and a leak behind its rate")),
-        };
-        let number = |word: &str| match word.parse::<u32>() {
-            Ok(0) => Err("a rate of 0 would let nothing through".to_owned()),
-            Ok(number) => Ok(number),
-            Err(_) => Err(format!("{word:?} is not a number of datagrams")),
-        };
-        let leak = match leak {
-            None => 0,
-            Some(leak) => leak
-                .strip_prefix("1/")
-                .and_then(|of| of.parse().ok().filter(|&of| of > 1))
-                .ok_or_else(|| format!("{leak:?} is not a leak such as 1/8"))?,
-        };
-        Ok(Self { per_second: number(rate)?, burst: number(burst)?, leak })
-    }
-}
-
-/// Bytes a second, as they are written: `32 MB/s`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ByteRate(pub u32);
-
-/// The units of a [`ByteRate`], the largest first.
-const BYTE_UNITS: [(&str, u32); 3] = [("MB/s", 1_000_000), ("kB/s", 1_000), ("B/s", 1)];
-
-impl fmt::Display for ByteRate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = BYTE_UNITS.into_iter().find(|&(_, bytes)| self.0.is_multiple_of(bytes));
-        let (name, bytes) = unit.expect("every number is so many bytes");
-        write!(f, "{} {name}", self.0 / bytes)
-    }
-}
-
-impl FromStr for ByteRate {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let unit = BYTE_UNITS.into_iter().find_map(|(name, bytes)| Some((text.strip_suffix(name)?.trim_end(), bytes)));
-        let (number, bytes) = unit.ok_or_else(|| format!("{text:?} is not in MB/s, kB/s or B/s"))?;
-        let number: u32 = number.parse().map_err(|_| format!("{number:?} is not a number of bytes"))?;
-        match number.checked_mul(bytes) {
-            Some(0) => Err("a rate of 0 would let nothing through".to_owned()),
-            Some(bytes) => Ok(Self(bytes)),
-            None => Err(format!("{text} is more than {} MB/s", u32::MAX / 1_000_000)),
-        }
-    }
-}
 
 /// Buckets in a set: four share a cache line or two, and make it unlikely that honest sources crowd each other out.
 const WAYS: usize = 4;
@@ -186,10 +88,23 @@ impl RateLimit {
         Self { rate, seed, lots: SplitMix::new(seed.derive("lots")), slots: vec![nobody; RATE_LIMIT_SOURCES] }
     }
 
-    /// Takes a token of a source; says whether there was one, or the lot fell on it.
-    pub(crate) fn allow(&mut self, now: Instant, source: Source) -> bool {
+    /// Takes a token of a source; says whether there was one.
+    pub(crate) fn take(&mut self, now: Instant, source: Source) -> bool {
         let rate = self.rate;
-        self.bucket_of(now, source).take(rate, now, 1) || rate.leak > 0 && self.lots.below(u64::from(rate.leak)) == 0
+        self.bucket_of(now, source).take(rate, now, 1)
+    }
+
+    /// Whether the lot falls on one that has found no token.
+    pub(crate) fn is_drawn(&mut self) -> bool {
+        self.rate.leak > 0 && self.lots.below(u64::from(self.rate.leak)) == 0
+    }
+
+    /// Takes a token while there is not enough for all: only a source that has been sparing with them gets one. Who is refused pays all the same, so that a flooder does not pass for sparing again until he stops.
+    pub(crate) fn take_sparing(&mut self, now: Instant, source: Source) -> bool {
+        let rate = self.rate;
+        let bucket = self.bucket_of(now, source);
+        let is_sparing = bucket.has(rate, now, rate.burst - rate.burst / SPARING_PART);
+        bucket.take(rate, now, 1) && is_sparing
     }
 
     /// The rate that it holds everybody to.
@@ -250,7 +165,7 @@ mod tests {
     }
 
     fn allowed(limit: &mut RateLimit, now: Instant, source: Source, tries: usize) -> usize {
-        (0..tries).filter(|_| limit.allow(now, source)).count()
+        (0..tries).filter(|_| limit.take(now, source)).count()
     }
 
     #[test]
@@ -269,10 +184,10 @@ mod tests {
         let mut limit = limit(1, 1);
         let source = source("192.0.2.1");
         let second = Duration::from_secs(1);
-        assert!(limit.allow(START, source));
-        assert!(!limit.allow(START - second, source));
-        assert!(!limit.allow(START, source));
-        assert!(limit.allow(START + second, source));
+        assert!(limit.take(START, source));
+        assert!(!limit.take(START - second, source));
+        assert!(!limit.take(START, source));
+        assert!(limit.take(START + second, source));
     }
 
     #[test]
@@ -282,7 +197,7 @@ mod tests {
         assert_eq!(allowed(&mut limit, START, flooder, 1_000), 20);
         let mut passed = 0;
         for number in 0..20 * RATE_LIMIT_SOURCES as u32 {
-            assert!(limit.allow(START, spoofed(number)), "a new source is let in");
+            assert!(limit.take(START, spoofed(number)), "a new source is let in");
             passed += allowed(&mut limit, START, flooder, 1);
         }
         assert_eq!(passed, 0);
@@ -292,7 +207,7 @@ mod tests {
     fn nobody_is_refused_because_the_table_is_crowded() {
         let mut limit = limit(1, 1);
         for number in 0..4 * RATE_LIMIT_SOURCES as u32 {
-            assert!(limit.allow(START, spoofed(number)));
+            assert!(limit.take(START, spoofed(number)));
         }
         assert_eq!(limit.slots.len(), RATE_LIMIT_SOURCES);
         assert_eq!(limit.slots.capacity(), RATE_LIMIT_SOURCES);
@@ -301,21 +216,37 @@ mod tests {
     #[test]
     fn the_highest_rate_and_the_longest_wait_do_not_overflow() {
         let mut limit = limit(u32::MAX, u32::MAX);
-        assert!(limit.allow(Instant::default(), source("::1")));
-        assert!(limit.allow(Instant::from_nanos(u64::MAX), source("::1")));
+        assert!(limit.take(Instant::default(), source("::1")));
+        assert!(limit.take(Instant::from_nanos(u64::MAX), source("::1")));
     }
 
     #[test]
     fn of_those_that_find_no_token_one_in_so_many_passes_by_lot() {
         let mut limit = RateLimit::new(Rate { leak: 8, ..Rate::new(1, 1) }, Seed(7));
         let victim = source("192.0.2.1");
-        assert!(limit.allow(START, victim));
-        let lots: Vec<bool> = (0..8_000).map(|_| limit.allow(START, victim)).collect();
+        assert!(limit.take(START, victim));
+        let lots: Vec<bool> = (0..8_000).map(|_| limit.take(START, victim) || limit.is_drawn()).collect();
         let passed = lots.iter().filter(|&&passed| passed).count();
         assert!((900..1_100).contains(&passed), "{passed} of 8000");
         // By lot: whoever sends in step with it wins nothing.
         let in_step = lots.iter().step_by(8).filter(|&&passed| passed).count();
         assert!((90..160).contains(&in_step), "{in_step} of 1000");
+    }
+
+    #[test]
+    fn where_there_is_not_enough_who_has_used_an_eighth_of_his_tokens_gets_no_more() {
+        let mut limit = RateLimit::new(Rate { leak: 2, ..Rate::new(50, 200) }, Seed(7));
+        let (flooder, sparing) = (source("192.0.2.1"), source("192.0.2.2"));
+        let mut passed = |now, source, tries| (0..tries).filter(|_| limit.take_sparing(now, source)).count();
+        assert_eq!(passed(START, flooder, 1_000), 200 / SPARING_PART as usize + 1);
+        // As often as the rate allows for ever; and a flooder not at all, for as long as he is one.
+        let mut now = START;
+        for _ in 0..1_000 {
+            now = now + Duration::from_millis(20);
+            assert_eq!((passed(now, sparing, 1), passed(now, flooder, 2)), (1, 0));
+        }
+        assert_eq!(passed(now + Duration::from_millis(3_499), flooder, 1), 0);
+        assert_eq!(passed(now + Duration::from_millis(3_520), flooder, 1), 1);
     }
 
     #[test]
@@ -328,53 +259,6 @@ mod tests {
         assert!(!bucket.take(rate, START + second, 1));
         assert!(!bucket.take(rate, START + second + second, 11));
         assert!(bucket.take(rate, START + second + second, 10));
-    }
-
-    #[test]
-    fn bytes_a_second_are_read_as_they_are_written() {
-        for text in ["32 MB/s", "1500 kB/s", "1 B/s", "4294967295 B/s"] {
-            assert_eq!(text.parse::<ByteRate>().unwrap().to_string(), text);
-        }
-        assert_eq!("32MB/s".parse(), Ok(ByteRate(32_000_000)));
-        assert_eq!("1000 kB/s".parse::<ByteRate>().unwrap().to_string(), "1 MB/s");
-        let table = [
-            ("32", "\"32\" is not in MB/s, kB/s or B/s"),
-            ("32 MiB/s", "\"32 Mi\" is not a number of bytes"),
-            ("0 MB/s", "a rate of 0 would let nothing through"),
-            ("-1 B/s", "\"-1\" is not a number of bytes"),
-            ("4295 MB/s", "4295 MB/s is more than 4294 MB/s"),
-        ];
-        for (text, reason) in table {
-            assert_eq!(text.parse::<ByteRate>(), Err(reason.to_owned()));
-        }
-    }
-
-    #[test]
-    fn a_rate_is_read_as_it_is_written() {
-        for text in ["50/s burst 200", "1/s burst 1", "4294967295/s burst 4294967295", "1/s burst 4 leak 1/8"] {
-            assert_eq!(text.parse::<Rate>().unwrap().to_string(), text);
-        }
-        assert_eq!("5/s".parse(), Ok(Rate::new(5, 5)));
-        let table = [
-            ("", "\"\" does not begin with a rate for each second"),
-            ("5", "\"5\" does not begin with a rate for each second"),
-            ("5/min burst 3", "\"5/min burst 3\" does not begin with a rate for each second"),
-            ("0/s burst 3", "a rate of 0 would let nothing through"),
-            ("3/s burst 0", "a rate of 0 would let nothing through"),
-            ("-1/s", "\"-1\" is not a number of datagrams"),
-            ("4294967296/s", "\"4294967296\" is not a number of datagrams"),
-            ("3/s burst", "\"3/s burst\" has something other than a burst and a leak behind its rate"),
-            ("3/s burst 4 5", "\"3/s burst 4 5\" has something other than a burst and a leak behind its rate"),
-            ("3/s brust 4", "\"3/s brust 4\" has something other than a burst and a leak behind its rate"),
-        ];
-        assert_eq!("5/s leak 1/2".parse(), Ok(Rate { leak: 2, ..Rate::new(5, 5) }));
-        for leak in ["8", "1/1", "1/0", "2/8", "1/"] {
-            let reason = format!("{leak:?} is not a leak such as 1/8");
-            assert_eq!(format!("5/s leak {leak}").parse::<Rate>(), Err(reason));
-        }
-        for (text, reason) in table {
-            assert_eq!(text.parse::<Rate>(), Err(reason.to_owned()));
-        }
     }
 
     proptest! {
@@ -395,7 +279,7 @@ mod tests {
                 // One who waits for his token is never refused, whatever the flooder does.
                 let due = last_other.is_none_or(|at| now.since(at).as_nanos() * u128::from(per_second) >= u128::from(TOKEN));
                 if also_other && due {
-                    prop_assert!(limit.allow(now, other));
+                    prop_assert!(limit.take(now, other));
                     last_other = Some(now);
                 }
             }

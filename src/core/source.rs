@@ -34,7 +34,8 @@ impl Source {
     pub(crate) fn network(self) -> Option<Self> {
         match self {
             Self::Host(network, _) => Some(Self::V6(network)),
-            Self::V4(_) | Self::V6(_) | Self::LinkLocal(_) => None,
+            Self::LinkLocal(_) => Some(Self::V6(0xfe80 << 48)),
+            Self::V4(_) | Self::V6(_) => None,
         }
     }
 

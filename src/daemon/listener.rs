@@ -7,7 +7,7 @@
 use super::error::{Fatal, errno_text};
 use super::sys::{self, Receiver};
 use crate::core::ListenerId;
-use crate::core::limits::{RECEIVE_BUFFER, SEND_BUFFER};
+use crate::core::limits::RECEIVE_BUFFER;
 use crate::services::ServiceName;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -84,9 +84,10 @@ impl Listener {
         {
             socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
         }
-        if socket.send_buffer_size()? < SEND_BUFFER && setsockopt(&socket, sockopt::SndBufForce, &SEND_BUFFER).is_err()
+        let send_buffer = service.send_buffer();
+        if socket.send_buffer_size()? < send_buffer && setsockopt(&socket, sockopt::SndBufForce, &send_buffer).is_err()
         {
-            socket.set_send_buffer_size(SEND_BUFFER)?;
+            socket.set_send_buffer_size(send_buffer)?;
         }
         setsockopt(&socket, sockopt::RxqOvfl, &1)?;
         match addr {
@@ -112,7 +113,7 @@ impl Listener {
             errored: true,
             blocked: false,
             takes_bursts: getsockopt(&socket, sockopt::UdpGsoSegment).is_ok(),
-            kernel_drops: sys::kernel_drops(socket.as_fd())?,
+            kernel_drops: sys::socket_memory(socket.as_fd())?.kernel_drops,
             socket,
         })
     }
@@ -145,6 +146,12 @@ impl Listener {
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+
+    /// Whether questions pile up in the socket, or answers, and take half of their room.
+    pub(super) fn is_congested(&self) -> bool {
+        let memory = sys::socket_memory(self.fd());
+        memory.is_ok_and(|it| it.unread > it.receive_buffer / 2 || it.unsent > it.send_buffer / 2)
     }
 
     /// Joins a group on an interface.
@@ -185,5 +192,29 @@ impl Listener {
         // Without a `WouldBlock` something may wait: it is looked at again in the next turn.
         self.readable = self.errored;
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+
+    #[test]
+    fn a_socket_is_congested_from_when_it_is_half_full_until_it_is_read() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut listener = Listener::bind(ListenerId(0), ServiceName::Time, any, std::iter::empty()).unwrap();
+        let client = UdpSocket::bind(any).unwrap();
+        let payload = [0; 16_000];
+        let mut sent = 0;
+        while !listener.is_congested() && sent < 10_000 {
+            client.send_to(&payload, listener.addr).unwrap();
+            sent += 1;
+        }
+        // The kernel counts its own structures too, and grants less than was asked for who may not have it.
+        assert!((4..=RECEIVE_BUFFER / payload.len() + 1).contains(&sent), "{sent}");
+        let mut receiver = Receiver::new();
+        while listener.receive(&mut receiver) > 0 {}
+        assert!(!listener.is_congested());
     }
 }

@@ -1,7 +1,7 @@
 //! The services that run, and the way from a socket to them.
 
 use super::listener::Listener;
-use super::post::Post;
+use super::post::{Patience, Post};
 use super::sys::{Received, Receiver, Trouble, TroubleKind};
 use crate::core::admission::Admission;
 use crate::core::{Datagram, Instant, Interface, Now, Outbox, Path, Verdict};
@@ -72,7 +72,11 @@ impl Services {
             let Some(service) = self.get_mut(name) else { continue };
             let post = &mut posts[name as usize];
             for listener in listeners.iter_mut().filter(|listener| listener.service == name && listener.readable) {
-                for index in 0..listener.receive(receiver) {
+                let count = listener.receive(receiver);
+                // What is said in a room waits instead.
+                let gives_up = Patience::of(name) == Patience::None;
+                admission.set_congested(name, gives_up && count > 0 && listener.is_congested());
+                for index in 0..count {
                     let received = receiver.received(index);
                     if let Some(drops) = received.kernel_drops {
                         post.kernel_drops += u64::from(drops.wrapping_sub(listener.kernel_drops));

@@ -5,7 +5,7 @@
 //! switched off.
 
 use crate::config::Config;
-use crate::core::limits::{RECEIVE_BUFFER, SEND_BUFFER};
+use crate::core::limits::RECEIVE_BUFFER;
 use crate::services::ServiceName;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ pub(super) fn units(config: &Config, origin: Option<&Path>) -> Vec<Unit> {
         .map(|service| {
             let (enabled, listen) = config.listen(service);
             let about = if enabled { String::new() } else { never(service) };
-            socket(service.name(), origin, &about, &datagrams(listen))
+            socket(service.name(), origin, &about, &datagrams(service, listen))
         })
         .collect();
     units.push(socket("netlink", origin, "", &format!("ListenNetlink=route {NETLINK_GROUPS}\n")));
@@ -88,7 +88,7 @@ fn socket(name: &str, origin: Option<&Path>, about: &str, listen: &str) -> Unit 
     Unit { path: format!("belfry-{name}.socket"), text }
 }
 
-fn datagrams(listen: &[SocketAddr]) -> String {
+fn datagrams(service: ServiceName, listen: &[SocketAddr]) -> String {
     let mut text = String::new();
     for addr in listen {
         let _ = writeln!(text, "ListenDatagram={}", told(addr));
@@ -104,7 +104,8 @@ fn datagrams(listen: &[SocketAddr]) -> String {
          PassPacketInfo=yes\n\
          Timestamping=ns\n\
          ReceiveBuffer={RECEIVE_BUFFER}\n\
-         SendBuffer={SEND_BUFFER}\n"
+         SendBuffer={}\n",
+        service.send_buffer()
     );
     text
 }
@@ -171,7 +172,7 @@ mod tests {
              PassPacketInfo=yes\n\
              Timestamping=ns\n\
              ReceiveBuffer=4194304\n\
-             SendBuffer=8388608\n"
+             SendBuffer=33554432\n"
         );
     }
 

@@ -7,6 +7,7 @@ pub mod announce;
 pub mod chat;
 pub mod time;
 
+use crate::core::limits::{ANSWERS_BUFFER, SEND_BUFFER};
 use crate::core::{Datagram, Instant, Now, Outbox, Verdict};
 use std::fmt;
 
@@ -54,6 +55,14 @@ impl ServiceName {
             Self::Time => "time",
             Self::Chat => "chat",
             Self::Announce => "announce",
+        }
+    }
+
+    /// The send buffer that its sockets are to have, in bytes.
+    pub(crate) const fn send_buffer(self) -> usize {
+        match self {
+            Self::Time => ANSWERS_BUFFER,
+            Self::Chat | Self::Announce => SEND_BUFFER,
         }
     }
 }

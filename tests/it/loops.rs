@@ -9,7 +9,7 @@ use crate::foreign::{ANSWERING, Foreign, TALKATIVE};
 use belfry::config;
 use belfry::core::admission::Admission;
 use belfry::core::limits::ANSWERS_IN_A_ROW_MAX;
-use belfry::core::rate_limit::Rate;
+use belfry::core::rate::Rate;
 use belfry::core::{Datagram, Instant, ListenerId, Now, Outbox, Path, Seed};
 use belfry::services::announce::{Announcer, Facts};
 use belfry::services::chat::{Hosts, Hub};

@@ -1,18 +1,16 @@
-//! Floods in the name of anybody: what the log says of them, what they leave in memory, and who is answered meanwhile.
+//! Floods in the name of anybody: what the log says of them, and what they leave in memory.
 //!
-//! `BELFRY_FLOOD=10000000 BELFRYD=target/release/belfryd` makes the second a measurement, `BELFRY_FLOOD_SECONDS=10
-//! BELFRY_FLOODERS=2` the third.
+//! `BELFRY_FLOOD=10000000 BELFRYD=target/release/belfryd` makes the second a measurement.
 
 use crate::belfryd::{Belfryd, eventually, new_folder};
 use crate::loops::Forger;
-use crate::netns::{self, Host, cable, ip};
+use crate::netns;
 use belfry::control::{self, ServiceStats, Stats};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Datagrams that the log must not have a line for each of.
@@ -31,7 +29,7 @@ const WARM_UP_DATAGRAMS: u32 = 100_000;
 const GROWTH_KIB_MAX: u64 = 1_024;
 
 /// The counters, by service, as the control socket tells them.
-fn stats(control: &Path) -> Vec<ServiceStats> {
+pub(crate) fn stats(control: &Path) -> Vec<ServiceStats> {
     let mut stream = UnixStream::connect(control).unwrap();
     stream.write_all(b"{\"command\":\"stats\"}\n").unwrap();
     let mut line = String::new();
@@ -249,89 +247,4 @@ fn a_flood_in_the_name_of_a_million_leaves_memory_as_it_was() {
     assert!(after <= before + GROWTH_KIB_MAX, "it grew from {before} to {after} KiB");
     let lost: u64 = counted.iter().map(|service| service.kernel_drops).sum();
     assert!(lost < u64::from(count) / 10, "{lost} were not even read");
-}
-
-/// Hosts that ask for the time every 40 ms, fewer than the rate limit lets each.
-const HONEST: std::ops::Range<u8> = 2..10;
-
-/// Asks for the time, from each honest host by turns, 200 times a second; how often, and how often in vain.
-fn ask_honestly(host: &Host, time: Duration) -> (u32, u32) {
-    let sockets: Vec<_> =
-        HONEST.map(|last| host.run(|| UdpSocket::bind((Ipv4Addr::new(10, 77, 1, last), 0)).unwrap())).collect();
-    for socket in &sockets {
-        socket.connect("10.77.1.1:8080").unwrap();
-        socket.set_nonblocking(true).unwrap();
-    }
-    let (started, mut asked, mut answered) = (Instant::now(), 0, 0);
-    let mut hear = || {
-        let heard = |socket: &UdpSocket| std::iter::from_fn(|| socket.recv(&mut [0; 64]).ok()).count() as u32;
-        answered += sockets.iter().map(heard).sum::<u32>();
-        answered
-    };
-    while started.elapsed() < time {
-        let _ = sockets[asked as usize % sockets.len()].send(format!("{asked} %s").as_bytes());
-        asked += 1;
-        hear();
-        std::thread::sleep((started + asked * Duration::from_millis(5)).saturating_duration_since(Instant::now()));
-    }
-    let patient = Instant::now() + Duration::from_secs(1);
-    while hear() < asked && Instant::now() < patient {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    (asked, asked - answered)
-}
-
-/// Sends to a port as fast as one thread can, in the name of many hosts of the link, until it is told to stop; how much.
-fn flood_link(host: &Host, port: u16, source_port: u16, stop: &AtomicBool) -> u64 {
-    let forger = host.run(Forger::new);
-    let mut sent = 0;
-    while !stop.load(Ordering::Relaxed) {
-        let source = SocketAddrV4::new(Ipv4Addr::new(10, 77, 1, 128 + (sent % 120) as u8), source_port);
-        forger.send(source, SocketAddrV4::new(Ipv4Addr::new(10, 77, 1, 1), port), b"%H flood");
-        sent += 1;
-    }
-    sent
-}
-
-#[test]
-fn honest_hosts_are_told_the_time_while_the_link_is_flooded() {
-    if !netns::enter() {
-        return;
-    }
-    let seconds = std::env::var("BELFRY_FLOOD_SECONDS").map_or(1, |seconds| seconds.parse().expect("a number"));
-    let host = Host::new();
-    cable("lan", 1, &host);
-    host.run(|| HONEST.skip(1).for_each(|last| ip(&format!("addr add 10.77.1.{last}/24 dev lan1"))));
-    let folder = new_folder();
-    let control = folder.join("control");
-    let _belfryd = Belfryd::start_in(folder, "[announce]\ninterval = \"0s\"\n", |command| {
-        command.arg("--control").arg(&control);
-    });
-    let floods = std::env::var("BELFRY_FLOODERS").map_or(1, |count| count.parse().expect("a number"));
-    // From port 53 nobody is heard anywhere. In the last the time service is flooded by hosts that do not exist.
-    for (port, source_port, exist) in
-        [(9_999, 5_000, true), (8_001, 5_000, true), (8_080, 53, true), (8_080, 5_000, true), (8_080, 5_000, false)]
-    {
-        let change = if exist { "replace" } else { "del" };
-        host.run(|| ip(&format!("route {change} local 10.77.1.128/25 dev lan1 table local")));
-        ip("neigh flush dev lan0");
-        let (before, stop) = (stats(&control), AtomicBool::new(false));
-        let time = Duration::from_secs(seconds);
-        let (sent, (asked, unanswered)) = std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..floods).map(|_| scope.spawn(|| flood_link(&host, port, source_port, &stop))).collect();
-            let honest = ask_honestly(&host, time);
-            stop.store(true, Ordering::Relaxed);
-            (threads.into_iter().map(|flood| flood.join().unwrap()).sum::<u64>(), honest)
-        });
-        let after = stats(&control);
-        let lost =
-            after.iter().zip(&before).map(|(after, before)| after.kernel_drops - before.kernel_drops).sum::<u64>();
-        println!(
-            "{} datagrams a second from port {source_port} to {port}, of hosts that exist: {exist}; {lost} lost in all, {unanswered} of {asked} honest ones unanswered",
-            sent / seconds
-        );
-        // A flood of the time service itself is lost in part, and nobody knows whose those were.
-        assert!(port == 8_080 || unanswered * 100 <= asked, "{port}: {unanswered} of {asked}");
-    }
 }

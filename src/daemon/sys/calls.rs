@@ -1,4 +1,4 @@
-//! Single calls: the state of the clock (`adjtimex(2)`, reading only), what a socket has lost (`SO_MEMINFO`), and the file
+//! Single calls: the state of the clock (`adjtimex(2)`, reading only), what a socket holds and has lost (`SO_MEMINFO`), and the file
 //! descriptors that the service manager left open for us, which become ours.
 
 use crate::core::ClockState;
@@ -25,17 +25,35 @@ pub(in crate::daemon) fn clock_state() -> io::Result<ClockState> {
     })
 }
 
-/// Datagrams that the kernel has dropped on a socket since it was opened, modulo 2³² (`SO_MEMINFO`, Linux 4.12).
-pub(in crate::daemon) fn kernel_drops(fd: BorrowedFd<'_>) -> io::Result<u32> {
-    // `sk_meminfo` in linux/sock_diag.h: nine numbers, of which the last counts the drops.
-    const DROPS: usize = 8;
-    let mut info = [0_u32; DROPS + 1];
+/// What the kernel says of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::daemon) struct SocketMemory {
+    /// What has come and was not read yet, in bytes as the kernel counts them.
+    pub(in crate::daemon) unread: u32,
+    /// How much of that there may be.
+    pub(in crate::daemon) receive_buffer: u32,
+    /// What has been sent and has not left the host yet.
+    pub(in crate::daemon) unsent: u32,
+    /// How much of that there may be.
+    pub(in crate::daemon) send_buffer: u32,
+    /// Datagrams that were dropped since the socket was opened, modulo 2³².
+    pub(in crate::daemon) kernel_drops: u32,
+}
+
+/// Asks for the memory of a socket (`SO_MEMINFO`, Linux 4.12).
+pub(in crate::daemon) fn socket_memory(fd: BorrowedFd<'_>) -> io::Result<SocketMemory> {
+    // `sk_meminfo` in linux/sock_diag.h.
+    let mut info = [0_u32; 9];
     let mut len = size_of_val(&info) as libc::socklen_t;
     // SAFETY: `info` is as long as `len` says, and any bits are a value of it.
     let status = unsafe {
         libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_MEMINFO, info.as_mut_ptr().cast(), &raw mut len)
     };
-    if status == 0 { Ok(info[DROPS]) } else { Err(io::Error::last_os_error()) }
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let [unread, receive_buffer, unsent, send_buffer, _, _, _, _, kernel_drops] = info;
+    Ok(SocketMemory { unread, receive_buffer, unsent, send_buffer, kernel_drops })
 }
 
 /// Takes over the file descriptors that the service manager passes (sd_listen_fds(3)), with their names. The second call
@@ -65,10 +83,11 @@ mod tests {
     fn the_kernel_tells_how_much_it_has_dropped_on_a_socket() {
         let bound = || UdpSocket::bind("127.0.0.1:0").expect("loopback is there");
         let (server, client) = (bound(), bound());
-        assert_eq!(kernel_drops(client.as_fd()).expect("known"), 0);
+        let kernel_drops = || socket_memory(client.as_fd()).expect("known").kernel_drops;
+        assert_eq!(kernel_drops(), 0);
         nix::sys::socket::setsockopt(&client, nix::sys::socket::sockopt::RcvBuf, &0).expect("the least there is");
         (0..100).for_each(|_| drop(server.send_to(&[0; 1_000], client.local_addr().expect("bound"))));
-        assert!((50..100).contains(&kernel_drops(client.as_fd()).expect("known")));
+        assert!((50..100).contains(&kernel_drops()));
     }
 
     #[test]

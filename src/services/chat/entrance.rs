@@ -48,7 +48,8 @@ impl Hub {
         let of_link = most.saturating_mul(SOURCES_OF_NETWORK as usize).min(self.config.max_members / 2).max(most);
         let of_network = if on_link { of_link } else { most };
         let is_too_many = |source, most| self.members.count_of(source) - leaving >= most;
-        if is_too_many(Source::of_sender(addr, true), most) || is_too_many(Source::of(addr), of_network) {
+        let host = Source::of_sender(addr, true);
+        if is_too_many(host, most) || host.network().is_some_and(|network| is_too_many(network, of_network)) {
             return Err(Problem::new(Refusal::Full, "? too many members from your address already"));
         }
         Ok(())

@@ -10,7 +10,8 @@ use super::members::Way;
 use super::rooms::RoomId;
 use super::{Hub, Problem};
 use crate::core::limits::{FAN_OUT_SECONDS, FAN_OUT_SOURCES_MIN};
-use crate::core::rate_limit::{Bucket, ByteRate, Rate, RateLimit};
+use crate::core::rate::{ByteRate, Rate};
+use crate::core::rate_limit::{Bucket, RateLimit};
 use crate::core::source::Source;
 use crate::core::{Instant, Refusal, Seed};
 

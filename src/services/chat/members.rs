@@ -364,8 +364,8 @@ impl Members {
 
 /// The sources that an address counts for: itself, and its network if that is another.
 fn sources(addr: IpAddr) -> impl Iterator<Item = Source> {
-    let (host, network) = (Source::of_sender(addr, true), Source::of(addr));
-    std::iter::once(host).chain((host != network).then_some(network))
+    let host = Source::of_sender(addr, true);
+    std::iter::once(host).chain(host.network())
 }
 
 /// How long a member stays after it was last heard.

@@ -2,7 +2,7 @@
 
 use crate::script::{Stage, play_with};
 use belfry::config;
-use belfry::core::rate_limit::ByteRate;
+use belfry::core::rate::ByteRate;
 
 #[test]
 fn a_source_that_has_used_up_its_share_is_refused_and_the_others_are_heard() {

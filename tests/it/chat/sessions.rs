@@ -6,7 +6,7 @@ use belfry::core::frame::frames;
 use belfry::core::limits::{
     DATAGRAM_MAX, MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX, REPAIR_MESSAGES_MIN, REQUESTS_MAX, SESSION_ROOMS_MAX,
 };
-use belfry::core::rate_limit::Rate;
+use belfry::core::rate::Rate;
 
 /// A stage on which Anna has a session, and Bob sits at a terminal.
 pub(super) fn stage() -> Stage {

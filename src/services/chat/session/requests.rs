@@ -54,7 +54,7 @@ impl Hub {
             return Ok(None);
         }
         let source = self.source_of(member);
-        let is_too_much = self.request_limit.as_mut().is_some_and(|limit| !limit.allow(now.mono, source));
+        let is_too_much = self.request_limit.as_mut().is_some_and(|limit| !limit.take(now.mono, source));
         if is_too_much || frame.verb == "ask" && !self.may_answer(id, out) {
             self.sessions.touch(id).owed.ack = true;
             return Ok(None);
