@@ -169,8 +169,8 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         what: "a heartbeat is answered by more than it asks for",
         file: "src/services/chat/session/repair.rs",
-        text: "        session.owed.newest = true;\n",
-        replacement: "        (session.owed.newest, session.owed.ack) = (true, true);\n",
+        text: "        self.sessions.touch(id).owed.newest = true;\n",
+        replacement: "        (self.sessions.touch(id).owed.newest, self.sessions.touch(id).owed.ack) = (true, true);\n",
         test: EVERYTHING,
     },
     // Everything is bounded.
@@ -184,15 +184,14 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         what: "whoever asks without end is answered without end",
         file: "src/services/chat/session/table.rs",
-        text: "let is_enough = self.has(bytes);",
-        replacement: "self.bytes += bytes;
-        let is_enough = self.has(bytes);",
+        text: "self.bytes = self.bytes.saturating_sub(bytes);",
+        replacement: "self.bytes = self.bytes.max(bytes);",
         test: EVERYTHING,
     },
     Mutant {
         what: "there is place for everybody",
         file: "src/services/chat/session/hello.rs",
-        text: "        self.has_place_for(path.remote.ip(), usize::from(other.is_some()))?;\n",
+        text: "        self.has_place_for(remote.ip(), datagram.on_link, usize::from(other.is_some()))?;\n",
         replacement: "",
         test: EVERYTHING,
     },
@@ -207,8 +206,8 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         what: "something is left to chance",
         file: "src/services/chat/session/hello.rs",
-        text: "self.seed.hash(&(\"session\", self.made, now.wall.as_nanosecond(), remote))",
-        replacement: "self.seed.hash(&std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_nanos()))",
+        text: "self.seed.mac(&(\"session\", self.made, now.wall.as_nanosecond(), remote))",
+        replacement: "self.seed.mac(&std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_nanos()))",
         test: TRACE,
     },
 ];

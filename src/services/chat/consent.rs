@@ -116,8 +116,8 @@ impl Hub {
         let newline = utterance.map_or_else(|| split_line(datagram.payload).1, |utterance| utterance.newline);
         let newline = member.map_or(newline, |id| self.members.get(id).way == Way::Line);
         if let Some(shown) = said.and_then(shown_by).filter(|token| self.is_token(now, path.remote, token)) {
-            // A program that has the last token is told the next, which will be good when that is not any more.
-            let is_late = Token::read(shown) != Some(self.token(now, path.remote));
+            // A program that is here with the last token is told the next, which will be good when that is not any more.
+            let is_late = has_consented && Token::read(shown) != Some(self.token(now, path.remote));
             if is_late && matches!(said, Some(Said::Heartbeat(_))) {
                 out.send_line(path, &self.request_for_token(now, path, newline, TO_STAY), newline);
             }

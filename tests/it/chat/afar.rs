@@ -22,6 +22,7 @@ fn a_program_from_another_network_is_in_the_room_once_it_has_sent_its_token_back
         anna ~> ^hb <token1>^
         @18
         bob > ^hb^
+        anna ~> ^hb <token1>^
         # the token of the minute before is good, and the next is told
         @20
         anna ~> ^hb <token1>^
