@@ -14,7 +14,7 @@ pub const TIME_REQUEST_MAX: usize = 512;
 /// 42 + n on Ethernet over IPv4, its headers counted (RFC 9175 §2.4), and an answer of 84 + 3n is three times that.
 pub const ANSWER_BASE: usize = 84;
 
-/// The longest error line of any service, its newline included.
+/// The longest line that says what was wrong, its newline included. (What asks for a token is none.)
 pub const ERROR_LINE_MAX: usize = 64;
 
 /// The receive buffer for one datagram: room for anything that is answered, and for the zero bytes that C programs send
@@ -108,10 +108,10 @@ pub const HISTORY_FILES_MAX: usize = 4 * ROOMS_MAX;
 /// Datagrams in one answer to `/history`; the oldest lines are left out.
 pub const HISTORY_ANSWER_DATAGRAMS_MAX: usize = 16;
 
-/// The whole of what may go out to rooms in one moment, in seconds of `fan-out`: who has said nothing for that long may paste a page.
+/// What may go out to rooms in one moment, in seconds of `fan-out`: whoever has said nothing for that long may paste a page.
 pub const FAN_OUT_SECONDS: u32 = 2;
 
-/// The part of `fan-out` that one source may use up: nobody silences the others by himself.
+/// Sources that it takes to use up `fan-out`: nobody silences the others by himself.
 pub const FAN_OUT_SOURCES_MIN: u32 = 4;
 
 /// Bytes that wait in one service's outbox, and again for each socket that takes no more; what comes on top is forgotten

@@ -1,9 +1,9 @@
-//! Those who come from beyond our links: nothing but a token goes to an address until the token has come back from there,
-//! and again and again while they stay.
+//! Those who come from another network: nothing that is said goes to an address there until a token has come back from it, and
+//! again and again while they stay.
 //!
 //! Whoever can forge a source address could otherwise have a whole room's talk sent to somebody who never asked for it
-//! (RFC 9000 §8.1, RFC 9175 §2.4). So a datagram of theirs is answered by one that is no longer than what they could have
-//! had for the same bytes anyway, and that holds a token: a keyed hash of the address and the minute, of which the hub keeps
+//! (RFC 9000 §8.1, RFC 9175 §2.4). So a datagram of theirs is answered by one, of at most three times its length, that holds a
+//! token: a keyed hash of the address and the minute, of which the hub keeps
 //! nothing. Whoever sends it back is there and wants to be (RFC 7675 §5.1). That holds for a while only: programs
 //! and sessions show it with each heartbeat, people once for as long as they may be silent.
 //!
@@ -14,7 +14,7 @@
 //! | session | `^token T^`, `^token T renew^` | `token=T` in a hello or a heartbeat |
 //!
 //! Leaving takes a token too: `quit T`. What is not defended: whoever forges the address of a plain member who is here can put
-//! words into his mouth, as he can on a link. Sessions have a secret for that.
+//! words into its mouth, as he can on a link. Sessions have a secret for that.
 
 use super::command::{self, Command, Problem};
 use super::members::{MemberId, Way};

@@ -1,8 +1,8 @@
 //! Members that are services: what comes back from them at once, lest the hub and they talk for ever.
 //!
 //! A spoofed datagram can make a member of an echo service, of a time server or of another hub. Each answers every
-//! message it is sent, its own included. Three signs give it away, and each counts only within [`REFLEX_MAX`], since a
-//! service answers at once and a person who quotes takes longer:
+//! message it is sent, its own included. These signs give it away, each within [`REFLEX_MAX`] or less, since a service
+//! answers at once and a person who quotes takes longer:
 //!
 //! * its text holds a line that the hub has just relayed in its room, or told it alone;
 //! * its name stands twice in one line, as the hub writes it: it has come back before, to a room so busy that the line
