@@ -81,10 +81,19 @@ fn whoever_forges_an_address_uses_up_nothing_that_its_session_needs() {
         assert_eq!(verdict, Verdict::Accepted);
         assert!(told.contains(&format!("^ack {number}^")), "{told}");
     }
+    // It comes back from another address too, in whose name somebody sends as much.
+    gate.mono = gate.mono + Duration::from_secs(1);
+    let token = gate.hear(7_000, &format!("^as {session}^^hb^")).1;
+    let token = token.trim_start_matches("^token ").trim_end_matches('^').to_owned();
+    gate.flood(7_000, 300);
+    let (verdict, _) = gate.hear(7_000, &format!("^as {session}^^hello 1 token={token}^"));
+    assert_eq!(verdict, Verdict::Answered);
+    let (verdict, _) = gate.hear(7_000, &format!("^as {session}^^hb^"));
+    assert_eq!(verdict, Verdict::Accepted);
     // Nor is a session heard without bounds.
     gate.mono = gate.mono + Duration::from_secs(5);
     gate.flood(5_000, 300);
-    let verdicts = (0..1_000).map(|_| gate.hear(5_000, &format!("^as {session}^^hb^")).0);
+    let verdicts = (0..1_000).map(|_| gate.hear(7_000, &format!("^as {session}^^hb^")).0);
     assert_eq!(verdicts.filter(|&verdict| verdict == Verdict::Accepted).count(), 200);
     // And a number that is none is not counted like one.
     assert_eq!(gate.hear(5_000, "^as 0123456789abcdef^^hb^").0, Verdict::Dropped(DropReason::RateLimit));

@@ -81,9 +81,10 @@ impl Hub {
         // No client says more in one, and looking at it is not for nothing.
         match payload.first().filter(|_| payload.len() <= DATAGRAM_MAX) {
             Some(b'^') => {
-                if let Some((id, _)) = session::claimed(payload) {
+                if let Some((id, rest)) = session::claimed(payload) {
                     let member = self.sessions.get(id).and_then(Session::here);
-                    return member.is_some_and(|member| self.is_known_at(member, datagram));
+                    let returns = || session::hello_in(rest)?.value("token").map(is_token);
+                    return member.is_some_and(|member| self.is_known_at(member, datagram)) || returns() == Some(true);
                 }
                 let Some(Ok(frame)) = frames(payload).next() else { return false };
                 match frame.verb {
