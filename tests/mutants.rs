@@ -147,8 +147,8 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         what: "whoever is on another network shows once and for all that it is there",
         file: "src/services/chat/members.rs",
-        text: ".filter(|&&(until, _)| until <= now)",
-        replacement: ".filter(|&&(until, _)| until == now)",
+        text: ".or_else(without_consent)",
+        replacement: ".or_else(|| without_consent().filter(|_| now == Instant::default()))",
         test: EVERYTHING,
     },
     Mutant {
