@@ -1,10 +1,11 @@
 //! Who is let in, on real interfaces: the same address means another host on another link.
 
-use crate::belfryd::{Belfryd, eventually, new_folder, uninterrupted};
+use crate::belfryd::{Belfryd, eventually, uninterrupted};
+use crate::control::start;
 use crate::netns::{self, Host, cable, ip};
 use belfry::control::{self, Stats};
 use std::net::{SocketAddr, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,15 +14,6 @@ fn loosen_rp_filter() {
     for interface in ["all", "default", "lan0", "dmz0"] {
         let _ = std::fs::write(format!("/proc/sys/net/ipv4/conf/{interface}/rp_filter"), "2");
     }
-}
-
-fn start(config: &str) -> (Belfryd, PathBuf) {
-    let folder = new_folder();
-    let path = folder.join("control");
-    let belfryd = Belfryd::start_in(folder, config, |command| {
-        command.arg("--control").arg(&path);
-    });
-    (belfryd, path)
 }
 
 /// What `belfry access` prints, what it complains of, and how it ends.

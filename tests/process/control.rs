@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A daemon with a control socket, and where that is.
-fn start(config: &str) -> (Belfryd, PathBuf) {
+pub(crate) fn start(config: &str) -> (Belfryd, PathBuf) {
     let folder = new_folder();
     let path = folder.join("control");
     let belfryd = Belfryd::start_in(folder, config, |command| {

@@ -10,6 +10,7 @@
 
 mod actors;
 mod attack;
+mod hub;
 mod keeper;
 mod referee;
 mod storm;
