@@ -57,6 +57,10 @@ impl FanOut {
         }
         let rate = self.of_source.rate();
         let is_enough = source.is_none_or(|source| {
+            // Who has used up his own share takes nothing of what the others of his network have.
+            if !self.of_source.bucket_of(now, source).has(rate, now, bytes) {
+                return false;
+            }
             // Whoever has many addresses of a network has two shares at the most.
             let of_network = source.network().is_none_or(|network| {
                 let rate = self.of_network.rate();
@@ -154,6 +158,7 @@ mod tests {
         let host =
             |last: u16| Source::of_sender(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last).into(), true);
         assert!(budget.take(host(1), 500));
+        assert!((0..100).all(|_| !budget.take(host(1), 10)), "nor does one host use up what the others have");
         assert!(budget.take(host(2), 500));
         assert!(!budget.take(host(3), 2));
         assert!(budget.take(source(1), 500));
