@@ -25,6 +25,10 @@ pub const RECEIVE_MAX: usize = 16_384;
 /// short datagrams. systemd grants it; without privilege the kernel grants at most `net.core.rmem_max`.
 pub const RECEIVE_BUFFER: usize = 4 << 20;
 
+/// The same for the time service, which anybody may flood: what comes on a fast link in the 70 ms for which other programs may
+/// keep the processor from the daemon, some twenty thousand questions.
+pub const QUESTIONS_BUFFER: usize = 16 << 20;
+
 /// The send buffer that is asked for, in bytes. While the kernel looks for a host that has left the network (3 s) it keeps up
 /// to 208 KiB for it, at the expense of this buffer. It grants twice what it is asked for, which has room for some eighty such
 /// hosts; without privilege at most `net.core.wmem_max`.

@@ -7,7 +7,6 @@
 use super::error::{Fatal, errno_text};
 use super::sys::{self, Receiver};
 use crate::core::ListenerId;
-use crate::core::limits::RECEIVE_BUFFER;
 use crate::services::ServiceName;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -79,10 +78,11 @@ impl Listener {
         socket.set_nonblocking(true)?;
         let addr = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
         // Who made it may have been granted more than we would be.
-        if socket.recv_buffer_size()? < RECEIVE_BUFFER
-            && setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err()
+        let receive_buffer = service.receive_buffer();
+        if socket.recv_buffer_size()? < receive_buffer
+            && setsockopt(&socket, sockopt::RcvBufForce, &receive_buffer).is_err()
         {
-            socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+            socket.set_recv_buffer_size(receive_buffer)?;
         }
         let send_buffer = service.send_buffer();
         if socket.send_buffer_size()? < send_buffer && setsockopt(&socket, sockopt::SndBufForce, &send_buffer).is_err()
@@ -198,6 +198,7 @@ impl Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::limits::QUESTIONS_BUFFER;
     use std::net::UdpSocket;
 
     #[test]
@@ -212,7 +213,7 @@ mod tests {
             sent += 1;
         }
         // The kernel counts its own structures too, and grants less than was asked for who may not have it.
-        assert!((4..=RECEIVE_BUFFER / payload.len() + 1).contains(&sent), "{sent}");
+        assert!((4..=QUESTIONS_BUFFER / payload.len() + 1).contains(&sent), "{sent}");
         let mut receiver = Receiver::new();
         while listener.receive(&mut receiver) > 0 {}
         assert!(!listener.is_congested());

@@ -5,7 +5,6 @@
 //! switched off.
 
 use crate::config::Config;
-use crate::core::limits::RECEIVE_BUFFER;
 use crate::services::ServiceName;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -103,8 +102,9 @@ fn datagrams(service: ServiceName, listen: &[SocketAddr]) -> String {
         "BindIPv6Only=ipv6-only\n\
          PassPacketInfo=yes\n\
          Timestamping=ns\n\
-         ReceiveBuffer={RECEIVE_BUFFER}\n\
+         ReceiveBuffer={}\n\
          SendBuffer={}\n",
+        service.receive_buffer(),
         service.send_buffer()
     );
     text
@@ -171,7 +171,7 @@ mod tests {
              BindIPv6Only=ipv6-only\n\
              PassPacketInfo=yes\n\
              Timestamping=ns\n\
-             ReceiveBuffer=4194304\n\
+             ReceiveBuffer=16777216\n\
              SendBuffer=33554432\n"
         );
     }

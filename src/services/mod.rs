@@ -7,7 +7,7 @@ pub mod announce;
 pub mod chat;
 pub mod time;
 
-use crate::core::limits::{ANSWERS_BUFFER, SEND_BUFFER};
+use crate::core::limits::{ANSWERS_BUFFER, QUESTIONS_BUFFER, RECEIVE_BUFFER, SEND_BUFFER};
 use crate::core::{Datagram, Instant, Now, Outbox, Verdict};
 use std::fmt;
 
@@ -55,6 +55,14 @@ impl ServiceName {
             Self::Time => "time",
             Self::Chat => "chat",
             Self::Announce => "announce",
+        }
+    }
+
+    /// The receive buffer that its sockets are to have, in bytes.
+    pub(crate) const fn receive_buffer(self) -> usize {
+        match self {
+            Self::Time => QUESTIONS_BUFFER,
+            Self::Chat | Self::Announce => RECEIVE_BUFFER,
         }
     }
 
