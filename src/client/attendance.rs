@@ -15,19 +15,18 @@
 //! by a new link, and the session goes on there.
 
 use super::link::Link;
+use super::server::Chosen;
 use super::session::{Event, Options, Session};
 use super::{Failure, Who};
 use crate::core::Instant;
 use crate::daemon::seed;
 use crate::daemon::signals::Signals;
+use crate::services::ServiceName;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
-
-/// The usual port of the chat hub.
-const PORT: u16 = 9999;
 
 /// Datagrams that are read before the caller and the signals have their turn.
 const BUDGET: usize = 64;
@@ -41,6 +40,7 @@ pub(super) struct Attendance {
     session: Session,
     link: Link,
     signals: Signals,
+    server: Chosen,
     addrs: Vec<SocketAddr>,
     /// Links that have failed since the hub has welcomed us last.
     failed_count: usize,
@@ -79,7 +79,8 @@ impl Attendance {
     /// On the way to the hub; nothing is sent yet.
     pub(super) fn begin(who: &Who, options: &Options) -> Result<Self, Failure> {
         let signals = Signals::new().map_err(Failure::to("wait for signals"))?;
-        let addrs = who.server.clone().unwrap_or_default().resolve(PORT)?;
+        let server = who.server()?;
+        let addrs = server.resolve(ServiceName::Chat)?;
         let mut last = None;
         let link = addrs.iter().find_map(|&addr| Link::open(addr).map_err(|failure| last = Some(failure)).ok());
         let link = link.ok_or_else(|| last.expect("a server that resolves has an address"))?;
@@ -90,6 +91,7 @@ impl Attendance {
             session,
             link,
             signals,
+            server,
             addrs,
             failed_count: 0,
             timeout: who.timeout,
@@ -101,6 +103,11 @@ impl Attendance {
     /// The session, to ask for something.
     pub(super) fn session(&mut self) -> &mut Session {
         &mut self.session
+    }
+
+    /// Which server it is, and why.
+    pub(super) fn server(&self) -> &Chosen {
+        &self.server
     }
 
     /// Where the hub is, or may be.

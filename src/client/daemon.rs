@@ -32,7 +32,7 @@ impl Daemon {
         show: impl Fn(&T) -> String,
         out: &mut impl Write,
     ) -> Result<T, Failure> {
-        if who.server.is_some() {
+        if !who.server.is_empty() {
             let why = "--server does not go with a command that asks the daemon of this host";
             return Err(Failure::Usage(why.to_owned()));
         }

@@ -4,6 +4,7 @@ use super::{Failure, Who};
 use crate::clock::Clock;
 use crate::core::Instant;
 use crate::core::limits::RECEIVE_MAX;
+use crate::services::ServiceName;
 use nix::errno::Errno;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -43,10 +44,10 @@ impl Link {
     /// that listens at one of them is there all the same.
     pub(super) fn with_first<T>(
         who: &Who,
-        usual_port: u16,
+        service: ServiceName,
         mut work: impl FnMut(Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let addrs = who.server.clone().unwrap_or_default().resolve(usual_port)?;
+        let addrs = who.server()?.resolve(service)?;
         let mut last = None;
         for addr in addrs {
             match Self::open(addr).and_then(&mut work) {

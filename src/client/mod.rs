@@ -9,9 +9,11 @@
 
 mod access;
 mod attendance;
+mod chat;
 mod ctl;
 mod daemon;
 mod discover;
+mod doctor;
 mod lines;
 mod link;
 mod say;
@@ -19,6 +21,7 @@ mod server;
 pub mod session;
 mod tail;
 mod time;
+mod who;
 
 use crate::core::escape::one_line;
 use crate::exit;
@@ -51,9 +54,9 @@ struct Cli {
 /// Who is asked, and for how long.
 #[derive(Clone, Debug, Args)]
 struct Who {
-    /// The server [default: 127.0.0.1, each service at its usual port]
+    /// The server: an address, a name of the contacts [default: BELFRY_SERVER, the contacts, or whoever answers discovery]
     #[arg(long, global = true, value_name = "HOST[:PORT]")]
-    server: Option<Server>,
+    server: Vec<Server>,
     /// How long to wait for an answer, as 500ms or 2s
     #[arg(long, global = true, value_name = "DURATION", default_value = "2s", value_parser = parse_timeout)]
     timeout: Duration,
@@ -61,12 +64,11 @@ struct Who {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Talk in a room, on the whole screen
+    Chat(chat::Options),
     /// Print the time, in any strftime format
     #[command(after_help = "Examples:\n  belfry time\n  belfry time %A %H:%M\n  belfry time TZ=Asia/Tokyo %H:%M")]
-    Time {
-        /// The format; the server's own when there is none. Several words are one format
-        format: Vec<String>,
-    },
+    Time(time::Options),
     /// Say something in the room, and wait until the hub has acknowledged it
     ///
     /// A text is said as it is, whatever it looks like. What the network loses is repeated until the hub has it, and said
@@ -84,6 +86,12 @@ enum Command {
     /// alone; further lines of a text are indented with a tab. Nothing is missed, not even while the hub is restarted; what
     /// nobody can bring back any more is counted on standard error.
     Tail,
+    /// List who is in a room
+    Who(who::MembersOptions),
+    /// List the rooms
+    Rooms(who::RoomsOptions),
+    /// Check that everything works from here
+    Doctor(doctor::Options),
     /// List the servers of this network
     Discover(discover::Options),
     /// Explain who may speak to the daemon of this host
@@ -124,7 +132,11 @@ pub fn main() -> ExitCode {
 fn run(Cli { who, command }: &Cli) -> Result<ExitCode, Failure> {
     let mut stdout = io::stdout().lock();
     let done = match command {
-        Command::Time { format } => time::time(who, &format.join(" "), &mut stdout),
+        Command::Chat(options) => chat::chat(who, options),
+        Command::Time(options) => time::time(who, options, &mut stdout),
+        Command::Who(options) => who::who(who, options, &mut stdout),
+        Command::Rooms(options) => who::rooms(who, options, &mut stdout),
+        Command::Doctor(options) => doctor::doctor(who, options, &mut stdout),
         Command::Say { text } if text == &["-"] => say::say_lines(who),
         Command::Say { text } => say::say(who, &text.join(" ")),
         Command::Tail => tail::tail(who, &stdout),
@@ -213,9 +225,12 @@ mod tests {
     #[test]
     fn command_lines_are_read_as_people_type_them() {
         let cases: [(&[&str], &str); 9] = [
-            (&["time"], "Time { format: [] }"),
-            (&["time", "%H:%M"], r#"Time { format: ["%H:%M"] }"#),
-            (&["time", "TZ=Asia/Tokyo", "%H:%M", "--timeout", "5s"], r#"Time { format: ["TZ=Asia/Tokyo", "%H:%M"] }"#),
+            (&["time"], "Time(Options { format: [] })"),
+            (&["time", "%H:%M"], r#"Time(Options { format: ["%H:%M"] })"#),
+            (
+                &["time", "TZ=Asia/Tokyo", "%H:%M", "--timeout", "5s"],
+                r#"Time(Options { format: ["TZ=Asia/Tokyo", "%H:%M"] })"#,
+            ),
             (&["--server", "belfry.lan", "say", "hello", "all"], r#"Say { text: ["hello", "all"] }"#),
             (&["say", "-"], r#"Say { text: ["-"] }"#),
             (&["say", "--", "--server"], r#"Say { text: ["--server"] }"#),

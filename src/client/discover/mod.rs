@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::core::Interface;
 use crate::core::limits::RECEIVE_MAX;
 use crate::daemon::netlink::Netlink;
+use crate::services::ServiceName;
 use crate::services::announce::{Announcement, PADDED_QUESTION, Verb, parse_announcement};
 use clap::Args;
 use nix::errno::Errno;
@@ -49,14 +50,51 @@ pub(super) struct Options {
     port: u16,
 }
 
+/// A server that has answered, and from where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    source: SocketAddr,
+    answer: Answer,
+}
+
+impl Found {
+    /// Where it offers a service, when it says so.
+    pub(super) fn addr_of(&self, service: &str) -> Option<SocketAddr> {
+        let &(_, port) = self.answer.services.iter().find(|(name, _)| name == service)?;
+        Some(self.addr_at(port))
+    }
+
+    pub(super) fn addr_at(&self, port: u16) -> SocketAddr {
+        let mut addr = self.source;
+        addr.set_port(port);
+        addr
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.answer.host {
+            Some(host) => write!(f, "{host} ({})", self.source.ip()),
+            None => write!(f, "{}", self.source.ip()),
+        }
+    }
+}
+
+/// The server that is asked when nobody says which: that of this host, or else of this network.
+pub(super) fn nearest(_timeout: Duration) -> Result<Option<Found>, Failure> {
+    Ok(None)
+}
+
 /// Asks everybody, and prints a line for each server that answers.
 pub(super) fn discover(who: &Who, options: &Options, out: &mut impl Write) -> Result<(), Failure> {
     let all = Netlink::open().and_then(|mut netlink| netlink.wait_for_table(INTERFACES_WAIT_MAX));
     let all = all.map_err(Failure::to("list the interfaces"))?;
     let ours: Vec<IpAddr> = all.iter().flat_map(|interface| &interface.addresses).map(|net| net.addr()).collect();
     let mut targets = groups(&all, options.interface.as_deref())?;
-    if let Some(server) = &who.server {
-        targets.extend(server.resolve(options.port)?.into_iter().map(Target::One));
+    if !who.server.is_empty() {
+        for server in who.servers()? {
+            targets.extend(server.resolve(ServiceName::Announce)?.into_iter().map(Target::One));
+        }
     }
     let mut answers = Vec::new();
     Search::new(targets, options.port)?.run(who.timeout, |source, answer| {
@@ -100,7 +138,7 @@ fn nobody(who: &Who, options: &Options) -> Failure {
         "nobody answered within {}
   Is belfryd running there, with [announce] enabled?
   A firewall may drop udp/{port} on the server, or the answers here.
-  Some networks, wireless ones above all, do not carry multicast: belfry --server HOST discover",
+  Some networks, wireless ones above all, do not carry multicast: belfry discover --server HOST",
         humantime::format_duration(who.timeout)
     ))
 }

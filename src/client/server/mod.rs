@@ -1,0 +1,230 @@
+//! Which server is asked.
+//!
+//! The first of these that there is: `--server`, `BELFRY_SERVER`, `server` in the contacts (`contacts.rs`), the server of this
+//! host or of this network that answers discovery, and at last 127.0.0.1. It is written `HOST`, `HOST:PORT`, `[V6]:PORT`, as a bare
+//! IPv6 address, or as a name of the contacts.
+
+mod contacts;
+
+pub(super) use contacts::Contacts;
+
+use super::discover::{self, Found};
+use super::{Failure, Who};
+use crate::services::ServiceName;
+use std::fmt;
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::str::FromStr;
+
+/// The variable that names the server where `--server` does not.
+const VARIABLE: &str = "BELFRY_SERVER";
+
+/// A server that was chosen, and why that one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Chosen {
+    /// What it is called, for people.
+    pub(super) name: String,
+    pub(super) origin: Origin,
+    place: Place,
+}
+
+/// Why a server was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// `--server` says so.
+    Option,
+    /// `BELFRY_SERVER` says so.
+    Environment,
+    /// `server` in the contacts says so.
+    Contacts,
+    /// It has answered discovery.
+    Discovered,
+    /// Nothing says anything, and nobody has answered.
+    Loopback,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    /// As it is written.
+    Written(Server),
+    /// As the contacts have it.
+    Contact(contacts::Contact),
+    /// As it has announced itself.
+    Found(Found),
+}
+
+impl Chosen {
+    /// Where one of its services is, in the order of preference; there is at least one address.
+    pub(super) fn resolve(&self, service: ServiceName) -> Result<Vec<SocketAddr>, Failure> {
+        let usual = usual_port(service);
+        match &self.place {
+            Place::Written(server) => server.resolve(usual),
+            Place::Contact(contact) => contact.server.resolve(contact.port(service).unwrap_or(usual)),
+            Place::Found(found) => Ok(vec![found.addr_of(service.name()).unwrap_or_else(|| found.addr_at(usual))]),
+        }
+    }
+}
+
+impl Who {
+    /// The one server that is asked.
+    pub(super) fn server(&self) -> Result<Chosen, Failure> {
+        let mut servers = self.servers()?;
+        if servers.len() > 1 {
+            return Err(Failure::Usage("one --server goes with this command, not several".to_owned()));
+        }
+        Ok(servers.remove(0))
+    }
+
+    /// Each that is named, or the one that is chosen; there is at least one.
+    pub(super) fn servers(&self) -> Result<Vec<Chosen>, Failure> {
+        if !self.server.is_empty() {
+            return self.server.iter().map(|server| look_up(server, Origin::Option)).collect();
+        }
+        if let Some(text) = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty()) {
+            let server: Server = text.parse().map_err(|why| Failure::Usage(format!("{VARIABLE}={text}: {why}")))?;
+            return Ok(vec![look_up(&server, Origin::Environment)?]);
+        }
+        if let Some(server) = Contacts::read()?.server {
+            return Ok(vec![look_up(&server, Origin::Contacts)?]);
+        }
+        let found = discover::nearest(self.timeout)?;
+        Ok(vec![match found {
+            Some(found) => Chosen { name: found.to_string(), origin: Origin::Discovered, place: Place::Found(found) },
+            None => {
+                let server = Server::loopback();
+                Chosen { name: server.to_string(), origin: Origin::Loopback, place: Place::Written(server) }
+            }
+        }])
+    }
+}
+
+/// A server as somebody has written it, who may mean a contact.
+fn look_up(server: &Server, origin: Origin) -> Result<Chosen, Failure> {
+    let contact = if server.may_be_name() { Contacts::read()?.get(&server.host) } else { None };
+    let place = contact.map_or_else(|| Place::Written(server.clone()), Place::Contact);
+    Ok(Chosen { name: server.to_string(), origin, place })
+}
+
+/// The port of a service where nothing else is said.
+fn usual_port(service: ServiceName) -> u16 {
+    match service {
+        ServiceName::Time => 8080,
+        ServiceName::Announce => 8001,
+        ServiceName::Chat => 9999,
+    }
+}
+
+/// A host by name or address; a port where it is not the usual one of the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Server {
+    host: String,
+    port: Option<u16>,
+}
+
+impl Server {
+    fn loopback() -> Self {
+        Self { host: "127.0.0.1".to_owned(), port: None }
+    }
+
+    /// Whether it could be the name of a contact.
+    fn may_be_name(&self) -> bool {
+        self.port.is_none() && self.host.parse::<std::net::IpAddr>().is_err() && !is_v6(&self.host)
+    }
+}
+
+impl FromStr for Server {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (host, after) = rest.split_once(']').ok_or("the ] is missing")?;
+                if !is_v6(host) {
+                    return Err(format!("{host:?} is not an IPv6 address"));
+                }
+                match after.strip_prefix(':') {
+                    Some(port) => (host, Some(port)),
+                    None if after.is_empty() => (host, None),
+                    None => return Err(format!("expected :PORT behind the ], not {after:?}")),
+                }
+            }
+            None if is_v6(text) => (text, None),
+            None => match text.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (text, None),
+            },
+        };
+        if host.is_empty() || host.contains(char::is_whitespace) {
+            return Err("expected HOST, HOST:PORT, [IPV6]:PORT or IPV6".to_owned());
+        }
+        let port = port.map(parse_port).transpose()?;
+        Ok(Self { host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)
+    }
+}
+
+impl Server {
+    /// Its addresses, in the order of preference; there is at least one.
+    pub(super) fn resolve(&self, usual_port: u16) -> Result<Vec<SocketAddr>, Failure> {
+        let found = (self.host.as_str(), self.port.unwrap_or(usual_port)).to_socket_addrs();
+        let addrs: Vec<SocketAddr> = found.map_err(Failure::to(&format!("find {self}")))?.collect();
+        if addrs.is_empty() { Err(Failure::Failed(format!("cannot find {self}: no addresses"))) } else { Ok(addrs) }
+    }
+}
+
+/// With or without the interface behind it (`fe80::1%eth0`).
+fn is_v6(text: &str) -> bool {
+    text.split('%').next().is_some_and(|addr| addr.parse::<Ipv6Addr>().is_ok())
+}
+
+fn parse_port(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(port @ 1..) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(port),
+        _ => Err(format!("{text:?} is not a port from 1 to 65535")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_written_in_each_usual_way() {
+        let cases = [
+            ("127.0.0.1", "127.0.0.1", None),
+            ("127.0.0.1:8081", "127.0.0.1", Some(8081)),
+            ("belfry.lan", "belfry.lan", None),
+            ("belfry.lan:1", "belfry.lan", Some(1)),
+            ("::1", "::1", None),
+            ("[::1]", "::1", None),
+            ("[::1]:65535", "::1", Some(65535)),
+            ("fe80::1%eth0", "fe80::1%eth0", None),
+            ("[fe80::1%eth0]:9999", "fe80::1%eth0", Some(9999)),
+        ];
+        for (text, host, port) in cases {
+            assert_eq!(text.parse(), Ok(Server { host: host.to_owned(), port }), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_server_is_refused() {
+        let cases =
+            ["", ":80", "host:", "host:0", "host:+1", "host:65536", "[::1", "[::1]80", "[host]:80", "[]:80", "a b"];
+        for text in cases {
+            assert!(text.parse::<Server>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_port_that_is_given_stands_above_the_usual_one() {
+        let cases = [("127.0.0.1", "127.0.0.1:8080"), ("127.0.0.1:7", "127.0.0.1:7"), ("::1", "[::1]:8080")];
+        for (text, addr) in cases {
+            let server: Server = text.parse().unwrap();
+            assert_eq!(server.resolve(8080).unwrap(), [addr.parse().unwrap()]);
+        }
+    }
+}
