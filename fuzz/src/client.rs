@@ -36,7 +36,7 @@ struct World {
 /// A program.
 pub fn client(data: &[u8]) {
     let wanted = |room: &str| Wanted { room: room.to_owned(), from: None };
-    let options = Options { name: Some("anna".to_owned()), rooms: vec![wanted("lobby")], requests_max: 40 };
+    let options = Options { name: Some("anna".to_owned()), rooms: vec![wanted("lobby")], back: 3, requests_max: 40 };
     let now = Instant::from_nanos(1_000_000_000_000);
     let session = Session::new(&options, Seed(1), now).expect("the options are good");
     let mut world = World { session, now, start: b"0".to_vec(), newest: BTreeMap::new() };

@@ -131,7 +131,7 @@ impl Session {
         }
         for position in frame.values("at").filter_map(Position::read) {
             if !is_late || self.streams.is_known(position.room) {
-                self.streams.place(&position, &mut self.events);
+                self.streams.place(now, &position, &mut self.events);
             }
         }
         if is_new {
@@ -193,7 +193,7 @@ impl Session {
         let number = number(words.next()?)?;
         let position = Position::read(words.next()?)?;
         self.hear_ack(now, number);
-        self.streams.place_joined(number, &position, &mut self.events);
+        self.streams.place_joined(now, number, &position, &mut self.events);
         Some(())
     }
 

@@ -108,7 +108,7 @@ impl Session {
         }
         let mut random = SplitMix::new(seed);
         let start = format!("{:016x}", random.next_u64());
-        let mut streams = Streams::default();
+        let mut streams = Streams::new(options.back);
         for wanted in &options.rooms {
             streams.add(&wanted.room, wanted.from, None);
         }

@@ -11,13 +11,16 @@ pub struct Options {
     pub name: Option<String>,
     /// The rooms to be in, at most [`ROOMS_MAX`]; the hub's lobby when there is none.
     pub rooms: Vec<Wanted>,
+    /// How many earlier messages we would like to have of each room that we come into. Those that the hub no longer has are
+    /// left out without a word.
+    pub back: u64,
     /// How many requests may wait for their turn or for their answer.
     pub requests_max: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { name: None, rooms: Vec::new(), requests_max: REQUESTS_MAX }
+        Self { name: None, rooms: Vec::new(), back: 0, requests_max: REQUESTS_MAX }
     }
 }
 

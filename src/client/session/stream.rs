@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, VecDeque};
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) epoch: Epoch,
+    /// Up to here it was said before we came: nice to have, and no loss.
+    earlier: u64,
     /// The highest number that we know of.
     newest: u64,
     pub(super) gaps: Gaps,
@@ -61,7 +63,14 @@ pub(super) enum Taken {
 impl Place {
     /// Everything up to `number` is had.
     pub(super) fn new(epoch: Epoch, number: u64) -> Self {
-        Self { epoch, newest: number, gaps: Gaps::default(), held: BTreeMap::new(), held_bytes: 0 }
+        Self { epoch, earlier: 0, newest: number, gaps: Gaps::default(), held: BTreeMap::new(), held_bytes: 0 }
+    }
+
+    /// Everything up to `since` is had, and what was said from there up to `number` is to be had, if it can be.
+    pub(super) fn with_earlier(now: Instant, epoch: Epoch, since: u64, number: u64) -> Self {
+        let mut place = Self { earlier: number, ..Self::new(epoch, since) };
+        place.learn(now, number);
+        place
     }
 
     /// The number up to which everything was handed out.
@@ -84,8 +93,8 @@ impl Place {
         } else {
             match self.gaps.fill(now, number) {
                 None => return Taken::Old,
-                Some(true) => Taken::Repaired,
-                Some(false) => Taken::New,
+                Some(true) if number > self.earlier => Taken::Repaired,
+                Some(_) => Taken::New,
             }
         };
         let room = message.room.clone();
@@ -112,7 +121,8 @@ impl Place {
     ) -> u64 {
         let mut lost = 0_u64;
         for (first, last) in self.gaps.close(range.first, range.last) {
-            if !is_unused {
+            let first = first.max(self.earlier.saturating_add(1));
+            if !is_unused && first <= last {
                 let count = (last - first).saturating_add(1);
                 lost = lost.saturating_add(count);
                 self.hold(first, Held::Lost(count));

@@ -41,9 +41,16 @@ struct Past {
 pub(super) struct Streams {
     list: Vec<Stream>,
     past: VecDeque<Past>,
+    /// How many earlier messages of a room are asked for.
+    back: u64,
 }
 
 impl Streams {
+    /// None, so far.
+    pub(super) fn new(back: u64) -> Self {
+        Self { back, ..Self::default() }
+    }
+
     fn find(&mut self, room: &str) -> Option<&mut Stream> {
         self.list.iter_mut().find(|stream| stream.room == room)
     }
@@ -94,19 +101,23 @@ impl Streams {
     }
 
     /// The hub says from where we count in a room. In a numbering in which we have a place already, ours is right.
-    pub(super) fn place(&mut self, position: &Position<'_>, events: &mut VecDeque<Event>) {
+    pub(super) fn place(&mut self, now: Instant, position: &Position<'_>, events: &mut VecDeque<Event>) {
         let Position { room, epoch, number } = *position;
         if room != MAILBOX && !is_room(room) {
             return;
         }
         self.add(room, None, None);
         let past = self.past(room, epoch);
+        let back = if room == MAILBOX { 0 } else { self.back };
         let Some(stream) = self.find(room) else { return };
         match &stream.place {
             Some(place) if place.epoch == epoch => {}
             Some(_) if stream.is_in && past.is_some() => {}
             Some(_) => self.switch(room, epoch, number, events),
-            None => stream.place = Some(Place::new(epoch, number.max(past.unwrap_or_default()))),
+            None => {
+                let since = number.saturating_sub(back).max(past.unwrap_or_default());
+                stream.place = Some(Place::with_earlier(now, epoch, since, number));
+            }
         }
         if let Some(stream) = self.find(room)
             && !std::mem::replace(&mut stream.is_in, true)
@@ -118,9 +129,15 @@ impl Streams {
     }
 
     /// The same, as the answer to the request with this number; an answer to an earlier one is late.
-    pub(super) fn place_joined(&mut self, request: u64, position: &Position<'_>, events: &mut VecDeque<Event>) {
+    pub(super) fn place_joined(
+        &mut self,
+        now: Instant,
+        request: u64,
+        position: &Position<'_>,
+        events: &mut VecDeque<Event>,
+    ) {
         if self.find(position.room).is_some_and(|stream| stream.joined_by == Some(request)) {
-            self.place(position, events);
+            self.place(now, position, events);
         }
     }
 

@@ -103,6 +103,44 @@ const NOTHING: [&str; 0] = [];
 // ---- coming in ----
 
 #[test]
+fn what_was_said_before_we_came_is_asked_for_and_comes_in_order_and_what_is_gone_is_no_loss() {
+    let mut script = Script::new(&Options { back: 3, ..Options::default() });
+    script.sent();
+    script.hears(WELCOME);
+    assert_eq!(script.events()[1..], ["Joined lobby/1/4"], "not the welcome");
+    assert_eq!(script.wait(100), ["AS^want lobby/00000001/5-7^"]);
+    // Somebody says something before the earlier ones are there.
+    script.hears(&[message(8), message(7)].concat());
+    assert_eq!(script.events(), NOTHING);
+    script.hears(&["^gone lobby/00000001/5^".to_owned(), message(6)].concat());
+    assert_eq!(script.events(), ["lobby/1/6 bob: m6", "lobby/1/7 bob: m7", "lobby/1/8 bob: m8"]);
+    let Figures { repaired, lost, .. } = script.session.figures();
+    assert_eq!((repaired, lost, script.session.gap_count()), (0, 0, 0));
+    // What is missed from now on is a loss.
+    script.hears(&message(10));
+    script.hears("^gone lobby/00000001/9^");
+    assert_eq!(script.events(), ["Lost lobby/1/9 1", "lobby/1/10 bob: m10"]);
+}
+
+#[test]
+fn whoever_comes_back_into_a_room_gets_what_was_said_meanwhile_but_nothing_twice() {
+    let mut script = Script::new(&Options { back: 100, ..Options::default() });
+    script.sent();
+    script.hears(&WELCOME.replace("lobby/00000001/7", "lobby/00000001/7 at=lab/00000003/2"));
+    script.wait(100);
+    script.hears("^gone lobby/00000001/1-7^^gone lab/00000003/1-2^");
+    script.session.leave("lobby").unwrap();
+    script.sent();
+    script.hears("^ack 1^");
+    script.session.join("lobby").unwrap();
+    script.sent();
+    script.events();
+    script.hears("^joined 2 lobby/00000001/9^");
+    assert_eq!(script.events(), ["Done(RequestId(2))", "Joined lobby/1/7"]);
+    assert!(script.wait(100).iter().any(|sent| sent.contains("want lobby/00000001/8-9^")));
+}
+
+#[test]
 fn a_hello_is_answered_by_a_token_that_with_a_token_by_a_welcome_and_a_heartbeat_follows() {
     let rooms = vec![
         Wanted { room: "lobby".to_owned(), from: None },
