@@ -1,4 +1,28 @@
-//! `belfry chat`: a room on the whole screen.
+//! `belfry chat`: rooms to talk in, on the whole screen or line by line.
+//!
+//! | file | what it is about |
+//! |---|---|
+//! | `model.rs` | the state; `hearing.rs` what the hub tells, `saying.rs` what we say, `keys.rs` and `command.rs` what is typed, `reading.rs` back and forth |
+//! | `room.rs`, `entry.rs`, `field.rs` | a room, what stands in it, and what is being typed |
+//! | `layout.rs`, `view/`, `theme.rs` | rows, the screen, what it looks like |
+//! | `screen.rs`, `terminal.rs` | the terminal: keys in, the screen out, and everything as it was in the end |
+//! | `plain.rs` | the same line by line |
+//! | `driver.rs`, `presence.rs` | the session and the lists behind both |
+//!
+//! Only the last three rows make system calls.
+
+mod command;
+mod entry;
+mod field;
+mod hearing;
+mod keys;
+mod layout;
+mod model;
+mod reading;
+mod room;
+mod saying;
+mod theme;
+mod view;
 
 use super::{Failure, Who};
 use clap::Args;
