@@ -156,7 +156,12 @@ impl Attendance {
         events
     }
 
-    fn wait_until(&mut self, until: Option<Instant>, watched: &[(BorrowedFd<'_>, PollFlags)]) -> Result<Wake, Failure> {
+    /// The same, and no longer than `until`.
+    pub(super) fn wait_until(
+        &mut self,
+        until: Option<Instant>,
+        watched: &[(BorrowedFd<'_>, PollFlags)],
+    ) -> Result<Wake, Failure> {
         let has_failed = self.send().map_err(|failure| self.lose(failure)).is_err();
         let now = self.link.now();
         self.keep_patience(now);

@@ -71,8 +71,8 @@ pub(super) struct Entry {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
-    /// Somebody has said something.
-    Said { from: String, is_me: bool, is_own: bool, is_mention: bool, text: Text },
+    /// Somebody has said something; `is_echo` when it was typed here.
+    Said { from: String, is_me: bool, is_echo: bool, is_mention: bool, text: Text },
     /// The same to us alone, or by us `to` somebody alone.
     Private { from: String, to: Option<String>, text: Text },
     /// Something to know.

@@ -185,7 +185,7 @@ impl Model {
         let at = self.find_or_add(&message.room);
         let (from, text) = (clean_line(&message.from), Text::new(&message.text));
         let is_own = self.names.contains(&from) && !is_private;
-        let was_pending = is_own && self.rooms[at].take_own(message.is_me, &message.text);
+        let is_echo = is_own && self.rooms[at].take_own(message.is_me, &message.text);
         let is_mention = !is_own && (is_private || text.mentions(&self.name));
         if !is_private && self.rooms[at].hear_from(&from) && !is_earlier {
             self.ask_members_soon();
@@ -199,11 +199,11 @@ impl Model {
         let time = i64::try_from(message.time).unwrap_or(i64::MAX);
         let what = match is_private {
             true => What::Private { from, to: None, text },
-            false => What::Said { from, is_me: message.is_me, is_own, is_mention, text },
+            false => What::Said { from, is_me: message.is_me, is_echo, is_mention, text },
         };
         let id = self.push(at, time, what);
         let is_seen = at == self.current && self.is_focused;
-        if !is_earlier && !was_pending && !is_seen {
+        if !is_earlier && !is_echo && !is_seen {
             let room = &mut self.rooms[at];
             room.unread += 1;
             room.is_mentioned |= is_mention;

@@ -68,7 +68,7 @@ impl Layout<'_> {
     fn head_style(&self, entry: &Entry) -> Style {
         match &entry.what {
             What::Said { is_mention: true, .. } | What::Private { to: None, .. } => self.theme.mention(),
-            What::Said { is_own: true, .. } | What::Private { .. } => self.theme.own(),
+            What::Said { is_echo: true, .. } | What::Private { .. } => self.theme.own(),
             What::Said { from, .. } => self.theme.name(from),
             What::Notice(_) => self.theme.notice(),
             What::Unsaid { .. } => self.theme.trouble(),
@@ -206,7 +206,7 @@ mod tests {
 
     fn said(from: &str, text: &str) -> Entry {
         let text = Text::new(text.as_bytes());
-        let what = What::Said { from: from.to_owned(), is_me: false, is_own: false, is_mention: false, text };
+        let what = What::Said { from: from.to_owned(), is_me: false, is_echo: false, is_mention: false, text };
         Entry { id: 1, time: 50_400, what }
     }
 

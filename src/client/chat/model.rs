@@ -47,6 +47,8 @@ pub(super) enum Input {
     Figures { figures: Figures, waiting: usize, text_max: usize },
     /// What was to be said has this id from now on, or could not be taken.
     Taken { mark: u64, result: Result<RequestId, Unfit> },
+    /// Something else could not be asked for.
+    Unfit(Unfit),
     /// Who is in a room.
     Members { room: String, members: Vec<Member> },
     /// Which rooms there are.
@@ -193,6 +195,7 @@ impl Model {
             Input::Trouble(trouble) => self.hear_trouble(&trouble),
             Input::Figures { figures, waiting, text_max } => self.measure(figures, waiting, text_max),
             Input::Taken { mark, result } => self.taken(mark, result),
+            Input::Unfit(unfit) => self.notice(&unfit.to_string()),
             Input::Members { room, members } => self.hear_members(&room, members),
             Input::Rooms(rooms) => self.known_rooms = rooms.iter().map(|room| clean_line(room)).collect(),
             Input::Tick => self.tick(),
@@ -361,7 +364,14 @@ impl Model {
 
     /// Whether members have a place on the screen.
     pub(super) fn has_members_shown(&self) -> bool {
-        self.shows_members.unwrap_or(self.width >= 72) && self.width >= 30 && self.room().name != MAILBOX
+        let room = self.room();
+        let is_wide = self.width >= 72 && !room.members.is_empty();
+        self.shows_members.unwrap_or(is_wide) && self.width >= 30 && room.name != MAILBOX
+    }
+
+    /// Whether something of ours is on its way.
+    pub(super) fn has_pending(&self) -> bool {
+        self.rooms.iter().any(|room| !room.pending.is_empty())
     }
 
     /// The conversation's part of the screen.

@@ -1,0 +1,1 @@
+//! Scripts of what happens, and what is seen of it.
