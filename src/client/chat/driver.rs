@@ -81,10 +81,7 @@ impl Driver {
         }
     }
 
-    fn complain(
-        &mut self,
-        ask: impl FnOnce(&mut session::Session) -> Result<session::RequestId, session::Unfit>,
-    ) {
+    fn complain(&mut self, ask: impl FnOnce(&mut session::Session) -> Result<session::RequestId, session::Unfit>) {
         if let Err(unfit) = ask(self.attendance.session()) {
             self.feed(Input::Unfit(unfit));
         }

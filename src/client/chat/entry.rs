@@ -38,9 +38,9 @@ impl Text {
         let (text, name) = (self.0.to_lowercase(), name.to_lowercase());
         let is_part = |c: char| c.is_alphanumeric() || c == '_';
         !name.is_empty()
-            && text.match_indices(&name).any(|(at, found)| {
-                !text[..at].ends_with(is_part) && !text[at + found.len()..].starts_with(is_part)
-            })
+            && text
+                .match_indices(&name)
+                .any(|(at, found)| !text[..at].ends_with(is_part) && !text[at + found.len()..].starts_with(is_part))
     }
 }
 

@@ -186,7 +186,9 @@ fn pieces(mut line: &str, len_max: usize) -> Vec<String> {
     let mut pieces = Vec::new();
     while line.len() > len_max {
         let end = (0..=len_max).rev().find(|&at| line.is_char_boundary(at)).unwrap_or_default();
-        let cut = line[..end].rfind(' ').filter(|&at| at > 0).unwrap_or(end);
+        let is_end_of_word = line[end..].starts_with(' ');
+        let space = line[..end].rfind(' ').filter(|&at| at > 0 && !is_end_of_word);
+        let cut = space.unwrap_or(end);
         pieces.push(line[..cut].to_owned());
         line = line[cut..].trim_start_matches(' ');
     }

@@ -3,8 +3,8 @@
 use super::entry::{Text, What, clean_line};
 use super::model::{Action, Back, Connection, Model};
 use super::room::Member;
-use crate::client::session::{Event, Figures, Message, Reason};
 use crate::client::say::closed;
+use crate::client::session::{Event, Figures, Message, Reason};
 use crate::core::frame::MAILBOX;
 use std::time::Duration;
 

@@ -60,8 +60,7 @@ impl Layout<'_> {
             (None, true) => format!("* {name} "),
             (None, false) => format!("{name}: "),
         };
-        let (time, style) =
-            if pending.is_acknowledged { ("", Style::new()) } else { ("  …", self.theme.pending()) };
+        let (time, style) = if pending.is_acknowledged { ("", Style::new()) } else { ("  …", self.theme.pending()) };
         self.rows(time, &head, style, pending.text().lines(), style)
     }
 
@@ -200,8 +199,10 @@ mod tests {
 
     const THEME: Theme = Theme { is_coloured: true };
 
+    static UTC: TimeZone = TimeZone::UTC;
+
     fn layout(width: usize) -> Layout<'static> {
-        Layout { width, zone: &TimeZone::UTC, theme: THEME, needle: None }
+        Layout { width, zone: &UTC, theme: THEME, needle: None }
     }
 
     fn said(from: &str, text: &str) -> Entry {

@@ -37,20 +37,36 @@ pub(super) enum Input {
     Paste(String),
     /// A whole line, where nobody sees it being typed.
     Line(String),
-    Resize { width: u16, height: u16 },
+    Resize {
+        width: u16,
+        height: u16,
+    },
     Focus(bool),
     /// The session says so; whether a message is from before we came.
-    Event { event: Event, is_earlier: bool },
+    Event {
+        event: Event,
+        is_earlier: bool,
+    },
     /// The hub cannot be reached, or owes us an answer.
     Trouble(String),
     /// What the session is like.
-    Figures { figures: Figures, waiting: usize, text_max: usize },
+    Figures {
+        figures: Figures,
+        waiting: usize,
+        text_max: usize,
+    },
     /// What was to be said has this id from now on, or could not be taken.
-    Taken { mark: u64, result: Result<RequestId, Unfit> },
+    Taken {
+        mark: u64,
+        result: Result<RequestId, Unfit>,
+    },
     /// Something else could not be asked for.
     Unfit(Unfit),
     /// Who is in a room.
-    Members { room: String, members: Vec<Member> },
+    Members {
+        room: String,
+        members: Vec<Member>,
+    },
     /// Which rooms there are.
     Rooms(Vec<String>),
     /// Time passes.
@@ -61,9 +77,18 @@ pub(super) enum Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Say it, and answer with [`Input::Taken`].
-    Say { mark: u64, room: String, to: Option<String>, is_me: bool, text: String },
+    Say {
+        mark: u64,
+        room: String,
+        to: Option<String>,
+        is_me: bool,
+        text: String,
+    },
     /// Ask the hub, about a room.
-    Ask { room: Option<String>, text: String },
+    Ask {
+        room: Option<String>,
+        text: String,
+    },
     Join(String),
     Leave(String),
     /// Find out who is there.

@@ -114,7 +114,8 @@ impl Room {
 
     /// Takes what we have said out of what waits, now that it has come back: whether it was there.
     pub(super) fn take_own(&mut self, is_me: bool, text: &[u8]) -> bool {
-        let is_it = |pending: &Pending| pending.to.is_none() && pending.is_me == is_me && pending.raw.as_bytes() == text;
+        let is_it =
+            |pending: &Pending| pending.to.is_none() && pending.is_me == is_me && pending.raw.as_bytes() == text;
         if let Some(at) = self.pending.iter().position(is_it) {
             self.pending.remove(at);
             return true;

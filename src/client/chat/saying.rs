@@ -18,8 +18,7 @@ impl Model {
         for text in messages(text, self.text_max) {
             let mark = self.next_id();
             let to = to.map(str::to_owned);
-            let pending =
-                Pending { mark, id: None, to: to.clone(), is_me, raw: text.clone(), is_acknowledged: false };
+            let pending = Pending { mark, id: None, to: to.clone(), is_me, raw: text.clone(), is_acknowledged: false };
             self.rooms[at].pending.push(pending);
             self.act(Action::Say { mark, room: room.clone(), to, is_me, text });
         }

@@ -18,7 +18,8 @@ pub(super) fn rooms(model: &Model, area: Rect, buffer: &mut Buffer) {
     }
     let tabs: Vec<String> = model.rooms.iter().enumerate().map(|(at, room)| tab(at, room)).collect();
     let mut first = 0;
-    let fits = |first: usize| tabs[first..=model.current].iter().map(|tab| tab.width()).sum::<usize>() <= area.width.into();
+    let fits =
+        |first: usize| tabs[first..=model.current].iter().map(|tab| tab.width()).sum::<usize>() <= area.width.into();
     while first < model.current && !fits(first) {
         first += 1;
     }
