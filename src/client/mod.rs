@@ -17,6 +17,7 @@ mod doctor;
 mod lines;
 mod link;
 mod print;
+mod progress;
 mod say;
 mod server;
 pub mod session;

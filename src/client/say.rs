@@ -5,6 +5,7 @@
 
 use super::attendance::{Attendance, Entrance, News, Talker};
 use super::lines::{Lines, TooLong};
+use super::progress::Progress;
 use super::session::{self, Audience, Event, REQUESTS_MAX, Reason, RequestId, Unfit, Wanted};
 use super::{Failure, Who, complain, shown};
 use clap::Args;
@@ -86,9 +87,11 @@ fn say_to(who: &Who, talker: &Talker, rooms: &[String], speaker: Speaker<'_>, te
 /// of and does not keep the others back.
 fn say_lines(mut attendance: Attendance, rooms: &[String], speaker: Speaker<'_>) -> Result<(), Failure> {
     let input = Lines::of_stdin().map_err(Failure::to("read standard input"))?;
-    let mut speech = Speech { speaker, input, open: VecDeque::new(), unsaid: 0 };
+    let progress = Progress::begin("lines said", None);
+    let mut speech = Speech { speaker, input, open: VecDeque::new(), unsaid: 0, progress };
     let said = come_in(&mut attendance, rooms).and_then(|()| speech.run(&mut attendance));
     attendance.leave();
+    drop(speech.progress);
     if let Some((_, number)) = speech.open.front() {
         complain(&format_args!("from line {number} on nothing is acknowledged"));
     }
@@ -157,6 +160,7 @@ struct Speech<'a> {
     /// Those whose fate is open, by their numbers.
     open: VecDeque<(RequestId, u64)>,
     unsaid: u64,
+    progress: Progress,
 }
 
 impl Speech<'_> {
@@ -205,7 +209,7 @@ impl Speech<'_> {
         let Some(at) = self.open.iter().position(|&(open, _)| open == id) else { return };
         let Some((_, number)) = self.open.remove(at) else { return };
         match fate {
-            Fate::Said => {}
+            Fate::Said => self.progress.advance(1),
             Fate::Refused(why) => self.complain(number, &why),
             Fate::Unconfirmed => self.complain(number, PERHAPS),
         }
@@ -213,7 +217,7 @@ impl Speech<'_> {
 
     fn complain(&mut self, number: u64, why: &str) {
         self.unsaid += 1;
-        complain(&format_args!("line {number}: {why}"));
+        self.progress.pause(|| complain(&format_args!("line {number}: {why}")));
     }
 }
 
