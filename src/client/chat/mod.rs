@@ -32,9 +32,9 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+use super::attendance::Talker;
 use super::session::{self, Wanted};
 use super::{Failure, Who};
-use crate::core::limits::NAME_MAX;
 use crate::daemon::zoneinfo;
 use clap::Args;
 use driver::Driver;
@@ -54,9 +54,8 @@ pub(super) struct Options {
     /// Line by line, for screen readers and simple terminals; so it is in any case where there is no terminal, or TERM is dumb
     #[arg(long)]
     plain: bool,
-    /// What to be called [default: the login name]
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
+    #[command(flatten)]
+    talker: Talker,
     /// No bell when somebody says our name
     #[arg(long)]
     no_bell: bool,
@@ -72,7 +71,7 @@ pub(super) fn chat(who: &Who, options: &Options) -> Result<(), Failure> {
         || variable("TERM").is_none_or(|term| term == "dumb");
     let rooms = if options.rooms.is_empty() { vec![LOBBY.to_owned()] } else { options.rooms.clone() };
     let wanted = session::Options {
-        name: options.name.clone().or_else(|| variable("USER").filter(|name| is_fit(name))),
+        name: options.talker.name()?,
         rooms: rooms.iter().map(|room| Wanted { room: room.clone(), from: None }).collect(),
         back: EARLIER,
         ..session::Options::default()
@@ -97,11 +96,4 @@ pub(super) fn chat(who: &Who, options: &Options) -> Result<(), Failure> {
     };
     driver.leave();
     done.and(over)
-}
-
-/// Whether a hub gives this name to anybody: the login name is only a guess.
-fn is_fit(name: &str) -> bool {
-    name.len() <= NAME_MAX
-        && name.starts_with(char::is_alphanumeric)
-        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
