@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(messages("one\ntwo\nthree", 7), ["one\ntwo", "three"]);
         assert_eq!(messages("one two three", 7), ["one two", "three"]);
         assert_eq!(messages("天天天", 7), ["天天", "天"]);
-        assert_eq!(messages("aaaa\n\n\nbbbb", 5), ["aaaa\n", "bbbb"]);
+        assert_eq!(messages("aaaa\n\n\nbbbb", 5), ["aaaa\n", "\nbbbb"]);
         assert_eq!(messages("aaaaaa", 0), ["aaaa", "aa"]);
     }
 
