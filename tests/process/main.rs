@@ -10,6 +10,7 @@ mod access;
 mod afar;
 mod announcing;
 mod belfryd;
+mod chat;
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
@@ -30,3 +31,5 @@ mod sessions;
 mod simple_clients;
 mod state;
 mod talking;
+#[path = "../common/terminal.rs"]
+mod terminal;
