@@ -1,7 +1,8 @@
 //! What the session tells, as a user sees it.
 
 use super::entry::{Text, What, clean_line};
-use super::model::{Action, Back, Connection, Model};
+use super::happening::Action;
+use super::model::{Back, Connection, Model};
 use super::room::Member;
 use crate::client::say::closed;
 use crate::client::session::{Event, Figures, Message, Reason};

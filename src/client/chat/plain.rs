@@ -5,7 +5,7 @@
 
 use super::driver::Driver;
 use super::entry::{Entry, What};
-use super::model::{Action, Input};
+use super::happening::{Action, Input};
 use super::room::Room;
 use crate::client::Failure;
 use crate::client::lines::Lines;

@@ -1,7 +1,8 @@
 //! Scripts: what happens, and what is wanted and seen after it.
 
 use super::entry::What;
-use super::model::{Action, Connection, Input, Model, Settings};
+use super::happening::{Action, Input};
+use super::model::{Connection, Model, Settings};
 use super::room::Member;
 use super::theme::Theme;
 use crate::client::session::{Event, Figures, Message, Options, Reason, RequestId, Session, Unfit};

@@ -1,6 +1,6 @@
 //! Screens as text.
 
-use crate::client::chat::model::Input;
+use crate::client::chat::happening::Input;
 use crate::client::chat::tests::Script;
 use crate::client::session::{Event, Figures};
 use crate::core::frame::MAILBOX;
