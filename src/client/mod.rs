@@ -16,6 +16,7 @@ mod discover;
 mod doctor;
 mod lines;
 mod link;
+pub mod listing;
 mod print;
 mod progress;
 mod say;

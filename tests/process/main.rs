@@ -10,6 +10,7 @@ mod access;
 mod afar;
 mod announcing;
 mod belfryd;
+mod chat;
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
@@ -31,3 +32,5 @@ mod sessions;
 mod simple_clients;
 mod state;
 mod talking;
+#[path = "../common/terminal.rs"]
+mod terminal;
