@@ -83,6 +83,7 @@ pub(super) fn chat(who: &Who, options: &Options) -> Result<(), Failure> {
             zone: zoneinfo::Source::from_environment().read().local().clone(),
             theme: Theme { is_coloured: variable("NO_COLOR").is_none() },
             has_bell: !options.no_bell,
+            is_plain,
         };
         Model::new(settings, &rooms, now)
     };

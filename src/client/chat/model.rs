@@ -57,6 +57,8 @@ pub(super) struct Settings {
     pub(super) zone: TimeZone,
     pub(super) theme: Theme,
     pub(super) has_bell: bool,
+    /// Whether there is no screen, but lines.
+    pub(super) is_plain: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -239,6 +241,10 @@ impl Model {
         let draft = std::mem::take(&mut self.room_mut().draft);
         self.field.set(&draft);
         self.ask_members_soon();
+        if self.settings.is_plain {
+            let name = self.room().name.clone();
+            self.notice(&format!("You are in {name} now."));
+        }
     }
 
     /// Takes a room away. There is always one left.
