@@ -17,6 +17,7 @@ mod control;
 mod flooded_link;
 mod flooding;
 mod hall;
+mod listing;
 mod loops;
 mod netns;
 #[path = "../common/page.rs"]
