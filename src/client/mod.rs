@@ -78,7 +78,7 @@ enum Command {
     /// A text is said as it is, whatever it looks like. What the network loses is repeated until the hub has it, and said
     /// once. What the hub refuses is reported, and what nobody can tell because the hub has forgotten it; of several lines
     /// by their numbers, while the others are said.
-    #[command(after_help = "Examples:\n  belfry say lunch is ready\n  make 2>&1 | belfry say -")]
+    #[command(after_help = "Examples:\n  belfry say lunch is ready\n  df -h / | belfry say --room lab -")]
     Say(say::Options),
     /// Say something to one member alone
     ///
@@ -90,10 +90,12 @@ enum Command {
     /// A line is "NAME: text", "* NAME text" for what somebody does, or "NAME -> you: text" for what is said to this program
     /// alone; further lines of a text are indented with a tab. Nothing is missed, not even while the hub is restarted; what
     /// nobody can bring back any more is counted on standard error.
-    #[command(after_help = "Examples:\n  belfry tail --room lab --since 1h\n  belfry tail --json | jq -r .text")]
+    #[command(after_help = "Examples:\n  belfry tail\n  belfry tail --room lab --since 1h --time")]
     Tail(tail::Options),
     /// Print what was said in the room
-    #[command(after_help = "Examples:\n  belfry history\n  belfry history 15m --room lab --json")]
+    #[command(
+        after_help = "Examples:\n  belfry history\n  belfry history 15m --room lab\n  belfry history --json | jq -r .text"
+    )]
     History(tail::HistoryOptions),
     /// List who is in a room
     ///
