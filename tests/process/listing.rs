@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// Anna in the lobby and away, Bob and Carl in the tea room.
 fn hall() -> (Belfryd, Vec<crate::belfryd::Client>) {
-    let daemon = Belfryd::start(QUIET);
+    let daemon = Belfryd::start(&QUIET.replace("[chat]", "[chat]\nmax-members-per-address = 200"));
     let lines = [
         &["/nick Anna", "/away out; for lunch"][..],
         &["/nick bob", "/join Tea", "/topic green"],
@@ -74,6 +74,34 @@ fn a_hub_that_is_silent_is_said_after_the_timeout_and_one_that_is_not_there_at_o
     drop(silent);
     let (_, complaints, status) = belfry(addr, &["who"]);
     assert_eq!((complaints, status), (format!("belfry: nobody listens on {addr}/udp\n"), Some(1)));
+}
+
+/// What the client that was made from the page alone prints of a room, or of all.
+fn python(daemon: &Belfryd, room: &str) -> Vec<serde_json::Value> {
+    let addr = daemon.addr("chat");
+    let mut python = Command::new("python3");
+    python.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/protocol/session.py"));
+    python.args([&addr.ip().to_string(), &addr.port().to_string(), "--list", room]);
+    let output = python.output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_client_made_from_the_page_lists_rooms_and_members_over_several_pages() {
+    let (daemon, _members) = hall();
+    let crowd: Vec<_> = (0..90).map(|_| daemon.client("chat")).collect();
+    crowd.iter().enumerate().for_each(|(number, member)| drop(member.ask(format!("/nick member-{number:02}"))));
+    let lobby = python(&daemon, "LOBBY");
+    let names: Vec<_> = lobby.iter().map(|member| member["name"].as_str().unwrap().to_owned()).collect();
+    let expected: Vec<_> = (0..90).map(|number| format!("member-{number:02}")).collect();
+    assert_eq!((names[0].as_str(), &names[1..]), ("Anna", &expected[..]));
+    assert_eq!((&lobby[0]["words"][0], &lobby[0]["text"]), (&"away".into(), &"out; for lunch".into()));
+    assert_eq!((&lobby[1]["words"][0], &lobby[1]["text"]), (&"here".into(), &serde_json::Value::Null));
+    let rooms: Vec<_> =
+        python(&daemon, "*").iter().map(|room| (room["name"].to_string(), room["members"].to_string())).collect();
+    let pair = |name: &str, members: &str| (format!("{name:?}"), format!("{members:?}"));
+    assert_eq!(rooms, [pair("lobby", "91"), pair("Tea", "2")]);
 }
 
 /// What bash offers beside options for the last word of this line, which readline takes apart as bash does; contacts are in this folder.
