@@ -225,6 +225,9 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
+    // Each is a few dozen screens.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn whatever_is_done_in_whatever_order_there_is_a_screen(steps in proptest::collection::vec(step(), 0..60)) {
         let mut script = Script::welcomed(&["lobby", "lab"], 80, 24);
