@@ -2,17 +2,22 @@
 //!
 //! What the model wants done with the hub is done here. What it wants of a terminal is left to whoever has one.
 
+use super::entry::What;
 use super::happening::{Action, Input};
-use super::model::Model;
+use super::model::{Connection, Model};
 use super::presence::Presence;
 use crate::client::attendance::{Attendance, News, Wake};
 use crate::client::server::Origin;
 use crate::client::session::{self, Audience, Figures};
-use crate::client::{Failure, Who};
+use crate::client::{Failure, Who, complain};
 use crate::clock::Clock;
 use crate::core::Now;
 use nix::poll::PollFlags;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+/// How long what was said last may take to arrive when its user leaves.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
 
 /// What the session was like when the model heard of it last.
 type Measured = (Figures, usize, usize);
@@ -162,9 +167,25 @@ impl Driver {
         Ok(wake)
     }
 
-    /// Says goodbye.
-    pub(super) fn leave(self) {
-        self.attendance.leave();
+    /// Says goodbye, a moment after what was said last. What did not get that far is told.
+    pub(super) fn leave(mut self) {
+        let until = self.clock.now().mono + LAST_WORDS_MAX;
+        while self.request_count() > 0
+            && self.model.connection == Connection::Connected
+            && self.clock.now().mono < until
+            && self.attendance.wait_until(Some(until), &[]).is_ok_and(|wake| !wake.is_interrupted)
+        {
+            self.hear();
+        }
+        let known = self.model.last_id();
+        for event in self.attendance.leave() {
+            self.model.update(self.clock.now(), Input::Event { event, is_earlier: false });
+        }
+        for (_, entry) in self.model.entries_after(known) {
+            if let What::Unsaid { why, text } = &entry.what {
+                complain(&format_args!("{why}: {}", text.lines().collect::<Vec<_>>().join(" ")));
+            }
+        }
     }
 }
 
