@@ -16,6 +16,7 @@ mod discover;
 mod doctor;
 mod lines;
 mod link;
+mod progress;
 mod say;
 mod server;
 pub mod session;
