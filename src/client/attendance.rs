@@ -156,7 +156,8 @@ impl Attendance {
         events
     }
 
-    fn wait_until(&mut self, until: Option<Instant>, watched: &[(BorrowedFd<'_>, PollFlags)]) -> Result<Wake, Failure> {
+    /// The same, not beyond `until`.
+    pub(super) fn wait_until(&mut self, until: Option<Instant>, watched: &[(BorrowedFd<'_>, PollFlags)]) -> Result<Wake, Failure> {
         let has_failed = self.send().map_err(|failure| self.lose(failure)).is_err();
         let now = self.link.now();
         self.keep_patience(now);
@@ -243,6 +244,6 @@ impl Attendance {
     fn give_up(&mut self, now: Instant, failure: Failure) {
         self.session.handle_unreachable(now);
         // That the hub is overdue is worse.
-        self.trouble.get_or_insert(failure);
+        self.trouble.get_or_insert_with(|| self.server.explain(failure));
     }
 }
