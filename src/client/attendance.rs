@@ -157,7 +157,11 @@ impl Attendance {
     }
 
     /// The same, not beyond `until`.
-    pub(super) fn wait_until(&mut self, until: Option<Instant>, watched: &[(BorrowedFd<'_>, PollFlags)]) -> Result<Wake, Failure> {
+    pub(super) fn wait_until(
+        &mut self,
+        until: Option<Instant>,
+        watched: &[(BorrowedFd<'_>, PollFlags)],
+    ) -> Result<Wake, Failure> {
         let has_failed = self.send().map_err(|failure| self.lose(failure)).is_err();
         let now = self.link.now();
         self.keep_patience(now);

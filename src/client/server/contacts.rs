@@ -222,11 +222,7 @@ mod tests {
             ("[servers]\n\"::1\" = \"c\"", "2:1: no server can be called \"::1\"", "expected a name such as workshop"),
             ("[servers]\na = { time = 1 }", "2:5: a has no host", "expected { host = \"192.0.2.7\", … }"),
             ("[servers]\na = { hots = \"c\" }", "2:7: unknown key hots", "did you mean host?"),
-            (
-                "[servers]\na = { host = \"c\", time = 0 }",
-                "2:26: time is a port",
-                "expected a number from 1 to 65535",
-            ),
+            ("[servers]\na = { host = \"c\", time = 0 }", "2:26: time is a port", "expected a number from 1 to 65535"),
             (
                 "[servers]\na = { host = \"c\", chat = 65536 }",
                 "2:26: chat is a port",
