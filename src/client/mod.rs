@@ -16,6 +16,7 @@ mod discover;
 mod doctor;
 mod lines;
 mod link;
+mod millis;
 mod progress;
 mod say;
 mod server;
@@ -236,8 +237,14 @@ mod tests {
             (&["say", "-"], r#"Say { text: ["-"] }"#),
             (&["say", "--", "--server"], r#"Say { text: ["--server"] }"#),
             (&["tail", "--server", "[::1]:9"], "Tail"),
-            (&["discover"], "Discover(Options { interface: None, port: 8001 })"),
-            (&["discover", "--interface", "lo"], r#"Discover(Options { interface: Some("lo"), port: 8001 })"#),
+            (
+                &["discover"],
+                "Discover(Options { interface: None, port: 8001, json: false, watch: false, verbose: false })",
+            ),
+            (
+                &["discover", "--interface", "lo"],
+                r#"Discover(Options { interface: Some("lo"), port: 8001, json: false, watch: false, verbose: false })"#,
+            ),
         ];
         for (words, command) in cases {
             let cli = Cli::try_parse_from([&["belfry"], words].concat()).unwrap();

@@ -1,8 +1,8 @@
 //! What was sent and heard by each interface, for whoever wonders why nobody was found.
 //!
 //! ```text
-//! lo: asked 224.0.0.1:8001 from 127.0.0.1, 3 times; heard nobody
-//! eth0: asked 224.0.0.1:8001 from 192.0.2.1, 3 times; asked [ff02::1]:8001, 3 times; heard workshop (192.0.2.7)
+//! lo: asked 224.0.0.1:8001 from 127.0.0.1 3 times; heard nobody
+//! eth0: asked 224.0.0.1:8001 from 192.0.2.1 3 times; asked [ff02::1]:8001 3 times; heard workshop (192.0.2.7)
 //! wlan0: not asked: it is down, or has no carrier
 //! ```
 //!
@@ -51,7 +51,8 @@ fn tell(interface: &Interface, asked: &[&Asked], heard: &[&Found], port: u16) ->
         };
         match (&asked.trouble, asked.count) {
             (Some(error), 0) => format!("cannot ask {group}: {error}"),
-            (_, count) => format!("asked {group}, {count} times"),
+            (_, 1) => format!("asked {group} once"),
+            (_, count) => format!("asked {group} {count} times"),
         }
     });
     let heard: Vec<String> = heard.iter().map(ToString::to_string).collect();
@@ -142,7 +143,7 @@ mod tests {
         let down = Some(std::io::ErrorKind::NetworkUnreachable.into());
         let v6 = Asked { interface: 3, target: Target::V6(3), count: 0, trouble: down };
         let told = tell(&eth3, &[&v4, &v6], &[&found("192.0.2.7:8001")], 8001);
-        let expected = "eth3: asked 224.0.0.1:8001 from 192.0.2.1, 3 times; cannot ask [ff02::1]:8001: network unreachable; \
+        let expected = "eth3: asked 224.0.0.1:8001 from 192.0.2.1 3 times; cannot ask [ff02::1]:8001: network unreachable; \
                         heard 192.0.2.7";
         assert_eq!(told, expected);
         let heard =

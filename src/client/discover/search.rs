@@ -39,6 +39,9 @@ const ANSWERS_MAX: usize = 1_024;
 /// Addresses that are asked alone: each takes a socket, of which a process has some thousand.
 const PROBES_MAX: usize = 256;
 
+/// After how long an address that has not answered is asked again.
+const PROBE_AGAIN: Duration = Duration::from_millis(200);
+
 /// A group on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
@@ -160,7 +163,6 @@ impl Search {
     /// What was heard since the last time, and lets everybody be asked alone once more.
     pub(super) fn take(&mut self) -> Vec<Found> {
         self.probes.retain(|probe| probe.link.is_some());
-        self.refused.clear();
         std::mem::take(&mut self.found)
     }
 
@@ -177,9 +179,11 @@ impl Search {
             }
         }
         // Each question has a socket of its own, so that nobody mistakes the answer to one for that to another.
-        let open: Vec<SocketAddr> = self.open_probes().map(|probe| probe.addr).collect();
-        self.probes.retain(|probe| probe.link.is_none());
-        open.into_iter().for_each(|addr| self.probe(addr));
+        let now = self.now();
+        let is_late = |probe: &Probe| probe.link.is_some() && now.since(probe.sent_at) >= PROBE_AGAIN;
+        let late: Vec<SocketAddr> = self.probes.iter().filter(|probe| is_late(probe)).map(|probe| probe.addr).collect();
+        self.probes.retain(|probe| !is_late(probe));
+        late.into_iter().for_each(|addr| self.probe(addr));
         match trouble {
             Some(error) if self.asked.iter().all(|asked| asked.count == 0) && self.probes.is_empty() => {
                 Err(Failure::to("ask on any interface")(error))

@@ -1,38 +1,31 @@
 //! `belfry discover --watch`: who comes, goes and changes, until interrupted.
 //!
-//! Servers tell their groups when they come, change and go, so a socket in those groups hears all of that at once. Where
-//! the announcer's port cannot be had, as beside a daemon on this host, and for those who go without a word, the groups
-//! are asked from time to time: whoever does not answer three times in a row is gone.
+//! The groups are asked every few seconds, and so is every server alone: one that has ended is noticed at the next question
+//! by its closed port, and one that is cut off when it has not answered three times in a row.
 //!
-//! The socket is bound to the group and not to the host: questions to a daemon on this host still go to that daemon.
+//! It does not listen to what servers tell their groups unasked. For that it would need their port, and whoever holds that
+//! port keeps a daemon on this host from starting.
 
-use super::answer::{Answer, Found, aligned, is_same};
-use super::search::{GROUP_V4, GROUP_V6, SCHEDULE, Search, groups};
+use super::answer::{Found, aligned, is_same};
+use super::search::{SCHEDULE, groups};
 use super::{INTERFACES_WAIT_MAX, Options, addrs, named};
-use crate::client::{Failure, Who, complain};
-use crate::core::limits::RECEIVE_MAX;
+use crate::client::{Failure, Who};
 use crate::core::{Instant, Interface};
 use crate::daemon::netlink::Netlink;
 use crate::daemon::signals::Signals;
-use crate::services::announce::{Verb, parse_announcement};
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
-use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// How often the groups are asked while their announcements are heard, and while they are not.
-const ASK_LISTENING: Duration = Duration::from_secs(20);
-const ASK_DEAF: Duration = Duration::from_secs(5);
+/// How often everybody is asked: an announcer answers once a second.
+const INTERVAL: Duration = Duration::from_secs(3);
 
 /// Questions in a row that a server may leave unanswered.
 const MISSED_MAX: u32 = 3;
 
 /// Servers that are kept in mind; more than a network has.
 const SERVERS_MAX: usize = 1_024;
-
-/// Announcements that are read before the signals have their turn.
-const BUDGET: usize = 64;
 
 /// Goes on until it is interrupted, or nobody reads any more.
 pub(super) fn watch(who: &Who, options: &Options, out: &mut impl Write) -> Result<(), Failure> {
@@ -41,30 +34,31 @@ pub(super) fn watch(who: &Who, options: &Options, out: &mut impl Write) -> Resul
     let interfaces = netlink.wait_for_table(INTERFACES_WAIT_MAX).map_err(Failure::to("list the interfaces"))?;
     let named = named(who, options)?;
     let mut search = super::begin(who, options, &interfaces)?;
-    let mut ears = Ears::open(&interfaces, options)?;
     let mut present = Present { servers: Vec::new(), ours: addrs(&interfaces), interfaces, json: options.json };
     let begin = search.now();
+    // The next last.
     let mut asks: Vec<Instant> = SCHEDULE.iter().rev().map(|&after| begin + after).collect();
     loop {
         if let Some(at) = asks.pop_if(|at| *at <= search.now()) {
             // A network that is gone for a while is no reason to end.
             let _ = search.ask();
-            named.iter().for_each(|&addr| search.probe(addr));
+            let known = present.servers.iter().flat_map(|server| server.sources.iter().copied());
+            named.iter().copied().chain(known).for_each(|addr| search.probe(addr));
             if asks.is_empty() {
                 present.miss(out)?;
-                asks.push(at + if ears.sockets.is_empty() { ASK_DEAF } else { ASK_LISTENING });
+                asks.push(at.max(search.now()) + INTERVAL);
             }
         }
-        let watched: Vec<BorrowedFd<'_>> = [signals.as_fd(), netlink.as_fd()].into_iter().chain(ears.fds()).collect();
-        search.wait(asks.last().copied(), &watched)?;
+        search.wait(asks.last().copied(), &[signals.as_fd(), netlink.as_fd()])?;
         search.receive();
+        for addr in std::mem::take(&mut search.refused) {
+            present.refuse(addr, out)?;
+        }
         for found in search.take() {
             present.see(found, out)?;
         }
-        ears.hear(|source, verb, answer| present.hear(source, verb, answer, out))?;
         if let Ok(Some(table)) = netlink.on_readable() {
             search.turn_to(groups(&table, options.interface.as_deref()).unwrap_or_default());
-            ears = Ears::open(&table, options)?;
             (present.ours, present.interfaces) = (addrs(&table), table);
             asks = vec![search.now()];
         }
@@ -72,72 +66,6 @@ pub(super) fn watch(who: &Who, options: &Options, out: &mut impl Write) -> Resul
             return Ok(());
         }
     }
-}
-
-/// The sockets that hear what is told to the groups.
-#[derive(Debug)]
-struct Ears {
-    sockets: Vec<UdpSocket>,
-}
-
-impl Ears {
-    fn open(interfaces: &[Interface], options: &Options) -> Result<Self, Failure> {
-        let targets = groups(interfaces, options.interface.as_deref()).unwrap_or_default();
-        let mut indices: Vec<u32> = targets.iter().map(|&(index, _)| index).collect();
-        indices.dedup();
-        let mut sockets = Vec::new();
-        let opened = hear_v4(&indices, options.port).map(|socket| sockets.push(socket));
-        // One for each interface: a group address of IPv6 is bound with its scope.
-        sockets.extend(indices.iter().filter_map(|&index| hear_v6(index, options.port).ok()));
-        if options.verbose {
-            match &opened {
-                Ok(()) => complain(&format_args!("listening to the groups on {} interfaces", indices.len())),
-                Err(error) => complain(&format_args!("cannot listen to the groups, so they are asked: {error}")),
-            }
-        }
-        Ok(Self { sockets })
-    }
-
-    fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.sockets.iter().map(AsFd::as_fd)
-    }
-
-    fn hear(&self, mut tell: impl FnMut(SocketAddr, Verb, Answer) -> Result<(), Failure>) -> Result<(), Failure> {
-        let mut buffer = [0; RECEIVE_MAX];
-        for socket in &self.sockets {
-            for _ in 0..BUDGET {
-                let Ok((len, source)) = socket.recv_from(&mut buffer) else { break };
-                let said = std::str::from_utf8(&buffer[..len]).ok().and_then(parse_announcement);
-                if let Some(said) = said {
-                    tell(source, said.verb, said.into())?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn hear_v4(indices: &[u32], port: u16) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_multicast_all_v4(false)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddr::from((GROUP_V4, port)).into())?;
-    for &index in indices {
-        // One without IPv4 cannot be joined on.
-        let _ = socket.join_multicast_v4_n(&GROUP_V4, &InterfaceIndexOrAddress::Index(index));
-    }
-    Ok(socket.into())
-}
-
-fn hear_v6(index: u32, port: u16) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_only_v6(true)?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddr::V6(SocketAddrV6::new(GROUP_V6, port, 0, index)).into())?;
-    socket.join_multicast_v6(&GROUP_V6, index)?;
-    Ok(socket.into())
 }
 
 /// A server that is there, and every address that it has spoken from.
@@ -158,12 +86,11 @@ struct Present {
 }
 
 impl Present {
-    /// Takes what was told to a group.
-    fn hear(&mut self, source: SocketAddr, verb: Verb, answer: Answer, out: &mut impl Write) -> Result<(), Failure> {
-        match verb {
-            Verb::Goodbye => self.lose(|server| server.sources.contains(&source), out),
-            Verb::Announce | Verb::Acknowlege => self.see(Found { source, answer, round_trip: None }, out),
-        }
+    /// Nobody listens at one address of a server.
+    fn refuse(&mut self, addr: SocketAddr, out: &mut impl Write) -> Result<(), Failure> {
+        self.lose(|server| server.sources.iter().all(|&source| source == addr), out)?;
+        self.servers.iter_mut().for_each(|server| server.sources.retain(|&source| source != addr));
+        Ok(())
     }
 
     fn see(&mut self, found: Found, out: &mut impl Write) -> Result<(), Failure> {
@@ -220,22 +147,29 @@ impl Present {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::services::announce::parse_announcement;
 
-    /// What is printed of these, one after the other; `miss` is a question.
+    /// What is printed of these, one after the other; `closed` is a closed port, `miss` a question.
     fn told(script: &[(&str, &str)]) -> Vec<String> {
         let ours = vec!["192.0.2.1".parse().unwrap(), "fe80::1".parse().unwrap()];
         let mut present = Present { servers: Vec::new(), ours, interfaces: Vec::new(), json: false };
         let mut out = Vec::new();
         for (source, said) in script {
-            match parse_announcement(said) {
-                Some(said) => present.hear(source.parse().unwrap(), said.verb, said.into(), &mut out).unwrap(),
-                None => present.miss(&mut out).unwrap(),
+            let addr = source.parse();
+            let said = parse_announcement(said);
+            match (addr, said) {
+                (Ok(source), Some(said)) => {
+                    present.see(Found { source, answer: said.into(), round_trip: None }, &mut out)
+                }
+                (Ok(addr), None) => present.refuse(addr, &mut out),
+                (Err(_), _) => present.miss(&mut out),
             }
+            .unwrap();
         }
         String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
     }
 
-    const TOWER: &str = "Announce belfry/1 host=tower time=8080";
+    const TOWER: &str = "Acknowlege belfry/1 host=tower time=8080";
 
     #[test]
     fn a_server_comes_once_however_often_and_by_however_many_ways_it_says_so() {
@@ -251,19 +185,20 @@ mod tests {
 
     #[test]
     fn a_server_changes_once_whichever_of_its_addresses_says_so_first() {
-        let changed = "Announce belfry/1 host=tower time=8081";
+        let changed = "Acknowlege belfry/1 host=tower time=8081";
         let by_v6 = ("[fe80::7%2]:8001", changed);
         let lines = told(&[("192.0.2.7:8001", TOWER), ("[fe80::7%2]:8001", TOWER), by_v6, ("192.0.2.7:8001", changed)]);
         assert_eq!(lines[1..], ["~ tower  192.0.2.7  time 8081  -  -  -"]);
     }
 
     #[test]
-    fn a_server_goes_when_it_says_goodbye_or_when_it_has_not_answered_three_times() {
-        let goodbye = ("[fe80::7%2]:8001", "Goodbye belfry/1 host=tower");
+    fn a_server_goes_when_all_its_ports_are_closed_or_when_it_has_not_answered_three_times() {
         let gone = "- tower  192.0.2.7  time 8080  -  -  -";
-        let lines = told(&[("192.0.2.7:8001", TOWER), ("[fe80::7%2]:8001", TOWER), goodbye, goodbye]);
-        assert_eq!(lines[1..], [gone]);
-        let (tower, miss) = (("192.0.2.7:8001", TOWER), ("", "miss"));
+        let both = [("192.0.2.7:8001", TOWER), ("[fe80::7%2]:8001", TOWER)];
+        let closed = [("[fe80::7%2]:8001", "closed"), ("192.0.2.7:8001", "closed"), ("192.0.2.7:8001", "closed")];
+        assert_eq!(told(&[both[0], both[1], closed[0]]).len(), 1);
+        assert_eq!(told(&[both[0], both[1], closed[0], closed[1], closed[2]])[1..], [gone]);
+        let (tower, miss) = (both[0], ("", "miss"));
         assert_eq!(told(&[tower, miss, miss, miss, tower, miss, miss, miss]).len(), 1);
         assert_eq!(told(&[tower, miss, miss, miss, miss])[1..], [gone]);
     }
