@@ -10,6 +10,7 @@
 mod access;
 mod attendance;
 mod chat;
+mod columns;
 mod ctl;
 mod daemon;
 mod discover;
@@ -69,7 +70,6 @@ enum Command {
     /// Talk in a room, on the whole screen
     Chat(chat::Options),
     /// Print the time, in any strftime format
-    #[command(after_help = "Examples:\n  belfry time\n  belfry time %A %H:%M\n  belfry time TZ=Asia/Tokyo %H:%M")]
     Time(time::Options),
     /// Say something in the room, and wait until the hub has acknowledged it
     ///
@@ -227,11 +227,14 @@ mod tests {
     #[test]
     fn command_lines_are_read_as_people_type_them() {
         let cases: [(&[&str], &str); 9] = [
-            (&["time"], "Time(Options { format: [] })"),
-            (&["time", "%H:%M"], r#"Time(Options { format: ["%H:%M"] })"#),
+            (&["time"], "Time(Options { format: [], zone: None, offset: false, watch: false, json: false })"),
+            (
+                &["time", "%H:%M"],
+                r#"Time(Options { format: ["%H:%M"], zone: None, offset: false, watch: false, json: false })"#,
+            ),
             (
                 &["time", "TZ=Asia/Tokyo", "%H:%M", "--timeout", "5s"],
-                r#"Time(Options { format: ["TZ=Asia/Tokyo", "%H:%M"] })"#,
+                r#"Time(Options { format: ["TZ=Asia/Tokyo", "%H:%M"], zone: None, offset: false, watch: false, json: false })"#,
             ),
             (&["--server", "belfry.lan", "say", "hello", "all"], r#"Say { text: ["hello", "all"] }"#),
             (&["say", "-"], r#"Say { text: ["-"] }"#),

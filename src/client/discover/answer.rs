@@ -112,16 +112,6 @@ fn or_dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
 }
 
-/// Lines with columns below each other; the last has no spaces behind it.
-pub(super) fn aligned(rows: &[[String; 6]]) -> impl Iterator<Item = String> {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: [usize; 6] = std::array::from_fn(width);
-    rows.iter().map(move |row| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    })
-}
-
 /// Each server once, in the order of their names: of this host's own addresses one, and of others that say the same the
 /// IPv4 ones, since a host seldom has two of those on one network but always answers by IPv6 as well.
 pub(super) fn servers(mut found: Vec<Found>, ours: &[IpAddr]) -> Vec<Found> {
@@ -166,6 +156,7 @@ pub(super) fn place(source: SocketAddr, interfaces: &[Interface]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::columns::aligned;
     use crate::core::text::is_control;
     use crate::services::announce::{Verb, parse_announcement};
     use proptest::prelude::*;
@@ -215,16 +206,6 @@ mod tests {
                 prop_assert!(!shown.contains(|c| c == '\n' || is_control(c)), "{shown:?}");
             }
         }
-    }
-
-    #[test]
-    fn columns_stand_below_each_other() {
-        let row = |cells: [&str; 6]| cells.map(str::to_owned);
-        let rows = [row(["a", "192.0.2.1", "x", "-", "3s", "-"]), row(["tower", "::1", "-", "0.1", "-", "-"])];
-        assert_eq!(
-            aligned(&rows).collect::<Vec<_>>(),
-            ["a      192.0.2.1  x  -    3s  -", "tower  ::1        -  0.1  -   -"]
-        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod watch;
 
 pub(super) use answer::Found;
 
+use super::columns::aligned;
 use super::link::Link;
 use super::{Failure, Who, complain};
 use crate::clock::Clock;
@@ -24,7 +25,7 @@ use crate::core::Interface;
 use crate::daemon::netlink::Netlink;
 use crate::services::ServiceName;
 use crate::services::announce::PADDED_QUESTION;
-use answer::{aligned, choose, servers};
+use answer::{choose, servers};
 use clap::Args;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use search::{Search, acknowlege, groups};

@@ -6,14 +6,15 @@
 //! It does not listen to what servers tell their groups unasked. For that it would need their port, and whoever holds that
 //! port keeps a daemon on this host from starting.
 
-use super::answer::{Found, aligned, is_same};
+use super::answer::{Found, is_same};
 use super::search::{SCHEDULE, groups};
 use super::{INTERFACES_WAIT_MAX, Options, addrs, named};
+use crate::client::columns::aligned;
 use crate::client::{Failure, Who};
 use crate::core::{Instant, Interface};
 use crate::daemon::netlink::Netlink;
 use crate::daemon::signals::Signals;
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -30,6 +31,14 @@ const SERVERS_MAX: usize = 1_024;
 /// Goes on until it is interrupted, or nobody reads any more.
 pub(super) fn watch(who: &Who, options: &Options, out: &mut impl Write) -> Result<(), Failure> {
     let signals = Signals::new().map_err(Failure::to("wait for signals"))?;
+    match go_on(who, options, &signals, out)? {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::to("print")(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The inner result is that of printing.
+fn go_on(who: &Who, options: &Options, signals: &Signals, out: &mut impl Write) -> Result<io::Result<()>, Failure> {
     let mut netlink = Netlink::open().map_err(Failure::to("watch the interfaces"))?;
     let interfaces = netlink.wait_for_table(INTERFACES_WAIT_MAX).map_err(Failure::to("list the interfaces"))?;
     let named = named(who, options)?;
@@ -45,17 +54,21 @@ pub(super) fn watch(who: &Who, options: &Options, out: &mut impl Write) -> Resul
             let known = present.servers.iter().flat_map(|server| server.sources.iter().copied());
             named.iter().copied().chain(known).for_each(|addr| search.probe(addr));
             if asks.is_empty() {
-                present.miss(out)?;
+                if let failed @ Err(_) = present.miss(out) {
+                    return Ok(failed);
+                }
                 asks.push(at.max(search.now()) + INTERVAL);
             }
         }
         search.wait(asks.last().copied(), &[signals.as_fd(), netlink.as_fd()])?;
         search.receive();
-        for addr in std::mem::take(&mut search.refused) {
-            present.refuse(addr, out)?;
-        }
+        let refused = std::mem::take(&mut search.refused);
+        let mut printed = refused.into_iter().try_for_each(|addr| present.refuse(addr, out));
         for found in search.take() {
-            present.see(found, out)?;
+            printed = printed.and_then(|()| present.see(found, out));
+        }
+        if printed.is_err() {
+            return Ok(printed);
         }
         if let Ok(Some(table)) = netlink.on_readable() {
             search.turn_to(groups(&table, options.interface.as_deref()).unwrap_or_default());
@@ -63,7 +76,7 @@ pub(super) fn watch(who: &Who, options: &Options, out: &mut impl Write) -> Resul
             asks = vec![search.now()];
         }
         if signals.read().map_err(Failure::to("read a signal"))?.is_some() {
-            return Ok(());
+            return Ok(Ok(()));
         }
     }
 }
@@ -87,13 +100,13 @@ struct Present {
 
 impl Present {
     /// Nobody listens at one address of a server.
-    fn refuse(&mut self, addr: SocketAddr, out: &mut impl Write) -> Result<(), Failure> {
+    fn refuse(&mut self, addr: SocketAddr, out: &mut impl Write) -> io::Result<()> {
         self.lose(|server| server.sources.iter().all(|&source| source == addr), out)?;
         self.servers.iter_mut().for_each(|server| server.sources.retain(|&source| source != addr));
         Ok(())
     }
 
-    fn see(&mut self, found: Found, out: &mut impl Write) -> Result<(), Failure> {
+    fn see(&mut self, found: Found, out: &mut impl Write) -> io::Result<()> {
         let source = found.source;
         let at = self.servers.iter().position(|server| server.sources.contains(&source));
         if let Some(at) = at {
@@ -121,26 +134,26 @@ impl Present {
     }
 
     /// Counts a question for everybody; whoever answers it is not counted against.
-    fn miss(&mut self, out: &mut impl Write) -> Result<(), Failure> {
+    fn miss(&mut self, out: &mut impl Write) -> io::Result<()> {
         self.servers.iter_mut().for_each(|server| server.missed += 1);
         self.lose(|server| server.missed > MISSED_MAX, out)
     }
 
-    fn lose(&mut self, is_gone: impl Fn(&Server) -> bool, out: &mut impl Write) -> Result<(), Failure> {
+    fn lose(&mut self, is_gone: impl Fn(&Server) -> bool, out: &mut impl Write) -> io::Result<()> {
         let (gone, present) = std::mem::take(&mut self.servers).into_iter().partition(is_gone);
         self.servers = present;
         let gone: Vec<Server> = gone;
         gone.iter().try_for_each(|server| self.print(&server.found, ("-", "gone"), out))
     }
 
-    fn print(&self, found: &Found, (sign, event): (&str, &str), out: &mut impl Write) -> Result<(), Failure> {
+    fn print(&self, found: &Found, (sign, event): (&str, &str), out: &mut impl Write) -> io::Result<()> {
         let line = if self.json {
             found.json(Some(event), &self.interfaces)
         } else {
             let line: String = aligned(&[found.columns(&self.interfaces)]).collect();
             format!("{sign} {line}")
         };
-        writeln!(out, "{line}").and_then(|()| out.flush()).map_err(Failure::to("print"))
+        writeln!(out, "{line}").and_then(|()| out.flush())
     }
 }
 
