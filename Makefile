@@ -10,7 +10,7 @@
 
 # Debian packages that the tests use: the clients that people have, and the tools to make a network, packages and whole
 # machines to install them on.
-TEST_PACKAGES = netcat-openbsd ncat socat iproute2 nftables python3 tzdata debhelper mmdebstrap systemd-container man-db
+TEST_PACKAGES = netcat-openbsd ncat socat iproute2 nftables python3 tzdata debhelper mmdebstrap systemd-container man-db jq tmux
 
 run: build
 	cargo run --release --locked --quiet --bin belfryd -- $(if $(CONFIG),--config $(CONFIG))

@@ -25,7 +25,8 @@ const STEP_BYTES_MAX: usize = 2 * (REPAIR_BYTES + (REQUESTS_MAX + 16) * DATAGRAM
 const CONSENT: Duration = Duration::from_secs(30);
 
 /// The verbs of a hub's frames.
-const VERBS: [&str; 11] = ["token", "welcome", "bye", "ack", "error", "answer", "joined", "msg", "note", "at", "gone"];
+const VERBS: [&str; 13] =
+    ["token", "welcome", "bye", "ack", "error", "answer", "joined", "msg", "note", "at", "gone", "rooms", "members"];
 
 /// What is known of an address.
 #[derive(Default)]
@@ -208,8 +209,21 @@ impl Referee {
         for (path, bytes) in out.pending() {
             assert_eq!(path.remote, remote, "{} goes to another for {said}", bytes.escape_ascii());
             let is_within = bytes.len() <= ANSWER_BASE + 3 * datagram.payload.len();
-            assert!(datagram.on_link || is_within, "{} bytes for {said}: {}", bytes.len(), bytes.escape_ascii());
+            let is_list = bytes.starts_with(b"^rooms ") || bytes.starts_with(b"^members ");
+            assert!(!is_list || self.shows_token(datagram), "{} for {said}", bytes.escape_ascii());
+            assert!(
+                datagram.on_link || is_within || is_list,
+                "{} bytes for {said}: {}",
+                bytes.len(),
+                bytes.escape_ascii()
+            );
         }
+    }
+
+    /// Whether a token of its source stands in a datagram.
+    fn shows_token(&self, datagram: &Datagram<'_>) -> bool {
+        let text = String::from_utf8_lossy(datagram.payload);
+        self.sources[&datagram.path.remote].tokens.iter().any(|token| text.contains(token))
     }
 
     /// Whether a datagram is one that its recipient can read, and takes note of what stands in it.
@@ -237,7 +251,9 @@ impl Referee {
         let first = words.first().copied().unwrap_or_default();
         match frame.verb {
             "token" => self.note_token(to, first),
-            "note" | "answer" | "error" => assert!(str::from_utf8(frame.text).is_ok_and(is_clean), "{frame:?}"),
+            "note" | "answer" | "error" | "rooms" | "members" => {
+                assert!(str::from_utf8(frame.text).is_ok_and(is_clean), "{frame:?}")
+            }
             _ => {}
         }
         let known = self.known.get(&to);

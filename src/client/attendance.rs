@@ -15,13 +15,15 @@
 //! by a new link, and the session goes on there.
 
 use super::link::Link;
-use super::server::Chosen;
+use super::server::{Chosen, Contacts};
 use super::session::{Event, Options, Session};
 use super::{Failure, Who};
 use crate::core::Instant;
+use crate::core::limits::NAME_MAX;
 use crate::daemon::seed;
 use crate::daemon::signals::Signals;
 use crate::services::ServiceName;
+use clap::Args;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::net::SocketAddr;
@@ -75,6 +77,72 @@ pub(super) struct Wake {
     pub(super) watched: Vec<PollFlags>,
 }
 
+/// Who it is that talks.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Talker {
+    /// Your name in the room; with a number behind it when somebody else has it [default: `name` in the contacts, or $USER]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+}
+
+impl Talker {
+    /// The name that is wanted; where there is none the hub makes one.
+    pub(super) fn name(&self) -> Result<Option<String>, Failure> {
+        if let Some(name) = &self.name {
+            return Ok(Some(name.clone()));
+        }
+        let is_fit = |name: &String| {
+            name.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && name.len() <= NAME_MAX
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        };
+        Ok(Contacts::read()?.name.or_else(|| std::env::var("USER").ok().filter(is_fit)))
+    }
+}
+
+/// The rooms that were asked for, and whether the hub lets us in.
+#[derive(Clone, Debug)]
+pub(super) struct Entrance {
+    /// Those that we have not seen so far.
+    wanted: Vec<String>,
+    seen: Vec<String>,
+    is_over: bool,
+}
+
+impl Entrance {
+    /// Before the hub has said anything.
+    pub(super) fn new(rooms: &[String]) -> Self {
+        Self { wanted: rooms.to_vec(), seen: Vec::new(), is_over: false }
+    }
+
+    /// Whether we are in.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// Whether we have been in a room that is spelt like this.
+    pub(super) fn has_seen(&self, room: &str) -> bool {
+        self.seen.iter().any(|seen| seen == room)
+    }
+
+    /// Fails when a room that was asked for is not to be had. The hub has its own spelling of names.
+    pub(super) fn hear(&mut self, news: &News) -> Result<(), Failure> {
+        match news {
+            News::Event(Event::Joined { room, .. }) => {
+                self.is_over = true;
+                self.wanted.retain(|wanted| !wanted.eq_ignore_ascii_case(room));
+                self.seen.push(room.clone());
+            }
+            News::Event(Event::Left { room }) if self.wanted.contains(room) => {
+                let why = format!("the hub has no room {room:?}, and cannot make one; belfry rooms lists what it has");
+                return Err(Failure::Refused(why));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
 impl Attendance {
     /// On the way to the hub; nothing is sent yet.
     pub(super) fn begin(who: &Who, options: &Options) -> Result<Self, Failure> {
@@ -108,6 +176,16 @@ impl Attendance {
     /// Which server it is, and why.
     pub(super) fn server(&self) -> &Chosen {
         &self.server
+    }
+
+    /// The monotonic clock.
+    pub(super) fn now(&self) -> Instant {
+        self.link.now()
+    }
+
+    /// That the hub is silent.
+    pub(super) fn no_answer(&self) -> Failure {
+        Failure::NoAnswer { addr: self.link.addr, timeout: self.timeout }
     }
 
     /// Where the hub is, or may be.
@@ -156,7 +234,7 @@ impl Attendance {
         events
     }
 
-    /// The same, not beyond `until`.
+    /// The same, at most until a moment.
     pub(super) fn wait_until(
         &mut self,
         until: Option<Instant>,
@@ -217,7 +295,7 @@ impl Attendance {
             _ if !is_owed => Patience::NotNeeded,
             Patience::NotNeeded => Patience::Since(now),
             Patience::Since(since) if since + self.timeout <= now => {
-                self.trouble = Some(Failure::NoAnswer { addr: self.link.addr, timeout: self.timeout });
+                self.trouble = Some(self.no_answer());
                 Patience::Over
             }
             patience => patience,

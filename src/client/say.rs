@@ -1,12 +1,14 @@
-//! `belfry say`: one text, or each line of standard input, said in the room.
+//! `belfry say` and `belfry msg`: one text, or each line of standard input, said in a room or to one member alone.
 //!
 //! It is done when the hub has acknowledged everything. Whatever has not come that far is reported: that it was refused,
 //! or that nobody can tell. A text is data, whatever it looks like.
 
-use super::attendance::{Attendance, News};
+use super::attendance::{Attendance, Entrance, News, Talker};
 use super::lines::{Lines, TooLong};
-use super::session::{Audience, Event, Options, REQUESTS_MAX, Reason, RequestId, Unfit};
+use super::progress::Progress;
+use super::session::{self, Audience, Event, REQUESTS_MAX, Reason, RequestId, Unfit, Wanted};
 use super::{Failure, Who, complain, shown};
+use clap::Args;
 use nix::poll::PollFlags;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -23,13 +25,57 @@ enum Fate {
     Unconfirmed,
 }
 
-/// Says `text`.
-pub(super) fn say(who: &Who, text: &str) -> Result<(), Failure> {
+/// What `belfry say` can be told.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The room [default: the lobby]
+    #[arg(long, value_name = "ROOM")]
+    room: Option<String>,
+    /// Say that you do it, as "anna waves"
+    #[arg(long)]
+    me: bool,
+    #[command(flatten)]
+    talker: Talker,
+    /// What to say, word for word; "-" says each line of standard input
+    #[arg(required = true)]
+    text: Vec<String>,
+}
+
+/// What `belfry msg` can be told.
+#[derive(Debug, Args)]
+pub(super) struct PrivateOptions {
+    #[command(flatten)]
+    talker: Talker,
+    /// To whom
+    #[arg(value_name = "NAME")]
+    to: String,
+    /// What to say, word for word; "-" says each line of standard input
+    #[arg(required = true)]
+    text: Vec<String>,
+}
+
+/// Says something in a room.
+pub(super) fn say(who: &Who, Options { room, me, talker, text }: &Options) -> Result<(), Failure> {
+    say_to(who, talker, room.as_slice(), Speaker { to: None, is_me: *me }, text)
+}
+
+/// Says something to one member.
+pub(super) fn message(who: &Who, PrivateOptions { talker, to, text }: &PrivateOptions) -> Result<(), Failure> {
+    say_to(who, talker, &[], Speaker { to: Some(to), is_me: false }, text)
+}
+
+fn say_to(who: &Who, talker: &Talker, rooms: &[String], speaker: Speaker<'_>, text: &[String]) -> Result<(), Failure> {
+    let (is_lines, text) = (text == ["-"], text.join(" "));
     if text.trim().is_empty() {
         return Err(Failure::Usage("there is nothing to say".to_owned()));
     }
-    let mut attendance = Attendance::begin(who, &Options::default())?;
-    let said = come_in(&mut attendance).and_then(|()| say_text(&mut attendance, text));
+    let wanted = rooms.iter().map(|room| Wanted { room: room.clone(), from: None }).collect();
+    let options = session::Options { name: talker.name()?, rooms: wanted, ..session::Options::default() };
+    let mut attendance = Attendance::begin(who, &options)?;
+    if is_lines {
+        return say_lines(attendance, rooms, speaker);
+    }
+    let said = come_in(&mut attendance, rooms).and_then(|()| say_text(&mut attendance, speaker, &text));
     let is_open = attendance.leave().iter().any(|event| matches!(event, Event::Unconfirmed(_)));
     if is_open {
         complain(&PERHAPS);
@@ -39,12 +85,13 @@ pub(super) fn say(who: &Who, text: &str) -> Result<(), Failure> {
 
 /// Says each line of standard input that is not blank. A line that cannot be said, or that the hub refuses, is complained
 /// of and does not keep the others back.
-pub(super) fn say_lines(who: &Who) -> Result<(), Failure> {
-    let mut attendance = Attendance::begin(who, &Options::default())?;
+fn say_lines(mut attendance: Attendance, rooms: &[String], speaker: Speaker<'_>) -> Result<(), Failure> {
     let input = Lines::of_stdin().map_err(Failure::to("read standard input"))?;
-    let mut speech = Speech { input, open: VecDeque::new(), unsaid: 0 };
-    let said = come_in(&mut attendance).and_then(|()| speech.run(&mut attendance));
+    let progress = Progress::begin("lines said", None);
+    let mut speech = Speech { speaker, input, open: VecDeque::new(), unsaid: 0, progress };
+    let said = come_in(&mut attendance, rooms).and_then(|()| speech.run(&mut attendance));
     attendance.leave();
+    drop(speech.progress);
     if let Some((_, number)) = speech.open.front() {
         complain(&format_args!("from line {number} on nothing is acknowledged"));
     }
@@ -56,21 +103,40 @@ pub(super) fn say_lines(who: &Who) -> Result<(), Failure> {
 }
 
 /// Waits until the hub has welcomed us: before that nothing can be said, nor lost to an address where nobody listens.
-fn come_in(attendance: &mut Attendance) -> Result<(), Failure> {
+fn come_in(attendance: &mut Attendance, rooms: &[String]) -> Result<(), Failure> {
+    let mut entrance = Entrance::new(rooms);
     loop {
         while let Some(news) = attendance.next() {
+            entrance.hear(&news)?;
             match news {
-                News::Event(Event::Welcomed { .. }) => return Ok(()),
                 News::Trouble(failure) => return Err(failure),
                 news => drop(fate(news)?),
             }
+        }
+        if entrance.is_over() {
+            return Ok(());
         }
         wait(attendance, None)?;
     }
 }
 
-fn say_text(attendance: &mut Attendance, text: &str) -> Result<(), Failure> {
-    attendance.session().say(Audience::Room(None), false, text.as_bytes()).map_err(unfit)?;
+/// How texts are said.
+#[derive(Clone, Copy, Debug)]
+struct Speaker<'a> {
+    /// To this member alone.
+    to: Option<&'a str>,
+    is_me: bool,
+}
+
+impl Speaker<'_> {
+    fn say(self, attendance: &mut Attendance, text: &str) -> Result<RequestId, Failure> {
+        let audience = self.to.map_or(Audience::Room(None), Audience::Member);
+        attendance.session().say(audience, self.is_me, text.as_bytes()).map_err(unfit)
+    }
+}
+
+fn say_text(attendance: &mut Attendance, speaker: Speaker<'_>, text: &str) -> Result<(), Failure> {
+    speaker.say(attendance, text)?;
     loop {
         while let Some(news) = attendance.next() {
             match fate(news)? {
@@ -88,14 +154,16 @@ fn say_text(attendance: &mut Attendance, text: &str) -> Result<(), Failure> {
 
 /// Lines that are being said.
 #[derive(Debug)]
-struct Speech {
+struct Speech<'a> {
+    speaker: Speaker<'a>,
     input: Lines<File>,
     /// Those whose fate is open, by their numbers.
     open: VecDeque<(RequestId, u64)>,
     unsaid: u64,
+    progress: Progress,
 }
 
-impl Speech {
+impl Speech<'_> {
     fn run(&mut self, attendance: &mut Attendance) -> Result<(), Failure> {
         loop {
             while let Some(news) = attendance.next() {
@@ -125,7 +193,7 @@ impl Speech {
         let line = line.and_then(|line| String::from_utf8(line).map_err(|_| "not UTF-8".to_owned()));
         let said = match &line {
             Ok(line) if line.trim().is_empty() => return Ok(()),
-            Ok(line) => attendance.session().say(Audience::Room(None), false, line.as_bytes()).map_err(unfit),
+            Ok(line) => self.speaker.say(attendance, line),
             Err(why) => Err(Failure::Refused(why.clone())),
         };
         match said {
@@ -141,7 +209,7 @@ impl Speech {
         let Some(at) = self.open.iter().position(|&(open, _)| open == id) else { return };
         let Some((_, number)) = self.open.remove(at) else { return };
         match fate {
-            Fate::Said => {}
+            Fate::Said => self.progress.advance(1),
             Fate::Refused(why) => self.complain(number, &why),
             Fate::Unconfirmed => self.complain(number, PERHAPS),
         }
@@ -149,7 +217,7 @@ impl Speech {
 
     fn complain(&mut self, number: u64, why: &str) {
         self.unsaid += 1;
-        complain(&format_args!("line {number}: {why}"));
+        self.progress.pause(|| complain(&format_args!("line {number}: {why}")));
     }
 }
 

@@ -4,11 +4,11 @@ use super::listener::Listener;
 use super::post::{Patience, Post};
 use super::sys::{Received, Receiver, Trouble, TroubleKind};
 use crate::core::admission::Admission;
-use crate::core::{Datagram, Instant, Interface, Now, Outbox, Path, Verdict};
+use crate::core::{Datagram, Instant, Interface, Now, Path};
 use crate::services::announce::Announcer;
 use crate::services::chat::Hub;
 use crate::services::time::TimeService;
-use crate::services::{Service, ServiceName};
+use crate::services::{Service, ServiceName, hear};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// One outbox and set of counters for each service, by its name.
@@ -83,7 +83,7 @@ impl Services {
                         listener.kernel_drops = drops;
                     }
                     let Some(mut datagram) = datagram(listener, &received) else { continue };
-                    let verdict = hear_one(name, service, now, &mut datagram, admission, &mut post.outbox);
+                    let verdict = hear(name, service, admission, now, &mut datagram, &mut post.outbox);
                     post.counters.count(verdict);
                 }
             }
@@ -123,26 +123,6 @@ impl Services {
             }
         }
     }
-}
-
-/// Has a service hear a datagram, if it is let in.
-fn hear_one(
-    name: ServiceName,
-    service: &mut dyn Service,
-    now: &Now,
-    datagram: &mut Datagram<'_>,
-    admission: &mut Admission,
-    outbox: &mut Outbox,
-) -> Verdict {
-    if let Err(reason) = admission.check(name, datagram) {
-        return Verdict::Dropped(reason);
-    }
-    let vouched = service.vouches_for(now, datagram);
-    if let Err(reason) = admission.take_token(name, now.mono, datagram, vouched) {
-        service.handle_excess(now, datagram);
-        return Verdict::Dropped(reason);
-    }
-    service.handle_datagram(now, datagram, outbox)
 }
 
 /// What was received, as the services see it; `None` for what has no source, which UDP does not know.

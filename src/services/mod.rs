@@ -7,6 +7,7 @@ pub mod announce;
 pub mod chat;
 pub mod time;
 
+use crate::core::admission::Admission;
 use crate::core::limits::{ANSWERS_BUFFER, QUESTIONS_BUFFER, RECEIVE_BUFFER, SEND_BUFFER};
 use crate::core::{Datagram, Instant, Now, Outbox, Verdict};
 use std::fmt;
@@ -32,6 +33,26 @@ pub trait Service {
 
     /// The next moment at which something is due; `None` while nothing is.
     fn next_timeout(&self) -> Option<Instant>;
+}
+
+/// Has a service hear a datagram, if it is let in and not too much.
+pub fn hear(
+    name: ServiceName,
+    service: &mut dyn Service,
+    admission: &mut Admission,
+    now: &Now,
+    datagram: &mut Datagram<'_>,
+    out: &mut Outbox,
+) -> Verdict {
+    if let Err(reason) = admission.check(name, datagram) {
+        return Verdict::Dropped(reason);
+    }
+    let vouched = service.vouches_for(now, datagram);
+    if let Err(reason) = admission.take_token(name, now.mono, datagram, vouched) {
+        service.handle_excess(now, datagram);
+        return Verdict::Dropped(reason);
+    }
+    service.handle_datagram(now, datagram, out)
 }
 
 /// Which service, in configuration, logs and counters.

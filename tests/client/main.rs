@@ -123,7 +123,10 @@ fn closed_port(test: u32) -> SocketAddr {
 
 fn belfry(addr: SocketAddr, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_belfry"));
-    command.args(["--server", &addr.to_string(), "--timeout", "600ms"]).args(words);
+    command
+        .env("XDG_CONFIG_HOME", "/nonexistent")
+        .args(["--server", &addr.to_string(), "--timeout", "600ms"])
+        .args(words);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

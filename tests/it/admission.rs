@@ -4,7 +4,7 @@ use belfry::config::Config;
 use belfry::core::admission::Admission;
 use belfry::core::{Datagram, DropReason, Instant, ListenerId, Now, Outbox, Path, Seed, Verdict};
 use belfry::services::chat::{Hosts, Hub};
-use belfry::services::{Service, ServiceName};
+use belfry::services::{Service, ServiceName, hear};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -33,15 +33,8 @@ impl Gate {
         self.hub.handle_timeout(&now, &mut self.out);
         let path = Path::to(ListenerId(0), SocketAddr::from(([127, 0, 0, 9], port)));
         let mut datagram = Datagram::unicast(path, payload.as_bytes());
-        self.admission.check(ServiceName::Chat, &mut datagram).expect("neighbours are let in");
-        let is_vouched = self.hub.vouches_for(&now, &datagram);
-        let verdict = match self.admission.take_token(ServiceName::Chat, now.mono, &datagram, is_vouched) {
-            Ok(()) => self.hub.handle_datagram(&now, &datagram, &mut self.out),
-            Err(reason) => {
-                self.hub.handle_excess(&now, &datagram);
-                Verdict::Dropped(reason)
-            }
-        };
+        let Self { admission, hub, out, .. } = self;
+        let verdict = hear(ServiceName::Chat, hub, admission, &now, &mut datagram, out);
         self.hub.finish_turn(&mut self.out);
         let back: Vec<_> = self.out.pending().map(|(path, bytes)| (path.remote.port(), bytes.to_vec())).collect();
         self.out.advance(back.len());

@@ -75,6 +75,11 @@ const CHAT: &[&str] = &[
     "ä",
     " ",
     "^hello 2^",
+    "^list rooms^",
+    "^list members",
+    " lobby",
+    " from=m",
+    "^list rooms token=0123456789abcdef^",
 ];
 
 /// Something made of these pieces, or of any bytes.
@@ -199,6 +204,13 @@ fn between(sent: &[(SocketAddr, Vec<u8>)], before: &str, len: usize) -> String {
     text.split(before).nth(1).unwrap_or_else(|| panic!("no {before:?} in {text:?}"))[..len].to_owned()
 }
 
+/// With as short a question as there is, and a datagram full of names.
+fn list(meter: &mut Meter<Hub>) -> Vec<u8> {
+    (0..100).for_each(|number| drop(meter.hear(&datagram(600_000 + number, true, b"^hb^"))));
+    let token = between(&meter.hear(&datagram(500_000, false, b"^list members^")), "^token ", 16);
+    format!("^list members token={token}^").into_bytes()
+}
+
 fn history(meter: &mut Meter<Hub>) -> Vec<u8> {
     let token = between(&meter.hear(&datagram(500_000, false, b"^hb^")), "^token ", 16);
     meter.hear(&datagram(500_000, false, format!("^hb {token}^").as_bytes()));
@@ -221,6 +233,7 @@ fn nobody_gets_more_than_the_table_of_threats_says() {
         ("the announcer, a neighbour", worst(announcer(), ANNOUNCE, true, false)),
         ("the announcer, from another network", worst(announcer(), ANNOUNCE, false, false)),
         ("the room, from another network, without a token", worst(hub(), CHAT, false, false)),
+        ("the room, who has shown a token and asks for a list", member(list)),
         ("the room, a neighbour who is not a member", worst(hub(), CHAT, true, false)),
         ("the room, a member who asks for the history", member(history)),
         ("the room, a session that asks for what it has missed", member(want)),

@@ -174,7 +174,7 @@ fn addr(text: &str) -> SocketAddr {
 
 /// What an attacker may think of.
 /// What only programs say.
-const FRAMES: [&str; 13] = [
+const FRAMES: [&str; 17] = [
     "^hello 0 x^",
     "^hello 1^",
     "^hello 1 token=0123456789abcdef name=x at=lab^",
@@ -188,6 +188,10 @@ const FRAMES: [&str; 13] = [
     "^bye unknown session=0123456789abcdef^",
     "^bye version^",
     "^bye^",
+    "^list rooms^",
+    "^list members lobby token=0123456789abcdef^",
+    "^rooms count=1 len=16^lobby members=1\n",
+    "^members lobby count=1 len=12^x here idle=0",
 ];
 
 fn forgeries() -> Vec<String> {

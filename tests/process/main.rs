@@ -10,10 +10,12 @@ mod access;
 mod afar;
 mod announcing;
 mod belfryd;
+mod chat;
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
 mod control;
+mod examples;
 mod flooded_link;
 mod flooding;
 mod hall;
@@ -30,3 +32,5 @@ mod sessions;
 mod simple_clients;
 mod state;
 mod talking;
+#[path = "../common/terminal.rs"]
+mod terminal;

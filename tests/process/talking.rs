@@ -5,6 +5,7 @@ use crate::netns::{self, Host, cable, lose};
 use crate::state::{CHAT, directory, hand_over, kill};
 use nix::sys::signal::{Signal, kill as send_signal};
 use nix::unistd::Pid;
+use serde_json::Value;
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
@@ -21,7 +22,9 @@ impl Belfry {
     pub(crate) fn start(hub: &str, words: &[&str]) -> Self {
         let folder = new_folder();
         let mut command = Command::new(env!("CARGO_BIN_EXE_belfry"));
-        command.args(["--server", hub, "--timeout", "20s"]).args(words).stdin(Stdio::piped());
+        // No contacts of whoever runs this.
+        command.env("XDG_CONFIG_HOME", &folder).args(["--server", hub, "--timeout", "20s"]);
+        command.args(words).stdin(Stdio::piped());
         let [stdout, stderr] = ["stdout", "stderr"].map(|name| File::create(folder.join(name)).unwrap());
         let child = command.stdout(stdout).stderr(stderr).spawn().unwrap();
         Self { child, folder }
@@ -29,7 +32,11 @@ impl Belfry {
 
     /// `belfry tail`, once it prints what is said.
     pub(crate) fn tail(hub: &str) -> Self {
-        let tail = Self::start(hub, &["tail"]);
+        Self::tail_with(hub, &["tail"])
+    }
+
+    fn tail_with(hub: &str, words: &[&str]) -> Self {
+        let tail = Self::start(hub, words);
         let is_heard = || {
             assert_eq!(Self::start(hub, &["say", "is it there?"]).end(), (String::new(), 0));
             !tail.printed().is_empty()
@@ -46,9 +53,14 @@ impl Belfry {
         self.read("stderr")
     }
 
-    /// The lines of standard output that begin with a speaker's name and go on with `what`.
+    /// What was said, by the lines of standard output.
     fn printed(&self) -> Vec<String> {
-        self.read("stdout").lines().filter_map(|line| Some(line.split_once(": ")?.1.to_owned())).collect()
+        let stdout = self.read("stdout");
+        let text = |line: &str| match line.strip_prefix('{') {
+            Some(_) => serde_json::from_str::<Value>(line).ok()?["text"].as_str().map(str::to_owned),
+            None => Some(line.split_once(": ")?.1.to_owned()),
+        };
+        stdout.lines().filter_map(text).collect()
     }
 
     /// The same, without what was only said to see whether it is there.
@@ -65,9 +77,15 @@ impl Belfry {
     }
 
     /// Standard error and the exit status. It ends by itself when it waits in vain.
-    pub(crate) fn end(mut self) -> (String, i32) {
+    pub(crate) fn end(self) -> (String, i32) {
+        let (_, told, status) = self.outcome();
+        (told, status)
+    }
+
+    /// The same, with standard output before it.
+    fn outcome(mut self) -> (String, String, i32) {
         let status = uninterrupted(|| self.child.wait()).unwrap();
-        (self.told(), status.code().unwrap())
+        (self.read("stdout"), self.told(), status.code().unwrap())
     }
 }
 
@@ -88,10 +106,10 @@ fn write(to: &mut ChildStdin, lines: &[String]) {
 }
 
 /// Pipes so many lines through a hub that is configured like this.
-fn pipe(config: &str, count: u32) {
+fn pipe(config: &str, words: &[&str], count: u32) {
     let _belfryd = Belfryd::start(config);
     let (hub, all) = ("127.0.0.1", lines(0..count));
-    let tail = Belfry::tail(hub);
+    let tail = Belfry::tail_with(hub, words);
     let mut say = Belfry::start(hub, &["say", "-"]);
     write(&mut say.stdin(), &all);
     assert_eq!(say.end(), (String::new(), 0));
@@ -103,14 +121,14 @@ fn pipe(config: &str, count: u32) {
 #[test]
 fn ten_thousand_lines_go_through_in_order() {
     if netns::enter() {
-        pipe("[chat]\nrate-limit = \"off\"\n", 10_000);
+        pipe("[chat]\nrate-limit = \"off\"\n", &["tail", "--json"], 10_000);
     }
 }
 
 #[test]
 fn what_a_hub_does_not_take_at_once_by_default_goes_through_as_it_takes_it() {
     if netns::enter() {
-        pipe("", 400);
+        pipe("", &["tail"], 400);
     }
 }
 
@@ -227,4 +245,57 @@ fn tail_goes_on_from_another_address_when_it_has_lost_its_own() {
     let (told, status) = tail.end();
     assert!(told.ends_with("still trying\nbelfry: 10.77.1.1:9999/udp answers\n"), "{told}");
     assert_eq!(status, 0);
+}
+
+/// What `belfry` prints, what it complains of, and its exit status.
+fn run(words: &[&str], input: &str) -> (String, String, i32) {
+    let mut belfry = Belfry::start("127.0.0.1", words);
+    belfry.stdin().write_all(input.as_bytes()).unwrap();
+    belfry.outcome()
+}
+
+fn undated(printed: &str) -> Vec<&str> {
+    printed.lines().map(|line| &line["2026-11-21 14:03:05 ".len()..]).collect()
+}
+
+#[test]
+fn what_was_said_earlier_is_printed_from_so_many_messages_ago_or_from_so_long_ago() {
+    if !netns::enter() {
+        return;
+    }
+    let _belfryd = Belfryd::start(CHAT);
+    for (room, text) in [("lab", "one"), ("lab", "two"), ("yard", "three")] {
+        assert_eq!(run(&["say", "--name", "anna", "--room", room, text], "").2, 0);
+    }
+    let printed = |words: &[&str]| run(words, "").0;
+    assert_eq!(undated(&printed(&["history", "--room", "lab"])), ["anna: one", "anna: two"]);
+    assert_eq!(undated(&printed(&["history", "1", "--room", "LAB"])), ["anna: two"], "in any letter case");
+    assert_eq!(undated(&printed(&["history", "1h", "--room", "lab"])), ["anna: one", "anna: two"]);
+    assert_eq!(printed(&["history", "0", "--room", "lab"]), "");
+    let both = printed(&["history", "--room", "lab", "--room", "yard"]);
+    assert_eq!(undated(&both), ["[lab] anna: one", "[lab] anna: two", "[yard] anna: three"]);
+    let tail = ["tail", "--since", "1", "--room", "lab", "--until-idle", "500ms"];
+    assert_eq!(printed(&tail), "anna: two\n");
+    let object = printed(&["history", "1", "--json", "--room", "yard"]);
+    assert_eq!(serde_json::from_str::<Value>(&object).unwrap()["room"], "yard");
+}
+
+#[test]
+fn a_word_to_one_member_is_acknowledged_or_refused_and_a_room_that_cannot_be_had_is_said() {
+    if !netns::enter() {
+        return;
+    }
+    let _belfryd = Belfryd::start(CHAT);
+    let tail = Belfry::start("127.0.0.1", &["tail", "--name", "bob", "--until-idle", "3s"]);
+    assert!(eventually(|| run(&["msg", "bob", "--name", "anna", "is it there?"], "").2 == 0));
+    assert_eq!(run(&["msg", "bob", "--name", "anna", "-"], "one\ntwo\n"), (String::new(), String::new(), 0));
+    let (stdout, _, status) = tail.outcome();
+    assert!(stdout.ends_with("anna -> you: one\nanna -> you: two\n"), "{stdout}");
+    assert_eq!(status, 0);
+    let (_, stderr, status) = run(&["msg", "nobody", "hi"], "");
+    assert_eq!((stderr.contains("no-such-member"), status), (true, 1), "{stderr}");
+    for (words, word) in [(["say", "--room=-._", "hi"], "no room"), (["say", "--room=a b", "hi"], "called so")] {
+        let (_, stderr, status) = run(&words, "");
+        assert!(stderr.contains(word) && status != 0, "{stderr}");
+    }
 }

@@ -1,7 +1,49 @@
-//! `belfry chat`: a room on the whole screen.
+//! `belfry chat`: rooms to talk in, on the whole screen or line by line.
+//!
+//! | file | what it is about |
+//! |---|---|
+//! | `model.rs` | the state; `hearing.rs` what the hub tells, `saying.rs` what we say, `keys.rs` and `command.rs` what is typed, `reading.rs` back and forth |
+//! | `room.rs`, `entry.rs`, `field.rs` | a room, what stands in it, and what is being typed |
+//! | `layout.rs`, `view/`, `theme.rs` | rows, the screen, what it looks like |
+//! | `driver.rs`, `presence.rs` | the session and the lists behind it |
+//! | `screen.rs`, `terminal.rs` | the terminal: keys in, the screen out, and everything as it was in the end |
+//! | `plain.rs` | the same line by line |
+//!
+//! Only the last three rows make system calls.
 
+mod command;
+mod driver;
+mod entry;
+mod field;
+mod hearing;
+mod keys;
+mod layout;
+mod model;
+mod plain;
+mod presence;
+mod reading;
+mod room;
+mod saying;
+mod screen;
+mod terminal;
+mod theme;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use super::attendance::Talker;
+use super::session::{self, Wanted};
 use super::{Failure, Who};
+use crate::daemon::zoneinfo;
 use clap::Args;
+use driver::Driver;
+use model::{Connection, LOBBY, Model, Settings};
+use std::io::IsTerminal;
+use theme::Theme;
+
+/// Earlier messages of a room that are shown when we come into it: some screens of them.
+const EARLIER: u64 = 200;
 
 /// What `belfry chat` can be told.
 #[derive(Debug, Args)]
@@ -9,9 +51,49 @@ pub(super) struct Options {
     /// The rooms to be in; the hub's lobby when there is none
     #[arg(value_name = "ROOM")]
     rooms: Vec<String>,
+    /// Line by line, for screen readers and simple terminals; so it is in any case where there is no terminal, or TERM is dumb
+    #[arg(long)]
+    plain: bool,
+    #[command(flatten)]
+    talker: Talker,
+    /// No bell when somebody says our name
+    #[arg(long)]
+    no_bell: bool,
 }
 
 /// Runs until it is told to quit.
-pub(super) fn chat(_who: &Who, options: &Options) -> Result<(), Failure> {
-    Err(Failure::Failed(format!("not yet: {:?}", options.rooms)))
+pub(super) fn chat(who: &Who, options: &Options) -> Result<(), Failure> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (stdin, stdout) = (std::io::stdin(), std::io::stdout());
+    let is_plain = options.plain
+        || !stdin.is_terminal()
+        || !stdout.is_terminal()
+        || variable("TERM").is_none_or(|term| term == "dumb");
+    let rooms = if options.rooms.is_empty() { vec![LOBBY.to_owned()] } else { options.rooms.clone() };
+    let wanted = session::Options {
+        name: options.talker.name()?,
+        rooms: rooms.iter().map(|room| Wanted { room: room.clone(), from: None }).collect(),
+        back: EARLIER,
+        ..session::Options::default()
+    };
+    let model = |server, now| {
+        let settings = Settings {
+            server,
+            zone: zoneinfo::Source::from_environment().read().local().clone(),
+            theme: Theme { is_coloured: variable("NO_COLOR").is_none() },
+            has_bell: !options.no_bell,
+        };
+        Model::new(settings, &rooms, now)
+    };
+    let mut driver = Driver::begin(who, &wanted, model)?;
+    let done = match is_plain {
+        true => plain::run(&mut driver, stdin.is_terminal(), &stdout),
+        false => screen::run(&mut driver),
+    };
+    let over = match &driver.model.connection {
+        Connection::Over { why } => Err(Failure::Refused(why.clone())),
+        _ => Ok(()),
+    };
+    driver.leave();
+    done.and(over)
 }

@@ -166,6 +166,11 @@ impl Session {
         self.streams.gap_count()
     }
 
+    /// Whether a message was said before we came into its room.
+    pub fn is_earlier(&self, message: &Message) -> bool {
+        self.streams.is_earlier(&message.room, message.epoch, message.number)
+    }
+
     /// The longest text, in bytes, as far as the hub has said.
     pub fn text_max(&self) -> usize {
         self.text_max

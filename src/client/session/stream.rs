@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 pub(super) struct Place {
     pub(super) epoch: Epoch,
     /// Up to here it was said before we came: nice to have, and no loss.
-    earlier: u64,
+    pub(super) earlier: u64,
     /// The highest number that we know of.
     newest: u64,
     pub(super) gaps: Gaps,

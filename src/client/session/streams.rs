@@ -159,6 +159,11 @@ impl Streams {
         }
     }
 
+    /// Whether this number of the room was given before we came.
+    pub(super) fn is_earlier(&self, room: &str, epoch: Epoch, number: u64) -> bool {
+        self.places().any(|(of, place)| of == room && place.epoch == epoch && number <= place.earlier)
+    }
+
     /// Whether this is one of our rooms.
     pub(super) fn is_known(&self, room: &str) -> bool {
         self.list.iter().any(|stream| stream.room == room)

@@ -116,6 +116,11 @@ fn what_was_said_before_we_came_is_asked_for_and_comes_in_order_and_what_is_gone
     assert_eq!(script.events(), ["lobby/1/6 bob: m6", "lobby/1/7 bob: m7", "lobby/1/8 bob: m8"]);
     let Figures { repaired, lost, .. } = script.session.figures();
     assert_eq!((repaired, lost, script.session.gap_count()), (0, 0, 0));
+    let is_earlier = |epoch, number| {
+        let (room, from, text) = ("lobby".to_owned(), "bob".to_owned(), Vec::new());
+        script.session.is_earlier(&Message { room, epoch: Epoch(epoch), number, from, is_me: false, time: 0, text })
+    };
+    assert_eq!([(1, 7), (1, 8), (2, 7)].map(|(epoch, number)| is_earlier(epoch, number)), [true, false, false]);
     // What is missed from now on is a loss.
     script.hears(&message(10));
     script.hears("^gone lobby/00000001/9^");

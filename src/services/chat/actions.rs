@@ -164,6 +164,7 @@ impl Hub {
         if recipient != id && !is_session {
             self.tell(id, &line, out);
         }
+        self.members.get_mut(id).last_said = now.mono;
         is_out_of_reach.iter().chain(&is_away).for_each(|line| self.tell(id, line, out));
         Ok(())
     }
@@ -204,13 +205,13 @@ impl Hub {
     }
 
     fn list_rooms(&self) -> String {
-        let rooms: Vec<_> = self.rooms.iter().filter(|room| room.len() > 0 || room.stream.history_len() > 0).collect();
+        let rooms: Vec<_> = self.rooms.listed().collect();
         let items = rooms.iter().map(|room| format!("{} ({})", room.name, room.len()));
         fit_list("-- Rooms: ".to_owned(), rooms.len(), items)
     }
 
     /// The room of that name, or without one this room.
-    fn room_or(&self, room: RoomId, name: Option<&str>) -> Result<RoomId, Problem> {
+    pub(super) fn room_or(&self, room: RoomId, name: Option<&str>) -> Result<RoomId, Problem> {
         let Some(name) = name else { return Ok(room) };
         self.rooms
             .named(without_hash(name))

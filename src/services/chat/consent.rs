@@ -88,7 +88,7 @@ impl Hub {
                 }
                 let Some(Ok(frame)) = frames(payload).next() else { return false };
                 match frame.verb {
-                    "hello" => frame.value("token").is_some_and(is_token),
+                    "hello" | "list" => frame.value("token").is_some_and(is_token),
                     "hb" => frame.words().next().is_some_and(is_token),
                     _ => false,
                 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Bound;
 use std::time::Duration;
 
 /// A member's place in the table; somebody else's once it has left.
@@ -54,6 +55,8 @@ pub(super) struct Member {
     /// Whether it has ever sent a heartbeat.
     pub(super) heartbeats: bool,
     pub(super) last_heard: Instant,
+    /// When it last said something, or came.
+    pub(super) last_said: Instant,
     before: Option<u32>,
     after: Option<u32>,
 }
@@ -197,6 +200,12 @@ impl Members {
         self.by_name.iter().map(|(key, &id)| (key.as_str(), &self.slots[id as usize]))
     }
 
+    /// Every member whose name is not before that one, which is in the form in which names are compared, in order.
+    pub(super) fn by_name_from(&self, from: &str) -> impl Iterator<Item = &Member> {
+        let from = (Bound::Included(from), Bound::Unbounded);
+        self.by_name.range::<str, _>(from).map(|(_, &id)| &self.slots[id as usize])
+    }
+
     /// Takes a member in under its automatic name; the caller seats it.
     pub(super) fn insert(&mut self, now: Instant, path: Path, way: Way, room: RoomId, hosts: &Hosts) -> MemberId {
         let name = self.free_name(hosts.automatic_name(path.remote));
@@ -214,6 +223,7 @@ impl Members {
             reflex: Reflex::default(),
             heartbeats: false,
             last_heard: now,
+            last_said: now,
             before: None,
             after: None,
         });

@@ -18,6 +18,7 @@ mod entrance;
 mod fan_out;
 mod history;
 mod keeping;
+mod listing;
 mod members;
 mod message;
 mod name;
@@ -50,6 +51,7 @@ use command::Problem;
 use departure::Departure;
 use fan_out::FanOut;
 use keeping::Keeping;
+use listing::Question;
 use members::{Lifetimes, MemberId, Members};
 use message::{By, Draft};
 use rooms::{RoomId, Rooms};
@@ -190,6 +192,12 @@ impl Hub {
         if let Some(hello) = session::hello_in(datagram.payload) {
             return Ok(self.hello(now, datagram, None, &hello, out));
         }
+        if let Some(question) = Question::in_datagram(datagram.payload) {
+            return Ok(self.hear_question(now, datagram, &question, out));
+        }
+        if listing::is_list(datagram.payload) {
+            return Ok(session::FROM_A_HUB);
+        }
         if self.is_session_at(datagram) {
             return Err(session::is_not_the_session());
         }
@@ -315,7 +323,8 @@ impl Service for Hub {
     /// Nobody loses his place because he, or somebody in his name, says too much.
     fn handle_excess(&mut self, now: &Now, datagram: &Datagram<'_>) {
         let member = self.members.at(datagram.path.remote);
-        if let Some(id) = member.filter(|&id| self.members.get(id).session.is_none()) {
+        let is_question = Question::in_datagram(datagram.payload).is_some();
+        if let Some(id) = member.filter(|&id| !is_question && self.members.get(id).session.is_none()) {
             self.members.heard(id, now.mono, false);
         }
     }

@@ -92,6 +92,7 @@ impl Hub {
         }
         self.pay_for_text(self.source_of(id), room, &line, frame.len())?;
         let member = self.members.get_mut(id);
+        member.last_said = now.mono;
         let gets_echo = member.reflex.note_said(now.mono, draft.text) && self.config.echo_to_sender;
         let except = (!gets_echo).then_some(member.path.remote);
         let of_room = self.rooms.get_mut(room);

@@ -227,6 +227,11 @@ impl Rooms {
         self.by_name.values().map(|&id| &self.slots[id])
     }
 
+    /// Those that somebody is in or has said something in, in the order of the names.
+    pub(super) fn listed(&self) -> impl Iterator<Item = &Room> {
+        self.iter().filter(|room| room.len() > 0 || room.stream.history_len() > 0)
+    }
+
     /// The lobby, and the others in the order in which they fell empty: the first is the first to give up its place.
     pub(super) fn in_order(&self) -> impl Iterator<Item = &Room> {
         let mut others: Vec<_> = self.slots[LOBBY + 1..].iter().collect();

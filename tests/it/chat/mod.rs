@@ -7,6 +7,7 @@ mod expiry;
 mod fan_out;
 mod hostile;
 mod limits;
+mod listings;
 mod lists;
 mod restart;
 mod returning;

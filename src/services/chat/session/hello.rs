@@ -248,7 +248,7 @@ impl Hub {
     // ---- tokens ----
 
     /// Sends what shows, when it comes back, that somebody is at this address.
-    pub(super) fn send_token(&self, now: &Now, path: Path, out: &mut Outbox) -> Verdict {
+    pub(in super::super) fn send_token(&self, now: &Now, path: Path, out: &mut Outbox) -> Verdict {
         let token = self.token(now, path.remote);
         send(path, format_args!("token {token}"), out);
         Verdict::Answered

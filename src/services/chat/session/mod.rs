@@ -17,6 +17,7 @@ mod table;
 pub(super) use keeping::SessionLine;
 pub(super) use table::{Session, Sessions};
 
+use super::listing::Question;
 use super::members::{MemberId, Place};
 use super::message::Message;
 use super::packer::Packer;
@@ -35,7 +36,8 @@ use std::time::Duration;
 use table::{Owed, Stay};
 
 /// What only a hub says: it means nothing to another.
-const OF_HUBS: [&str; 10] = ["token", "welcome", "ack", "error", "answer", "joined", "msg", "note", "at", "gone"];
+const OF_HUBS: [&str; 12] =
+    ["token", "welcome", "ack", "error", "answer", "joined", "msg", "note", "at", "gone", "rooms", "members"];
 
 /// A room is silent when nothing has been said in it for this long; its sessions are told then how far they should be.
 const SILENCE: Duration = Duration::from_millis(250);
@@ -158,6 +160,7 @@ impl Hub {
             "hb" => self.hear_heartbeat(now, id, datagram, frame),
             "want" => frame.words().take(RANGES_MAX).for_each(|range| self.repair(now, id, range, out)),
             "hello" => drop(self.hello(now, datagram, Some(id), frame, out)),
+            "list" => return self.answer_question(now, id, frame, out),
             "bye" => {
                 send(datagram.path, format_args!("bye left session={id}"), out);
                 self.sessions.remove(id);
@@ -168,6 +171,24 @@ impl Hub {
             _ => return Err(bad_frame()),
         }
         Ok(Obeyed::Done)
+    }
+
+    /// Gives a session a page of a list. Each costs as much as the longest, so that looking for it is bounded too.
+    fn answer_question(
+        &mut self,
+        now: &Now,
+        id: SessionId,
+        frame: &Frame<'_>,
+        out: &Outbox,
+    ) -> Result<Obeyed, Problem> {
+        let question = Question::read(*frame).ok_or_else(bad_frame)?;
+        if !self.may_answer(id, out) {
+            return Ok(Obeyed::Done);
+        }
+        let (page, refused) = self.page(now.mono, &question);
+        self.sessions.expect_mut(id).allowance.charge(DATAGRAM_MAX);
+        self.sessions.add_frame(id, &page);
+        Ok(refused.map_or(Obeyed::Done, Obeyed::Refused))
     }
 
     /// Tells a session what cannot be done, and of which request that is true.

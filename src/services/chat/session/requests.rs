@@ -229,7 +229,7 @@ impl Hub {
     }
 
     /// Whether a session may have an answer that is longer than what it says. The answer itself is charged when it is there.
-    fn may_answer(&mut self, id: SessionId, out: &Outbox) -> bool {
+    pub(super) fn may_answer(&mut self, id: SessionId, out: &Outbox) -> bool {
         !self.sessions.is_crowded(out) && self.sessions.expect_mut(id).allowance.has(DATAGRAM_MAX)
     }
 }

@@ -1,0 +1,91 @@
+//! What we say: shown as pending until the hub has it, and what becomes of it otherwise.
+//!
+//! A message of ours stands at the end of its room until it comes back from there, in its place among the others. What was said
+//! to somebody alone does not come back: there the acknowledgement does.
+
+use super::entry::{What, clean_line};
+use super::field::messages;
+use super::model::{Action, Model};
+use super::room::Pending;
+use crate::client::session::{RequestId, Unfit};
+use crate::core::frame::MAILBOX;
+
+impl Model {
+    /// Says a text, in as many messages as it takes.
+    pub(super) fn say(&mut self, to: Option<&str>, is_me: bool, text: &str) {
+        let room = if to.is_some() { MAILBOX } else { self.room().name.as_str() }.to_owned();
+        let at = self.find_or_add(&room);
+        for text in messages(text, self.text_max) {
+            let mark = self.next_id();
+            let to = to.map(str::to_owned);
+            let pending = Pending { mark, id: None, to: to.clone(), is_me, raw: text.clone(), is_acknowledged: false };
+            self.rooms[at].pending.push(pending);
+            self.act(Action::Say { mark, room: room.clone(), to, is_me, text });
+        }
+        self.rooms[at].anchor = None;
+        self.rooms[at].new_from = None;
+    }
+
+    /// What is to be said has been taken, or not.
+    pub(super) fn taken(&mut self, mark: u64, result: Result<RequestId, Unfit>) {
+        let mut rooms = self.rooms.iter_mut();
+        let found = rooms.find_map(|room| room.pending.iter_mut().find(|pending| pending.mark == mark));
+        let Some(pending) = found else { return };
+        match result {
+            Ok(id) => pending.id = Some(id),
+            Err(Unfit::TooLong { max }) if max < pending.raw.len() && max > 4 && max < self.text_max => {
+                self.text_max = max;
+                self.take_back(mark, |model, _, pending| {
+                    model.say(pending.to.as_deref(), pending.is_me, &pending.raw);
+                });
+            }
+            Err(unfit) => self.give_up(mark, &format!("not said, {unfit}")),
+        }
+    }
+
+    fn take_back(&mut self, mark: u64, then: impl FnOnce(&mut Self, usize, Pending)) {
+        for at in 0..self.rooms.len() {
+            if let Some(place) = self.rooms[at].pending.iter().position(|pending| pending.mark == mark) {
+                let pending = self.rooms[at].pending.remove(place);
+                return then(self, at, pending);
+            }
+        }
+    }
+
+    /// It will not be said.
+    pub(super) fn give_up(&mut self, mark: u64, why: &str) {
+        self.take_back(mark, |model, at, pending| {
+            let time = model.unix();
+            model.push(at, time, What::Unsaid { why: clean_line(why), text: pending.text() });
+        });
+    }
+
+    /// Nobody can tell whether it was said.
+    pub(super) fn doubt(&mut self, mark: u64) {
+        self.take_back(mark, |model, at, pending| {
+            let (time, why) = (model.unix(), "perhaps not said, nobody can tell".to_owned());
+            let id = model.push(at, time, What::Unsaid { why, text: pending.text() });
+            model.rooms[at].doubtful.push((id, pending));
+        });
+    }
+
+    /// The hub has acknowledged it.
+    pub(super) fn acknowledge(&mut self, id: RequestId) {
+        let found = self.pending(id).map(|pending| {
+            pending.is_acknowledged = true;
+            (pending.mark, pending.to.is_some())
+        });
+        if let Some((mark, true)) = found {
+            // What we say to somebody alone does not come back.
+            self.take_back(mark, |model, at, pending| {
+                let (time, text) = (model.unix(), pending.text());
+                let what = What::Private { from: model.name.clone(), to: pending.to.as_deref().map(clean_line), text };
+                model.push(at, time, what);
+            });
+        }
+    }
+
+    pub(super) fn pending(&mut self, id: RequestId) -> Option<&mut Pending> {
+        self.rooms.iter_mut().find_map(|room| room.pending.iter_mut().find(|pending| pending.id == Some(id)))
+    }
+}

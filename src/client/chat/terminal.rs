@@ -1,0 +1,96 @@
+//! The terminal: taken over for the screen, and given back as it was, whatever happens.
+//!
+//! A release build ends at a panic without unwinding, so it is given back by the panic hook as well as by `Drop`.
+
+use crate::client::Failure;
+use nix::sys::signal::{Signal, raise};
+use ratatui::Frame;
+use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::cursor::Show;
+use ratatui::crossterm::event::{
+    self, DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange, Event,
+};
+use ratatui::crossterm::execute;
+use ratatui::crossterm::style::Print;
+use ratatui::crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, SetTitle, disable_raw_mode, enable_raw_mode,
+};
+use std::io::{self, Stdout, stdout};
+use std::time::Duration;
+
+/// The terminal while it is ours.
+pub(super) struct Terminal {
+    inner: ratatui::Terminal<CrosstermBackend<Stdout>>,
+}
+
+impl Terminal {
+    /// Takes it over.
+    pub(super) fn enter() -> Result<Self, Failure> {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            give_back();
+            before(panic);
+        }));
+        take_over().map_err(Failure::to("use the terminal"))?;
+        let inner = ratatui::Terminal::new(CrosstermBackend::new(stdout()));
+        inner.map(|inner| Self { inner }).map_err(|error| {
+            give_back();
+            Failure::to("use the terminal")(error)
+        })
+    }
+
+    /// Draws what has changed.
+    pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> Result<(), Failure> {
+        self.inner.draw(draw).map(drop).map_err(Failure::to("draw on the terminal"))
+    }
+
+    /// Has everything drawn anew.
+    pub(super) fn clear(&mut self) -> Result<(), Failure> {
+        self.inner.clear().map_err(Failure::to("draw on the terminal"))
+    }
+
+    /// Its columns and rows.
+    pub(super) fn size(&self) -> Result<(u16, u16), Failure> {
+        self.inner.size().map(|size| (size.width, size.height)).map_err(Failure::to("use the terminal"))
+    }
+
+    pub(super) fn ring(&self) {
+        let _ = execute!(stdout(), Print('\x07'));
+    }
+
+    /// Waits as a stopped job until it is to go on.
+    pub(super) fn suspend(&mut self) -> Result<(), Failure> {
+        give_back();
+        let stopped = raise(Signal::SIGTSTP);
+        take_over().map_err(Failure::to("use the terminal"))?;
+        stopped.map_err(|error| Failure::to("stop")(error.into()))?;
+        self.clear()
+    }
+
+    /// The next key, paste or change that waits.
+    pub(super) fn next_event() -> Result<Option<Event>, Failure> {
+        // More may have been read than was asked for, so the file itself does not say.
+        let next = || if event::poll(Duration::ZERO)? { event::read().map(Some) } else { Ok(None) };
+        match next() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
+            next => next.map_err(Failure::to("read the terminal")),
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        give_back();
+    }
+}
+
+fn take_over() -> io::Result<()> {
+    enable_raw_mode()?;
+    execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste, EnableFocusChange, SetTitle("belfry chat"))
+        .inspect_err(|_| give_back())
+}
+
+fn give_back() {
+    let _ = execute!(stdout(), DisableFocusChange, DisableBracketedPaste, LeaveAlternateScreen, Show);
+    let _ = disable_raw_mode();
+}
