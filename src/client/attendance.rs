@@ -326,6 +326,6 @@ impl Attendance {
     fn give_up(&mut self, now: Instant, failure: Failure) {
         self.session.handle_unreachable(now);
         // That the hub is overdue is worse.
-        self.trouble.get_or_insert(failure);
+        self.trouble.get_or_insert_with(|| self.server.explain(failure));
     }
 }

@@ -47,7 +47,8 @@ impl Link {
         service: ServiceName,
         mut work: impl FnMut(Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let addrs = who.server()?.resolve(service)?;
+        let server = who.server()?;
+        let addrs = server.resolve(service)?;
         let mut last = None;
         for addr in addrs {
             match Self::open(addr).and_then(&mut work) {
@@ -55,7 +56,7 @@ impl Link {
                 done => return done,
             }
         }
-        Err(last.expect("a server that resolves has an address"))
+        Err(server.explain(last.expect("a server that resolves has an address")))
     }
 
     /// The monotonic clock.

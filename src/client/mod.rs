@@ -10,6 +10,7 @@
 mod access;
 mod attendance;
 mod chat;
+mod columns;
 mod complete;
 mod ctl;
 mod daemon;
@@ -18,6 +19,7 @@ mod doctor;
 mod lines;
 mod link;
 pub mod listing;
+mod millis;
 mod print;
 mod progress;
 mod say;
@@ -71,7 +73,6 @@ enum Command {
     /// Talk in a room, on the whole screen
     Chat(chat::Options),
     /// Print the time, in any strftime format
-    #[command(after_help = "Examples:\n  belfry time\n  belfry time %A %H:%M\n  belfry time TZ=Asia/Tokyo %H:%M")]
     Time(time::Options),
     /// Say something in the room, and wait until the hub has acknowledged it
     ///
