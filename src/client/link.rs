@@ -6,6 +6,7 @@ use crate::core::Instant;
 use crate::core::limits::RECEIVE_MAX;
 use crate::services::ServiceName;
 use nix::errno::Errno;
+use nix::sys::socket::{getsockopt, sockopt};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -57,6 +58,17 @@ impl Link {
             }
         }
         Err(server.explain(last.expect("a server that resolves has an address")))
+    }
+
+    /// Our own address, as it is chosen for the way there.
+    pub(super) fn ours(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()
+    }
+
+    /// The largest packet that the way there takes, as far as the kernel knows; it says so of IPv4.
+    pub(super) fn mtu(&self) -> Option<usize> {
+        let mtu = getsockopt(&self.socket, sockopt::IpMtu).ok()?;
+        usize::try_from(mtu).ok().filter(|_| self.addr.is_ipv4())
     }
 
     /// The monotonic clock.

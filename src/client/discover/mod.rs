@@ -49,6 +49,9 @@ const HERE_AGAIN: Duration = Duration::from_millis(5);
 /// From the first answer to the choice: an answer to a group comes up to 120 ms after the question.
 const SETTLE: Duration = Duration::from_millis(150);
 
+/// How long an answer to a group may take where it is what is checked: announcers answer once a second, and were asked before.
+const GROUP_WAIT_MAX: Duration = Duration::from_millis(2_500);
+
 /// What `belfry discover` can be told.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  belfry discover\n  belfry discover -v --interface lo\n  belfry discover --json")]
@@ -82,7 +85,7 @@ pub(super) fn nearest(timeout: Duration) -> Result<Option<Found>, Failure> {
         return Ok(None);
     }
     let mut search = Search::new(targets, PORT)?;
-    if search.run(timeout, Some(SETTLE)).is_err() {
+    if search.run_and_settle(timeout, SETTLE).is_err() {
         return Ok(None);
     }
     let ours = addrs(&interfaces);
@@ -95,6 +98,25 @@ pub(super) fn nearest(timeout: Duration) -> Result<Option<Found>, Failure> {
         ));
     }
     Ok(chosen)
+}
+
+/// Whether the announcer with this address, which answers so when it is asked alone, answers a question to the groups; `None`
+/// where it is on no network of ours.
+pub(super) fn answers_groups(addr: SocketAddr, alone: Option<&[u8]>) -> Result<Option<bool>, Failure> {
+    let interfaces = interfaces()?;
+    let is_beyond = |interface: &Interface| report::came_by(addr, interface);
+    let Some(interface) = interfaces.iter().find(|interface| is_beyond(interface)) else { return Ok(None) };
+    let mut search = Search::new(groups(&interfaces, Some(&interface.name))?, addr.port())?;
+    // A host answers from each of its addresses at which it was asked.
+    let alone = alone.and_then(acknowlege).filter(|answer| answer.host.is_some());
+    let is_it = |found: &Found| found.source.ip() == addr.ip() || Some(&found.answer) == alone.as_ref();
+    search.run_until(GROUP_WAIT_MAX, |found| found.iter().any(is_it))?;
+    Ok(Some(search.found.iter().any(is_it)))
+}
+
+/// Whether an address is one of this host's.
+pub(super) fn is_ours(addr: IpAddr) -> bool {
+    addr.is_loopback() || interfaces().is_ok_and(|interfaces| addrs(&interfaces).contains(&addr))
 }
 
 /// The server of this host. Where there is none, the kernel says so at once.
@@ -140,7 +162,7 @@ pub(super) fn discover(who: &Who, options: &Options, out: &mut impl Write) -> Re
     }
     let interfaces = interfaces()?;
     let mut search = begin(who, options, &interfaces)?;
-    let ran = search.run(who.timeout, None);
+    let ran = search.run_until(who.timeout, |_| false);
     if options.verbose {
         report::report(&search, &interfaces, options);
     }

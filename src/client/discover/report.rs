@@ -87,7 +87,7 @@ fn hints(interface: &Interface, asked: &[&Asked], heard: &[&Found], is_wireless:
 }
 
 /// Whether an answer from there has come by this interface, as far as its address tells.
-fn came_by(source: SocketAddr, interface: &Interface) -> bool {
+pub(super) fn came_by(source: SocketAddr, interface: &Interface) -> bool {
     match source {
         SocketAddr::V6(addr) if addr.scope_id() != 0 => addr.scope_id() == interface.index,
         addr => interface.addresses.iter().any(|net| net.contains(&addr.ip()) && is_of(net.addr(), addr)),

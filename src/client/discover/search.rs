@@ -137,27 +137,31 @@ impl Search {
         self.clock.now().mono
     }
 
-    /// Asks as scheduled, until `timeout` or until `settle` has gone by since the first answer.
-    pub(super) fn run(&mut self, timeout: Duration, settle: Option<Duration>) -> Result<(), Failure> {
+    /// Asks as scheduled, until `timeout` or until what was found `is_enough`.
+    pub(super) fn run_until(&mut self, timeout: Duration, is_enough: impl Fn(&[Found]) -> bool) -> Result<(), Failure> {
         let start = self.now();
-        let mut end = start + timeout;
+        let end = start + timeout;
         let mut due = SCHEDULE.iter().map(|&after| start + after).peekable();
-        loop {
-            let now = self.now();
-            if now >= end {
-                return Ok(());
-            }
-            if due.next_if(|&at| at <= now).is_some() {
+        while !is_enough(&self.found) && self.now() < end {
+            if due.next_if(|&at| at <= self.now()).is_some() {
                 self.ask()?;
             }
-            let until = due.peek().map_or(end, |&at| at.min(end));
-            self.wait(Some(until), &[])?;
-            let is_first = self.found.is_empty();
+            self.wait(Some(due.peek().map_or(end, |&at| at.min(end))), &[])?;
             self.receive();
-            if let Some(settle) = settle.filter(|_| is_first && !self.found.is_empty()) {
-                end = end.min(self.now() + settle);
-            }
         }
+        Ok(())
+    }
+
+    /// The same, until the first answer and for so long after it as others may take.
+    pub(super) fn run_and_settle(&mut self, timeout: Duration, settle: Duration) -> Result<(), Failure> {
+        let end = self.now() + timeout;
+        self.run_until(timeout, |found| !found.is_empty())?;
+        let end = end.min(self.now() + settle);
+        while self.now() < end {
+            self.wait(Some(end), &[])?;
+            self.receive();
+        }
+        Ok(())
     }
 
     /// What was heard since the last time, and lets everybody be asked alone once more.

@@ -14,13 +14,13 @@ pub(super) mod samples;
 mod several;
 mod watch;
 
-pub(super) use offset::clock_state;
+pub(super) use offset::{SAMPLES, clock_state};
+pub(super) use request::Request;
 
 use super::link::Link;
 use super::{Failure, Who, shown};
 use crate::services::ServiceName;
 use clap::Args;
-use request::Request;
 use std::io::Write;
 
 /// What `belfry time` can be told.

@@ -38,7 +38,7 @@ pub(in crate::client) struct Sample {
 pub(in crate::client) struct Outcome {
     pub(super) name: String,
     /// Where it was asked, or would have been.
-    pub(super) addr: Option<SocketAddr>,
+    pub(in crate::client) addr: Option<SocketAddr>,
     pub(in crate::client) samples: Result<Vec<Sample>, Failure>,
 }
 
