@@ -173,11 +173,6 @@ impl Attendance {
         &mut self.session
     }
 
-    /// Which server it is, and why.
-    pub(super) fn server(&self) -> &Chosen {
-        &self.server
-    }
-
     /// The monotonic clock.
     pub(super) fn now(&self) -> Instant {
         self.link.now()
@@ -326,6 +321,6 @@ impl Attendance {
     fn give_up(&mut self, now: Instant, failure: Failure) {
         self.session.handle_unreachable(now);
         // That the hub is overdue is worse.
-        self.trouble.get_or_insert(failure);
+        self.trouble.get_or_insert_with(|| self.server.explain(failure));
     }
 }

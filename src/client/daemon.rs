@@ -48,6 +48,11 @@ impl Daemon {
     }
 }
 
+/// Asks the daemon at this control socket, for a command that prints the answer in its own way.
+pub(super) fn inquire<T: DeserializeOwned>(socket: &Path, timeout: Duration, request: &Request) -> Result<T, Failure> {
+    read(&exchange(socket, timeout, request)?)
+}
+
 /// What a line says; the error, when it says no.
 fn read<T: DeserializeOwned>(line: &str) -> Result<T, Failure> {
     match control::parse_outcome(line) {

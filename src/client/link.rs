@@ -6,6 +6,7 @@ use crate::core::Instant;
 use crate::core::limits::RECEIVE_MAX;
 use crate::services::ServiceName;
 use nix::errno::Errno;
+use nix::sys::socket::{getsockopt, sockopt};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -47,7 +48,8 @@ impl Link {
         service: ServiceName,
         mut work: impl FnMut(Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let addrs = who.server()?.resolve(service)?;
+        let server = who.server()?;
+        let addrs = server.resolve(service)?;
         let mut last = None;
         for addr in addrs {
             match Self::open(addr).and_then(&mut work) {
@@ -55,7 +57,18 @@ impl Link {
                 done => return done,
             }
         }
-        Err(last.expect("a server that resolves has an address"))
+        Err(server.explain(last.expect("a server that resolves has an address")))
+    }
+
+    /// Our own address, as it is chosen for the way there.
+    pub(super) fn ours(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()
+    }
+
+    /// The largest packet that the way there takes, as far as the kernel knows; it says so of IPv4.
+    pub(super) fn mtu(&self) -> Option<usize> {
+        let mtu = getsockopt(&self.socket, sockopt::IpMtu).ok()?;
+        usize::try_from(mtu).ok().filter(|_| self.addr.is_ipv4())
     }
 
     /// The monotonic clock.

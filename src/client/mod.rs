@@ -10,6 +10,7 @@
 mod access;
 mod attendance;
 mod chat;
+mod columns;
 mod complete;
 mod ctl;
 mod daemon;
@@ -18,6 +19,7 @@ mod doctor;
 mod lines;
 mod link;
 pub mod listing;
+mod millis;
 mod print;
 mod progress;
 mod say;
@@ -71,7 +73,6 @@ enum Command {
     /// Talk in a room, on the whole screen
     Chat(chat::Options),
     /// Print the time, in any strftime format
-    #[command(after_help = "Examples:\n  belfry time\n  belfry time %A %H:%M\n  belfry time TZ=Asia/Tokyo %H:%M")]
     Time(time::Options),
     /// Say something in the room, and wait until the hub has acknowledged it
     ///
@@ -109,6 +110,9 @@ enum Command {
     #[command(after_help = "Examples:\n  belfry rooms\n  belfry rooms --json | jq -r .topic")]
     Rooms(who::RoomsOptions),
     /// Check that everything works from here
+    ///
+    /// A line for each check: "ok", "note" for what is worth knowing, "bad" for what is wrong, and below it what to do. The
+    /// exit status is 0 when nothing is bad, 1 when something is, and 2 when nothing has answered at all.
     Doctor(doctor::Options),
     /// List the servers of this network
     Discover(discover::Options),
@@ -157,7 +161,7 @@ fn run(Cli { who, command }: &Cli) -> Result<ExitCode, Failure> {
         Command::Time(options) => time::time(who, options, &mut stdout),
         Command::Who(options) => who::who(who, options, &mut stdout),
         Command::Rooms(options) => who::rooms(who, options, &mut stdout),
-        Command::Doctor(options) => doctor::doctor(who, options, &mut stdout),
+        Command::Doctor(options) => return doctor::doctor(who, options, &mut stdout),
         Command::Say(options) => say::say(who, options),
         Command::Msg(options) => say::message(who, options),
         Command::Tail(options) => tail::tail(who, options, &stdout),

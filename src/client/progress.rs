@@ -29,13 +29,6 @@ impl Progress {
         self.0.inc(count);
     }
 
-    /// Something else begins, of which there are so many.
-    pub(super) fn turn_to(&self, what: &'static str, count: u64) {
-        self.0.set_message(what);
-        self.0.set_length(count);
-        self.0.set_position(0);
-    }
-
     /// Prints something, with the bar out of its way.
     pub(super) fn pause<T>(&self, print: impl FnOnce() -> T) -> T {
         self.0.suspend(print)

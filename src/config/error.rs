@@ -62,7 +62,7 @@ pub struct Problem {
 
 impl Problem {
     /// A problem with the bytes `span` of `text`.
-    pub(super) fn new(file: &str, text: &str, span: Range<usize>, message: String, help: Option<String>) -> Self {
+    pub(crate) fn new(file: &str, text: &str, span: Range<usize>, message: String, help: Option<String>) -> Self {
         let start = floor_char_boundary(text, span.start);
         let end = floor_char_boundary(text, span.end).max(start);
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);

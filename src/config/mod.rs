@@ -16,6 +16,7 @@ mod setting;
 mod tests;
 
 pub use error::{ConfigError, Problem};
+pub(crate) use raw::nearest;
 pub use setting::LEVELS;
 
 use crate::core::access::AccessRule;

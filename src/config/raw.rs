@@ -238,7 +238,7 @@ fn unknown_key(key: &str, table: &str, keys: &[&str], at: At) -> Fault {
 }
 
 /// The name that differs least, by a third of its letters at most.
-fn nearest<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
     // Nobody mistypes a name of 20 letters into one of 200, and the distance takes the product of both.
     if word.len() > 64 {
         return None;

@@ -15,6 +15,7 @@ mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
 mod control;
+mod doctor;
 mod examples;
 mod flooded_link;
 mod flooding;

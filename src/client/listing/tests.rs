@@ -228,7 +228,7 @@ fn a_question_is_repeated_after_a_quarter_of_a_second_and_then_twice_as_long_and
     }
     // A hub, or somebody who forges its address, that answers with one token after the other.
     let mut asked = 0;
-    while lie(&mut listing, now, &format!("^token {asked:016x}^")).is_some() {
+    while asked < 10 && lie(&mut listing, now, &format!("^token {asked:016x}^")).is_some() {
         asked += 1;
     }
     assert_eq!(asked, 1 + TOKENS_MAX);

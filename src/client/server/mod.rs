@@ -6,6 +6,7 @@
 
 mod contacts;
 
+use contacts::Contact;
 pub(super) use contacts::Contacts;
 
 use super::discover::{self, Found};
@@ -46,8 +47,8 @@ pub(super) enum Origin {
 enum Place {
     /// As it is written.
     Written(Server),
-    /// As the contacts have it.
-    Contact(contacts::Contact),
+    /// As the contacts have it, and the port of the service that is asked, where one was written behind the name.
+    Contact(Contact, Option<u16>),
     /// As it has announced itself.
     Found(Found),
 }
@@ -55,12 +56,39 @@ enum Place {
 impl Chosen {
     /// Where one of its services is, in the order of preference; there is at least one address.
     pub(super) fn resolve(&self, service: ServiceName) -> Result<Vec<SocketAddr>, Failure> {
-        let usual = usual_port(service);
+        self.resolve_at(service, usual_port(service))
+    }
+
+    /// The same, where another port is the usual one.
+    pub(super) fn resolve_at(&self, service: ServiceName, usual: u16) -> Result<Vec<SocketAddr>, Failure> {
         match &self.place {
-            Place::Written(server) => server.resolve(usual),
-            Place::Contact(contact) => contact.server.resolve(contact.port(service).unwrap_or(usual)),
+            Place::Written(server) => server.resolve(usual).map_err(|failure| among_contacts(server, failure)),
+            Place::Contact(contact, Some(port)) => contact.server.clone().at(*port).resolve(usual),
+            Place::Contact(contact, None) => contact.server.resolve(contact.port(service).unwrap_or(usual)),
             Place::Found(found) => Ok(vec![found.addr_of(service.name()).unwrap_or_else(|| found.addr_at(usual))]),
         }
+    }
+
+    /// A failure to reach it, with what was tried before it was chosen.
+    pub(super) fn explain(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::NobodyListens(_) if self.origin == Origin::Loopback => Failure::Failed(format!(
+                "{failure}, and nobody answered on the network: name a server with --server HOST"
+            )),
+            failure => failure,
+        }
+    }
+}
+
+/// What may have been meant by a name that nobody knows.
+fn among_contacts(server: &Server, failure: Failure) -> Failure {
+    let contacts = if server.may_be_name() { Contacts::read().unwrap_or_default() } else { Contacts::default() };
+    let names: Vec<&str> = contacts.names().collect();
+    match failure {
+        Failure::Failed(why) if !names.is_empty() => {
+            Failure::Failed(format!("{why}; the contacts are {}", names.join(", ")))
+        }
+        failure => failure,
     }
 }
 
@@ -83,25 +111,30 @@ impl Who {
             let server: Server = text.parse().map_err(|why| Failure::Usage(format!("{VARIABLE}={text}: {why}")))?;
             return Ok(vec![look_up(&server, Origin::Environment)?]);
         }
-        if let Some(server) = Contacts::read()?.server {
-            return Ok(vec![look_up(&server, Origin::Contacts)?]);
+        let contacts = Contacts::read()?;
+        if let Some(server) = &contacts.server {
+            return Ok(vec![choose(server, Origin::Contacts, &contacts)]);
         }
         let found = discover::nearest(self.timeout)?;
         Ok(vec![match found {
             Some(found) => Chosen { name: found.to_string(), origin: Origin::Discovered, place: Place::Found(found) },
-            None => {
-                let server = Server::loopback();
-                Chosen { name: server.to_string(), origin: Origin::Loopback, place: Place::Written(server) }
-            }
+            None => choose(&Server::loopback(), Origin::Loopback, &contacts),
         }])
     }
 }
 
-/// A server as somebody has written it, who may mean a contact.
+/// A server as somebody has written it, who may mean a contact. For an address no file is read.
 fn look_up(server: &Server, origin: Origin) -> Result<Chosen, Failure> {
-    let contact = if server.may_be_name() { Contacts::read()?.get(&server.host) } else { None };
-    let place = contact.map_or_else(|| Place::Written(server.clone()), Place::Contact);
-    Ok(Chosen { name: server.to_string(), origin, place })
+    let contacts = if server.may_be_name() { Contacts::read()? } else { Contacts::default() };
+    Ok(choose(server, origin, &contacts))
+}
+
+fn choose(server: &Server, origin: Origin, contacts: &Contacts) -> Chosen {
+    let place = match contacts.get(&server.host) {
+        Some(contact) => Place::Contact(contact.clone(), server.port),
+        None => Place::Written(server.clone()),
+    };
+    Chosen { name: server.to_string(), origin, place }
 }
 
 /// The port of a service where nothing else is said.
@@ -125,9 +158,14 @@ impl Server {
         Self { host: "127.0.0.1".to_owned(), port: None }
     }
 
+    /// The same host at another port.
+    fn at(self, port: u16) -> Self {
+        Self { port: Some(port), ..self }
+    }
+
     /// Whether it could be the name of a contact.
     fn may_be_name(&self) -> bool {
-        self.port.is_none() && self.host.parse::<std::net::IpAddr>().is_err() && !is_v6(&self.host)
+        self.host.parse::<std::net::IpAddr>().is_err() && !is_v6(&self.host)
     }
 }
 
@@ -217,6 +255,36 @@ mod tests {
         for text in cases {
             assert!(text.parse::<Server>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_of_the_contacts_stands_for_what_they_say_and_a_port_behind_it_for_the_service_that_is_asked() {
+        let text = "[servers]\nattic = { host = \"192.0.2.8\", time = 8081, chat = 9998 }\nodd = \"192.0.2.9:7\"\n";
+        let contacts = Contacts::parse("belfry.toml", text).unwrap();
+        let cases = [
+            ("attic", "192.0.2.8:8081", "192.0.2.8:9998", "192.0.2.8:8001"),
+            ("attic:1", "192.0.2.8:1", "192.0.2.8:1", "192.0.2.8:1"),
+            ("odd", "192.0.2.9:7", "192.0.2.9:7", "192.0.2.9:7"),
+            ("192.0.2.8", "192.0.2.8:8080", "192.0.2.8:9999", "192.0.2.8:8001"),
+        ];
+        for (text, time, chat, announce) in cases {
+            let chosen = choose(&text.parse().unwrap(), Origin::Option, &contacts);
+            for (service, addr) in
+                [(ServiceName::Time, time), (ServiceName::Chat, chat), (ServiceName::Announce, announce)]
+            {
+                assert_eq!(chosen.resolve(service).unwrap(), [addr.parse().unwrap()], "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_closed_port_of_loopback_tells_what_was_tried_before_it() {
+        let closed = || Failure::NobodyListens("127.0.0.1:9999".parse().unwrap());
+        let explain = |origin| choose(&Server::loopback(), origin, &Contacts::default()).explain(closed()).to_string();
+        assert_eq!(explain(Origin::Option), "nobody listens on 127.0.0.1:9999/udp");
+        let told = "nobody listens on 127.0.0.1:9999/udp, and nobody answered on the network: \
+                    name a server with --server HOST";
+        assert_eq!(explain(Origin::Loopback), told);
     }
 
     #[test]

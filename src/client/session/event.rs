@@ -179,3 +179,14 @@ pub struct Figures {
     /// How long the hub takes to answer, when that is known.
     pub round_trip: Option<Duration>,
 }
+
+/// What has become of heartbeats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heartbeats {
+    /// Sent so far.
+    pub sent: u64,
+    /// Answered so far; one that is sent before the last is answered takes its place.
+    pub answered: u64,
+    /// How long the last answer took.
+    pub round_trip: Option<Duration>,
+}

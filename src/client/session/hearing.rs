@@ -253,6 +253,10 @@ impl Session {
         }
         // The answer to a heartbeat names all that there is.
         if positions().any(|position| position.room == MAILBOX) {
+            if let Some(sent_at) = self.heartbeat_sent_at.take() {
+                self.heartbeats.answered += 1;
+                self.heartbeats.round_trip = Some(now.since(sent_at));
+            }
             for room in self.streams.unnamed(|room| positions().any(|position| position.room == room)) {
                 self.requests.rejoin(&room);
             }

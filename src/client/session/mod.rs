@@ -38,7 +38,7 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Event, Figures, Message, Reason, RequestId, Unfit};
+pub use event::{Event, Figures, Heartbeats, Message, Reason, RequestId, Unfit};
 pub use options::{EVENTS_MAX, Options, REQUESTS_MAX, ROOMS_MAX, Wanted};
 
 use crate::core::frame::{Position, SessionId, write_frame};
@@ -78,6 +78,9 @@ pub struct Session {
     heartbeat: Duration,
     heartbeat_at: Instant,
     heartbeat_is_due: bool,
+    /// When the last was sent, until it is answered.
+    heartbeat_sent_at: Option<Instant>,
+    heartbeats: Heartbeats,
     /// Whether the hub has asked for the token once more, as it does those who are on another network.
     heartbeat_shows_token: bool,
     text_max: usize,
@@ -130,6 +133,8 @@ impl Session {
             heartbeat: HEARTBEAT,
             heartbeat_at: now,
             heartbeat_is_due: false,
+            heartbeat_sent_at: None,
+            heartbeats: Heartbeats::default(),
             heartbeat_shows_token: false,
             text_max: DATAGRAM_MAX,
             requests: Requests::new(options.requests_max),
@@ -184,6 +189,20 @@ impl Session {
     /// What was counted.
     pub fn figures(&self) -> Figures {
         Figures { round_trip: self.requests.round_trip.estimate(), ..self.figures }
+    }
+
+    /// What has become of our heartbeats.
+    pub fn heartbeats(&self) -> Heartbeats {
+        self.heartbeats
+    }
+
+    /// Has the next heartbeat sent at once, to measure the way to the hub; `false` while the hub does not know us here.
+    pub fn beat(&mut self, now: Instant) -> bool {
+        if self.is_here() {
+            self.heartbeat_is_due = true;
+            self.heartbeat_at = now + jittered(&mut self.random, self.heartbeat);
+        }
+        self.is_here()
     }
 
     // ---- what we ask for ----
@@ -311,6 +330,8 @@ impl Session {
         if self.is_here() {
             if self.heartbeat_is_due && packet.push(&self.heartbeat_frame()) {
                 (self.heartbeat_is_due, self.heartbeat_shows_token) = (false, false);
+                self.heartbeat_sent_at = Some(now);
+                self.heartbeats.sent += 1;
             }
             self.streams.write_wants(&mut packet);
             self.requests.write(now, &mut packet, &mut self.figures);

@@ -632,3 +632,24 @@ fn a_caller_who_takes_no_events_is_told_nothing_that_does_not_come_again() {
     script.hears(&message(8 + EVENTS_MAX as u64));
     assert_eq!(script.events().len(), 1);
 }
+
+#[test]
+fn heartbeats_are_sent_at_once_when_they_are_wanted_and_counted_with_their_answers() {
+    let mut script = Script::new(&Options::default());
+    let now = script.now;
+    assert!(!script.session.beat(now), "the hub does not know us");
+    let mut script = Script::welcomed();
+    script.wait(300);
+    let before = script.session.heartbeats();
+    let now = script.now;
+    assert!(script.session.beat(now));
+    assert_eq!(script.sent(), ["AS^hb lobby/00000001/7 @/00000002/0^"]);
+    script.wait(20);
+    script.hears("^at lobby/00000001/7^");
+    assert_eq!(script.session.heartbeats().answered, before.answered, "that a room has fallen silent is no answer");
+    script.hears("^at lobby/00000001/7 @/00000002/0^");
+    script.hears("^at lobby/00000001/7 @/00000002/0^");
+    let after = script.session.heartbeats();
+    assert_eq!((after.sent - before.sent, after.answered - before.answered), (1, 1));
+    assert_eq!(after.round_trip, Some(Duration::from_millis(20)));
+}

@@ -10,11 +10,13 @@
     reason = "a test waits by the clock, fails by panicking, and says why it skips"
 )]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod discover;
+mod time;
 
 use belfry::core::frame::{Frame, frames};
 use common::netns;
-use socket2::{Domain, InterfaceIndexOrAddress, SockRef, Socket, Type};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
@@ -147,28 +149,6 @@ fn run_with_input(addr: SocketAddr, words: &[&str], input: &[u8]) -> (String, St
 
 fn ended(stdout: &str, stderr: &str, status: i32) -> (String, String, i32) {
     (stdout.to_owned(), stderr.to_owned(), status)
-}
-
-#[test]
-fn time_sends_the_words_as_one_format_and_prints_the_answer() {
-    let server = Server::start(|format| vec![format!("<{format}>\n")]);
-    assert_eq!(run(server.addr, &["time", "TZ=UTC", "%H:%M"]), ended("<TZ=UTC %H:%M>\n", "", 0));
-    assert_eq!(run(server.addr, &["time"]), ended("<>\n", "", 0));
-    assert_eq!(server.got(), ["TZ=UTC %H:%M", ""]);
-}
-
-#[test]
-fn time_says_on_standard_error_what_the_server_did_not_understand() {
-    let server = Server::start(|_| vec!["? unknown conversion %Q\x1b[2J\n".to_owned()]);
-    assert_eq!(run(server.addr, &["time", "%Q"]), ended("", "belfry: ? unknown conversion %Q\\u{1b}[2J\n", 1));
-}
-
-#[test]
-fn time_asks_three_times_before_it_gives_up() {
-    let server = Server::start(silent);
-    let stderr = format!("belfry: no answer from {}/udp within 600ms\n", server.addr);
-    assert_eq!(run(server.addr, &["time", "%H"]), ended("", &stderr, 2));
-    assert_eq!(server.got(), ["%H", "%H", "%H"]);
 }
 
 #[test]
@@ -501,73 +481,6 @@ fn tail_goes_on_where_it_was_when_the_hub_comes_back() {
         got[0].starts_with("^as 00000000000000aa^^hello 1 ") && got[0].contains(" at=lobby/00000001/1^"),
         "{got:?}"
     );
-}
-
-/// A socket in the group on the loopback interface.
-fn group() -> UdpSocket {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
-    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)).into()).unwrap();
-    let loopback = nix::net::if_::if_nametoindex("lo").unwrap();
-    socket.join_multicast_v4_n(&Ipv4Addr::new(224, 0, 0, 1), &InterfaceIndexOrAddress::Index(loopback)).unwrap();
-    SockRef::from(&socket).set_multicast_all_v4(false).unwrap();
-    socket.into()
-}
-
-fn discover(port: u16, words: &[&str]) -> (String, String, i32) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_belfry"));
-    command.args(["discover", "--interface", "lo", "--port", &port.to_string()]).args(words);
-    outcome(command.output().unwrap())
-}
-
-#[test]
-fn discover_prints_a_line_for_each_server_that_answers_the_group() {
-    if !netns::enter() {
-        return;
-    }
-    let server = Server::on(group(), |question| {
-        assert_eq!(question, "Notify");
-        ["Acknowlege belfry/1 host=tower time=8080 chat=9999 heartbeat=3s", "hello"].map(str::to_owned).to_vec()
-    });
-    let stdout = "127.0.0.1        tower            time 8080, chat 9999\n";
-    assert_eq!(discover(server.addr.port(), &["--timeout", "500ms"]), ended(stdout, "", 0));
-    assert_eq!(server.got(), ["Notify", "Notify"]);
-}
-
-#[test]
-fn discover_ends_in_time_and_lists_no_end_of_servers_however_many_answers_come() {
-    if !netns::enter() {
-        return;
-    }
-    let server = Server::on(group(), |_| (1..=20_000).map(|port| format!("Acknowlege belfry/1 time={port}")).collect());
-    let (stdout, stderr, status) = discover(server.addr.port(), &["--timeout", "300ms"]);
-    assert_eq!((stderr.as_str(), status), ("", 0));
-    assert!((1..=1_024).contains(&stdout.lines().count()), "{}", stdout.lines().count());
-}
-
-#[test]
-fn discover_asks_the_server_that_is_named_as_well() {
-    if !netns::enter() {
-        return;
-    }
-    let server = Server::start(|_| vec!["Acknowlege\0".to_owned()]);
-    let addr = server.addr.to_string();
-    let outcome = discover(1, &["--timeout", "200ms", "--server", &addr]);
-    assert_eq!(outcome, ended("127.0.0.1        -                -\n", "", 0));
-    let padded = format!("{:\0<18}", "Notify");
-    assert_eq!(server.got(), [padded], "so that a server to which it is a stranger may tell all");
-}
-
-#[test]
-fn discover_gives_hints_when_nobody_answers() {
-    if !netns::enter() {
-        return;
-    }
-    let group = group();
-    let (stdout, stderr, status) = discover(group.local_addr().unwrap().port(), &["--timeout", "200ms"]);
-    assert_eq!((stdout.as_str(), status), ("", 2));
-    assert!(stderr.starts_with("belfry: nobody answered within 200ms\n  Is belfryd running"), "{stderr}");
-    let (_, stderr, status) = discover(1, &["--interface", "nowhere"]);
-    assert_eq!((stderr.lines().last().unwrap_or_default().is_empty(), status), (false, 64), "{stderr}");
 }
 
 #[test]
