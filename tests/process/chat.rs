@@ -284,7 +284,7 @@ fn what_is_said_last_is_said_although_its_speaker_leaves_at_once_and_what_is_not
     let host = Host::new();
     cable("chat", 1, &host);
     let belfryd = Belfryd::start("");
-    if !lose(50) {
+    if !lose(20) {
         return;
     }
     let bob = person("bob", "127.0.0.1", 80, 24);

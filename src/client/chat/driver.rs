@@ -7,6 +7,7 @@ use super::happening::{Action, Input};
 use super::model::{Connection, Model};
 use super::presence::Presence;
 use crate::client::attendance::{Attendance, News, Wake};
+use crate::client::doctor::why;
 use crate::client::server::Origin;
 use crate::client::session::{self, Audience, Figures};
 use crate::client::{Failure, Who, complain};
@@ -17,7 +18,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// How long what was said last may take to arrive when its user leaves.
-const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
+const LAST_WORDS_MAX: Duration = Duration::from_secs(3);
 
 /// What the session was like when the model heard of it last.
 type Measured = (Figures, usize, usize);
@@ -49,8 +50,9 @@ impl Driver {
         let clock = Clock::new();
         let presence = Presence::open(attendance.addr())?;
         let mut model = model(attendance.addr().to_string(), clock.now());
-        if let Some(why) = why(attendance.server().origin) {
-            model.notice(&format!("The server is {}: {why}.", attendance.server().name));
+        let server = attendance.server();
+        if server.origin != Origin::Option {
+            model.notice(&format!("The server is {}: {}.", server.name, why(server.origin)));
         }
         Ok(Self {
             model,
@@ -186,16 +188,5 @@ impl Driver {
                 complain(&format_args!("{why}: {}", text.lines().collect::<Vec<_>>().join(" ")));
             }
         }
-    }
-}
-
-/// Why this server was chosen, where whoever has started us may not know.
-fn why(origin: Origin) -> Option<&'static str> {
-    match origin {
-        Origin::Option => None,
-        Origin::Environment => Some("BELFRY_SERVER says so"),
-        Origin::Contacts => Some("the contacts say so"),
-        Origin::Discovered => Some("it has answered discovery"),
-        Origin::Loopback => Some("nobody has answered discovery, and this host is left"),
     }
 }
