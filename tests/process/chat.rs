@@ -288,19 +288,19 @@ fn what_is_said_last_is_said_although_its_speaker_leaves_at_once_and_what_is_not
         return;
     }
     let bob = person("bob", "127.0.0.1", 80, 24);
-    for number in 0..3 {
-        let command = chat("10.77.1.1", "anna");
-        let anna = host.run(|| Terminal::start(&new_folder(), 80, 24, &command));
-        anna.shows(" anna · connected · ");
-        anna.types(&format!("the last words {number}"));
-        anna.presses(&["Enter", "C-c"]);
-        bob.shows(&format!("anna: the last words {number}"));
+    for name in ["anna", "carl", "dora"] {
+        let command = chat("10.77.1.1", name);
+        let terminal = host.run(|| Terminal::start(&new_folder(), 80, 24, &command));
+        terminal.shows(&format!(" {name} · connected · "));
+        terminal.types("my last words");
+        terminal.presses(&["Enter", "C-c"]);
+        bob.shows(&format!("{name}: my last words"));
     }
     belfryd.signal(Signal::SIGSTOP);
     let folder = new_folder();
     let shell = Terminal::start(&folder, 80, 24, "env PS1='$ ' ENV= sh -i");
     shell.shows("$");
-    shell.says(&chat("127.0.0.1", "carl"));
+    shell.says(&chat("127.0.0.1", "emil"));
     shell.shows("connecting");
     shell.says("into the void");
     shell.shows("  …   you: into the void");
