@@ -9,7 +9,7 @@
 
 use belfry::daemon::args::Args;
 use clap::{Command, CommandFactory, Id};
-use clap_complete::Shell;
+use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 use clap_mangen::Man;
 use std::fmt::Write as _;
 use std::fs;
@@ -23,7 +23,7 @@ fn main() -> io::Result<()> {
     let folder = std::env::args_os().nth(1).map(PathBuf::from);
     let folder = folder.ok_or_else(|| io::Error::other("say into which folder"))?;
     fs::create_dir_all(&folder)?;
-    let (daemon, mut client) = (built(Args::command()), built(belfry::client::command()));
+    let (daemon, client) = (built(Args::command()), built(belfry::client::command()));
     let example = include_str!("../etc/belfry.toml");
     let daemon_page =
         fill(include_str!("man/belfryd.8"), &[("SYNOPSIS", synopsis(&daemon)), ("OPTIONS", options(&daemon)?)]);
@@ -40,8 +40,13 @@ fn main() -> io::Result<()> {
     fs::write(folder.join("belfryd.8"), daemon_page)?;
     fs::write(folder.join("belfry.1"), client_page)?;
     fs::write(folder.join("belfry.toml.5"), file_page)?;
-    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-        clap_complete::generate_to(shell, &mut client, "belfry", &folder)?;
+    // What they have the shell do is ask the `belfry` that is installed, which is of the same version.
+    let completions: [(&str, &dyn EnvCompleter); 3] =
+        [("belfry.bash", &Bash), ("_belfry", &Zsh), ("belfry.fish", &Fish)];
+    for (name, shell) in completions {
+        let mut script = Vec::new();
+        shell.write_registration("COMPLETE", "belfry", "belfry", "belfry", &mut script)?;
+        fs::write(folder.join(name), script)?;
     }
     Ok(())
 }

@@ -117,11 +117,50 @@ fn every_page_is_shown_without_a_warning() {
 }
 
 #[test]
-fn every_shell_completes_every_command() {
-    for completion in ["belfry.bash", "_belfry", "belfry.fish"] {
-        let text = text(completion);
-        for command in belfry::client::command().get_subcommands() {
-            assert!(text.contains(command.get_name()), "{completion} has no {}", command.get_name());
+fn every_shell_asks_the_program_that_is_installed() {
+    let asks = [
+        ("belfry.bash", "COMPLETE=\"bash\" \\\n        \"belfry\" -- "),
+        ("_belfry", "COMPLETE=\"zsh\" \\\n        belfry -- "),
+        ("belfry.fish", "(COMPLETE=fish belfry -- "),
+    ];
+    for (completion, ask) in asks {
+        assert!(text(completion).contains(ask), "{completion}: {}", text(completion));
+    }
+    assert!(text("_belfry").starts_with("#compdef belfry\n"), "zsh loads it when it is needed");
+}
+
+/// What bash offers in the place of the last of these words, as bash takes them apart.
+fn offered(words: &[&str]) -> Vec<String> {
+    let program = Path::new(env!("CARGO_BIN_EXE_belfry")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let script = made().join("belfry.bash");
+    // What readline does.
+    let driver = r#"
+        . "$1"; shift
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_TYPE=9
+        "$(complete -p belfry | sed 's/.*-F \([^ ]*\).*/\1/')" belfry "${COMP_WORDS[COMP_CWORD]}" ""
+        printf '%s\n' "${COMPREPLY[@]}"
+    "#;
+    let mut bash = process::Command::new("bash");
+    bash.env("PATH", path).env("XDG_CONFIG_HOME", "/nonexistent").args(["--norc", "-c", driver, "bash"]).arg(script);
+    let output = bash.arg("belfry").args(words).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{words:?}");
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_every_command_and_every_option() {
+    let commands = offered(&[""]);
+    let mut client = belfry::client::command();
+    client.build();
+    for command in client.get_subcommands().filter(|command| !command.is_hide_set()) {
+        assert!(commands.contains(&command.get_name().to_owned()), "{commands:?} has no {}", command.get_name());
+        let options = offered(&[command.get_name(), "--"]);
+        for option in
+            command.get_arguments().filter(|option| !option.is_hide_set()).filter_map(|option| option.get_long())
+        {
+            assert!(options.contains(&format!("--{option}")), "{} {options:?} has no {option}", command.get_name());
         }
     }
+    assert_eq!(offered(&["who", "--js"]), ["--json"]);
 }

@@ -180,6 +180,11 @@ impl Listing {
         self.question.is_some()
     }
 
+    /// How many pages have come of the list that is being asked for.
+    pub fn page_count(&self) -> usize {
+        self.question.as_ref().map_or(0, |question| question.pages)
+    }
+
     /// The next answer: in the order of the questions, one for each.
     pub fn poll(&mut self) -> Option<Result<List, ListError>> {
         self.answers.pop_front()
@@ -363,3 +368,6 @@ impl<'a> Line<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ mod access;
 mod attendance;
 mod chat;
 mod columns;
+mod complete;
 mod ctl;
 mod daemon;
 mod discover;
@@ -98,8 +99,15 @@ enum Command {
     )]
     History(tail::HistoryOptions),
     /// List who is in a room
+    ///
+    /// A line for each, in the order of the names: the name, how long ago it last said something, and whether it is away.
+    /// Nobody is told that you have asked.
+    #[command(after_help = "Examples:\n  belfry who\n  belfry who lab --json | jq -r .name")]
     Who(who::MembersOptions),
     /// List the rooms
+    ///
+    /// A line for each, in the order of the names: the name, how many are in it, and its topic.
+    #[command(after_help = "Examples:\n  belfry rooms\n  belfry rooms --json | jq -r .topic")]
     Rooms(who::RoomsOptions),
     /// Check that everything works from here
     ///
@@ -126,6 +134,9 @@ pub fn command() -> clap::Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    if let Some(status) = complete::complete() {
+        return status;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(message) => {

@@ -68,7 +68,7 @@ struct Object<'a> {
 
 fn json(message: &Message) -> String {
     let text = String::from_utf8_lossy(&message.text);
-    let object = Object {
+    let message = Object {
         room: (message.room != MAILBOX).then_some(&message.room),
         epoch: message.epoch.to_string(),
         number: message.number,
@@ -77,9 +77,14 @@ fn json(message: &Message) -> String {
         kind: if message.is_me { "me" } else { "say" },
         text: &text,
     };
+    object(&message)
+}
+
+/// A JSON object on one line, fit for a terminal too.
+pub(super) fn object(value: &impl Serialize) -> String {
     let mut line = String::new();
     // What could steer a terminal is only in strings, where its escape means the same.
-    for c in serde_json::to_string(&object).unwrap_or_default().chars() {
+    for c in serde_json::to_string(value).unwrap_or_default().chars() {
         if is_control(c) {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 let _ = write!(line, "\\u{unit:04x}");

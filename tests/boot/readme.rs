@@ -39,6 +39,6 @@ fn the_pages_of_the_manual_and_the_completions_are_where_they_are_looked_for() {
         let loaded = machine.succeed(&format!("bash -c '. {bash} && complete -p belfry'"));
         assert!(loaded.ends_with(" belfry\n"), "{suite:?}: {loaded}");
         machine.succeed("grep -q '^#compdef belfry' /usr/share/zsh/vendor-completions/_belfry");
-        machine.succeed("grep -q '^complete -c belfry' /usr/share/fish/vendor_completions.d/belfry.fish");
+        machine.succeed("grep -q '^complete .*--command belfry' /usr/share/fish/vendor_completions.d/belfry.fish");
     }
 }

@@ -130,7 +130,7 @@ HH:MM bob: hello anna                                       │
 HH:MM anna: two                                             │
             lines                                           │
 ";
-    let expected = format!("{first}{}{last}{STATE}>\n", rows.repeat(1));
+    let expected = format!("{first}{rows}{last}{STATE}>\n");
     anna.waits_for("the screen", |screen| masked(screen) == expected);
     anna.resize(50, 8);
     let narrow = "\

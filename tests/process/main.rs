@@ -20,6 +20,7 @@ mod examples;
 mod flooded_link;
 mod flooding;
 mod hall;
+mod listing;
 mod loops;
 mod netns;
 #[path = "../common/page.rs"]

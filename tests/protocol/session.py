@@ -474,6 +474,48 @@ class Session:
         self.events.append({"event": "note", "room": frame.words[0], "text": frame.text.decode(errors="surrogateescape")})
 
 
+# Lists
+
+def lists(host, port=9999, of="rooms", room=None, patience=10.0):
+    """The rooms of a hub, or with of="members" who is in a room, a dictionary for each: name, words, text and what
+    else there is. Nobody comes in for it. TimeoutError if the hub does not answer, LookupError if it says no."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    entries, token, begin, wait = {}, None, None, RETRY_FIRST
+    with socket.socket(family, kind, protocol) as link:
+        link.connect(address)
+        mark, due, end = os.urandom(8).hex(), 0.0, time.monotonic() + patience
+        while time.monotonic() < end:
+            if due <= time.monotonic():
+                link.send(write("list", of, room, ("from", begin), ("mark", mark), ("token", token)))
+                due, wait = time.monotonic() + wait, min(2 * wait, RETRY_MAX)
+            if not select.select([link], [], [], max(due - time.monotonic(), 0.0))[0]:
+                continue
+            for frame in read(link.recv(65536))[1]:
+                if frame.verb == "token" and frame.words[0] != token:
+                    token, due = frame.words[0], 0.0
+                elif frame.value("mark") != mark:
+                    continue            # late, or not for us
+                elif frame.verb == "error":
+                    raise LookupError(frame.words[1])
+                elif frame.verb == of:
+                    for line in frame.text.decode().splitlines():
+                        entry = entry_of(line)
+                        entries[entry["name"].lower()] = entry
+                    begin = frame.value("next")
+                    if begin is None:
+                        return [entries[name] for name in sorted(entries)]
+                    mark, due, wait = os.urandom(8).hex(), 0.0, RETRY_FIRST
+    raise TimeoutError(f"no answer from {host}")
+
+
+def entry_of(line):
+    """A line of a list."""
+    fields, mark, text = line.partition(" text=")
+    name, *fields = fields.split(" ")
+    entry = {"name": name, "words": [field for field in fields if "=" not in field], "text": text if mark else None}
+    return entry | dict(field.split("=", 1) for field in fields if "=" in field)
+
+
 # The program
 
 def main():
@@ -482,10 +524,16 @@ def main():
     arguments.add_argument("port", type=int, nargs="?", default=9999)
     arguments.add_argument("--name")
     arguments.add_argument("--room", action="append", help="may be given several times; lobby")
+    arguments.add_argument("--list", metavar="ROOM", help="print who is in this room, or with '*' which rooms there are")
     arguments.add_argument("--expect", type=int, default=0, metavar="COUNT", help="stay until COUNT messages are there")
     arguments.add_argument("--json", action="store_true", help="each line of standard input is a JSON string to say, "
                            'or an object: {"say":"hi","to":"bob"}, {"ask":"/who"}, {"join":"tea"}, {"leave":"tea"}')
     options = arguments.parse_args()
+    if options.list:
+        of, room = ("rooms", None) if options.list == "*" else ("members", options.list)
+        for entry in lists(options.host, options.port, of, room):
+            print(json.dumps(entry), flush=True)
+        return
     session = Session(options.host, options.port, options.name, options.room or ["lobby"])
     waiting, reading, received = b"", True, 0
     while not session.ended:

@@ -1,6 +1,7 @@
 //! What is typed: a text, or a command behind a slash.
 
-use super::model::{Action, Model};
+use super::happening::Action;
+use super::model::Model;
 use super::view::{has_room_for_help, help_lines};
 use crate::core::frame::MAILBOX;
 

@@ -2,9 +2,11 @@
 //!
 //! What the model wants done with the hub is done here. What it wants of a terminal is left to whoever has one.
 
-use super::model::{Action, Input, Model};
+use super::happening::{Action, Input};
+use super::model::Model;
 use super::presence::Presence;
 use crate::client::attendance::{Attendance, News, Wake};
+use crate::client::server::Origin;
 use crate::client::session::{self, Audience, Figures};
 use crate::client::{Failure, Who};
 use crate::clock::Clock;
@@ -15,6 +17,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 /// What the session was like when the model heard of it last.
 type Measured = (Figures, usize, usize);
 
+/// The session, the lists and the clock, and the model before them.
 #[derive(Debug)]
 pub(super) struct Driver {
     pub(super) model: Model,
@@ -40,7 +43,10 @@ impl Driver {
         let attendance = Attendance::begin(who, options)?;
         let clock = Clock::new();
         let presence = Presence::open(attendance.addr())?;
-        let model = model(attendance.addr().to_string(), clock.now());
+        let mut model = model(attendance.addr().to_string(), clock.now());
+        if let Some(why) = why(attendance.server().origin) {
+            model.notice(&format!("The server is {}: {why}.", attendance.server().name));
+        }
         Ok(Self {
             model,
             attendance,
@@ -159,5 +165,16 @@ impl Driver {
     /// Says goodbye.
     pub(super) fn leave(self) {
         self.attendance.leave();
+    }
+}
+
+/// Why this server was chosen, where whoever has started us may not know.
+fn why(origin: Origin) -> Option<&'static str> {
+    match origin {
+        Origin::Option => None,
+        Origin::Environment => Some("BELFRY_SERVER says so"),
+        Origin::Contacts => Some("the contacts say so"),
+        Origin::Discovered => Some("it has answered discovery"),
+        Origin::Loopback => Some("nobody has answered discovery, and this host is left"),
     }
 }

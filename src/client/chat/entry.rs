@@ -36,11 +36,19 @@ impl Text {
     /// Whether somebody is called by this name in it.
     pub(super) fn mentions(&self, name: &str) -> bool {
         let (text, name) = (self.0.to_lowercase(), name.to_lowercase());
-        let is_part = |c: char| c.is_alphanumeric() || c == '_';
         !name.is_empty()
             && text
                 .match_indices(&name)
-                .any(|(at, found)| !text[..at].ends_with(is_part) && !text[at + found.len()..].starts_with(is_part))
+                .any(|(at, found)| !goes_on(text[..at].chars().rev()) && !goes_on(text[at + found.len()..].chars()))
+    }
+}
+
+/// Whether a name goes on like this: a sign within a name is one only between letters.
+fn goes_on(mut chars: impl Iterator<Item = char>) -> bool {
+    let is_letter = |c: char| c.is_alphanumeric() || c == '_';
+    match chars.next() {
+        Some('-' | '.') => chars.next().is_some_and(is_letter),
+        next => next.is_some_and(is_letter),
     }
 }
 
@@ -118,9 +126,17 @@ mod tests {
 
     #[test]
     fn a_name_is_mentioned_as_a_word_in_any_letter_case() {
-        for (text, is_mentioned) in
-            [("Anna: hi", true), ("hi, ANNA!", true), ("annabel", false), ("hanna", false), ("anna_x anna", true)]
-        {
+        for (text, is_mentioned) in [
+            ("Anna: hi", true),
+            ("hi, ANNA!", true),
+            ("annabel", false),
+            ("hanna", false),
+            ("anna_x anna", true),
+            ("anna-2: no", false),
+            ("I mean anna.", true),
+            ("jo-anna", false),
+            ("so - anna - come", true),
+        ] {
             assert_eq!(Text::new(text.as_bytes()).mentions("anna"), is_mentioned, "{text}");
         }
         assert!(!Text::new(b"anything").mentions(""));

@@ -1,7 +1,8 @@
 //! What the session tells, as a user sees it.
 
 use super::entry::{Text, What, clean_line};
-use super::model::{Action, Back, Connection, Model};
+use super::happening::Action;
+use super::model::{Back, Connection, Model};
 use super::room::Member;
 use crate::client::say::closed;
 use crate::client::session::{Event, Figures, Message, Reason};
@@ -26,7 +27,14 @@ impl Model {
                 }
                 self.ask_members_soon();
             }
-            Event::Answer { text, .. } => self.notice(&String::from_utf8_lossy(&text)),
+            Event::Answer { text, .. } => {
+                let text = String::from_utf8_lossy(&text);
+                // The answer to /nick, which comes with the new name.
+                let name = text.strip_prefix("-- You are ").and_then(|rest| rest.strip_suffix(" now."));
+                if name.is_none_or(|name| name.contains(' ')) {
+                    self.notice(&text);
+                }
+            }
             Event::Done(id) => self.acknowledge(id),
             Event::Refused { id, code, text } => {
                 let text = String::from_utf8_lossy(&text);
@@ -160,13 +168,15 @@ impl Model {
 
     fn hear_left(&mut self, room: &str) {
         let Some(at) = self.rooms.iter().position(|known| known.name == room) else { return };
-        self.rooms[at].is_in = false;
+        let was_in = std::mem::take(&mut self.rooms[at].is_in);
+        let what = match was_in {
+            true => format!("You have left {}.", clean_line(room)),
+            false => format!("The hub has no room {}, and makes none; /rooms shows what it has.", clean_line(room)),
+        };
         if self.rooms.len() > 1 {
             self.remove_room(at);
-            self.notice(&format!("You have left {}.", clean_line(room)));
-        } else {
-            self.notice_in(at, "You are no longer in this room.");
         }
+        self.notice(&what);
     }
 
     pub(super) fn hear_members(&mut self, room: &str, mut members: Vec<Member>) {

@@ -1,6 +1,7 @@
 //! What keys do.
 
-use super::model::{Action, Model};
+use super::happening::Action;
+use super::model::Model;
 use ratatui_textarea::{CursorMove, Input as Stroke, Key};
 
 impl Model {

@@ -2,7 +2,7 @@
 //!
 //! | file | what it is about |
 //! |---|---|
-//! | `model.rs` | the state; `hearing.rs` what the hub tells, `saying.rs` what we say, `keys.rs` and `command.rs` what is typed, `reading.rs` back and forth |
+//! | `model.rs`, `happening.rs` | the state, and what goes into it and comes out; `hearing.rs` what the hub tells, `saying.rs` what we say, `keys.rs` and `command.rs` what is typed, `reading.rs` back and forth |
 //! | `room.rs`, `entry.rs`, `field.rs` | a room, what stands in it, and what is being typed |
 //! | `layout.rs`, `view/`, `theme.rs` | rows, the screen, what it looks like |
 //! | `driver.rs`, `presence.rs` | the session and the lists behind it |
@@ -15,6 +15,7 @@ mod command;
 mod driver;
 mod entry;
 mod field;
+mod happening;
 mod hearing;
 mod keys;
 mod layout;
@@ -82,6 +83,7 @@ pub(super) fn chat(who: &Who, options: &Options) -> Result<(), Failure> {
             zone: zoneinfo::Source::from_environment().read().local().clone(),
             theme: Theme { is_coloured: variable("NO_COLOR").is_none() },
             has_bell: !options.no_bell,
+            is_plain,
         };
         Model::new(settings, &rooms, now)
     };

@@ -5,14 +5,14 @@
 
 use super::entry::{Entry, Text, What, clean_line};
 use super::field::Field;
+use super::happening::{Action, Input};
 use super::layout::Layout;
-use super::room::{Member, Room};
+use super::room::Room;
 use super::theme::Theme;
-use crate::client::session::{Event, Figures, RequestId, Unfit};
+use crate::client::session::Figures;
 use crate::core::frame::MAILBOX;
 use crate::core::{Instant, Now};
 use jiff::tz::TimeZone;
-use ratatui_textarea::Input as Stroke;
 use std::time::Duration;
 
 /// Where one is who has not said where: the hub's word.
@@ -29,78 +29,6 @@ const MEMBERS_EVERY: Duration = Duration::from_secs(15);
 
 /// Bells are at least so far apart.
 const BELL_EVERY: Duration = Duration::from_secs(1);
-
-/// Something that happens.
-#[derive(Clone, Debug)]
-pub(super) enum Input {
-    Key(Stroke),
-    Paste(String),
-    /// A whole line, where nobody sees it being typed.
-    Line(String),
-    Resize {
-        width: u16,
-        height: u16,
-    },
-    Focus(bool),
-    /// The session says so; whether a message is from before we came.
-    Event {
-        event: Event,
-        is_earlier: bool,
-    },
-    /// The hub cannot be reached, or owes us an answer.
-    Trouble(String),
-    /// What the session is like.
-    Figures {
-        figures: Figures,
-        waiting: usize,
-        text_max: usize,
-    },
-    /// What was to be said has this id from now on, or could not be taken.
-    Taken {
-        mark: u64,
-        result: Result<RequestId, Unfit>,
-    },
-    /// Something else could not be asked for.
-    Unfit(Unfit),
-    /// Who is in a room.
-    Members {
-        room: String,
-        members: Vec<Member>,
-    },
-    /// Which rooms there are.
-    Rooms(Vec<String>),
-    /// Time passes.
-    Tick,
-}
-
-/// Something to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Action {
-    /// Say it, and answer with [`Input::Taken`].
-    Say {
-        mark: u64,
-        room: String,
-        to: Option<String>,
-        is_me: bool,
-        text: String,
-    },
-    /// Ask the hub, about a room.
-    Ask {
-        room: Option<String>,
-        text: String,
-    },
-    Join(String),
-    Leave(String),
-    /// Find out who is there.
-    Members(String),
-    /// Find out which rooms there are.
-    Rooms,
-    Bell,
-    /// Draw everything anew.
-    Redraw,
-    Suspend,
-    Quit,
-}
 
 /// What the hub is to us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,6 +57,8 @@ pub(super) struct Settings {
     pub(super) zone: TimeZone,
     pub(super) theme: Theme,
     pub(super) has_bell: bool,
+    /// Whether there is no screen, but lines.
+    pub(super) is_plain: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -311,6 +241,10 @@ impl Model {
         let draft = std::mem::take(&mut self.room_mut().draft);
         self.field.set(&draft);
         self.ask_members_soon();
+        if self.settings.is_plain {
+            let name = self.room().name.clone();
+            self.notice(&format!("You are in {name} now."));
+        }
     }
 
     /// Takes a room away. There is always one left.

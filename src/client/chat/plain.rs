@@ -5,14 +5,14 @@
 
 use super::driver::Driver;
 use super::entry::{Entry, What};
-use super::model::{Action, Input};
+use super::happening::{Action, Input};
 use super::room::Room;
 use crate::client::Failure;
 use crate::client::lines::Lines;
 use crate::client::session::REQUESTS_MAX;
 use crate::core::Instant;
 use nix::errno::Errno;
-use nix::poll::PollFlags;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -39,7 +39,11 @@ pub(super) fn run(driver: &mut Driver, is_typed: bool, out: &impl AsFd) -> Resul
             driver.feed(Input::Line(text));
         }
         printer.take(driver);
-        let is_quit = driver.take_wishes().contains(&Action::Quit);
+        let wishes = driver.take_wishes();
+        if is_typed && wishes.contains(&Action::Bell) {
+            printer.unprinted.push(b'\x07');
+        }
+        let is_quit = wishes.contains(&Action::Quit);
         let is_said = input.is_at_end() && driver.request_count() == 0;
         let now = driver.model.now.mono;
         let is_done = is_said && {
@@ -114,7 +118,11 @@ impl Printer {
     }
 
     fn print_all(&mut self, out: &impl AsFd) -> Result<(), Failure> {
-        while !self.unprinted.is_empty() && self.print(out)? {}
+        while !self.unprinted.is_empty() && self.print(out)? {
+            // One that takes nothing at the moment is waited for.
+            let mut fds = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];
+            let _ = poll(&mut fds, PollTimeout::NONE);
+        }
         Ok(())
     }
 }

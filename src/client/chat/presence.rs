@@ -2,7 +2,7 @@
 //!
 //! Nobody depends on them. Where they do not come, those who speak are known all the same.
 
-use super::model::Input;
+use super::happening::Input;
 use super::room::Member;
 use crate::client::Failure;
 use crate::client::link::Link;

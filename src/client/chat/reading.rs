@@ -6,6 +6,9 @@
 use super::model::{Model, Search};
 use super::room::{Anchor, Room};
 
+/// Lines that a search shows where there is no screen.
+const FOUND_MAX: usize = 10;
+
 impl Model {
     /// How many rows the entry at this place takes.
     fn row_count(&self, room: &Room, index: usize) -> usize {
@@ -100,10 +103,24 @@ impl Model {
     /// Finds the last that has it.
     pub(super) fn search_for(&mut self, needle: &str) {
         let count = self.room().entries.iter().filter(|entry| entry.text().contains(needle)).count();
+        if self.settings.is_plain {
+            return self.tell_found(needle, count);
+        }
         self.search = Some(Search { needle: needle.to_owned(), at: None, count });
         if !needle.is_empty() {
             self.find_back();
         }
+    }
+
+    /// Where there is no screen to find it on: the last of what was found.
+    fn tell_found(&mut self, needle: &str, count: usize) {
+        let found = self.room().entries.iter().filter(|entry| entry.text().contains(needle));
+        let lines = found.skip(count.saturating_sub(FOUND_MAX)).map(|entry| {
+            let text = entry.text().lines().collect::<Vec<_>>().join(" ");
+            format!("\n{} {}{text}", self.layout().time(entry.time), entry.head())
+        });
+        let told = format!("{count} found{}", lines.collect::<String>());
+        self.notice(&told);
     }
 
     /// The one before.

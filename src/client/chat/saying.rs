@@ -5,7 +5,8 @@
 
 use super::entry::{What, clean_line};
 use super::field::messages;
-use super::model::{Action, Model};
+use super::happening::Action;
+use super::model::Model;
 use super::room::Pending;
 use crate::client::session::{RequestId, Unfit};
 use crate::core::frame::MAILBOX;

@@ -1,7 +1,7 @@
 //! The chat on the whole screen: keys to the model, the model to the screen, whenever something has changed and never else.
 
 use super::driver::Driver;
-use super::model::{Action, Input};
+use super::happening::{Action, Input};
 use super::terminal::Terminal;
 use super::view;
 use crate::client::Failure;

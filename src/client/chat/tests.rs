@@ -1,7 +1,8 @@
 //! Scripts: what happens, and what is wanted and seen after it.
 
 use super::entry::What;
-use super::model::{Action, Connection, Input, Model, Settings};
+use super::happening::{Action, Input};
+use super::model::{Connection, Model, Settings};
 use super::room::Member;
 use super::theme::Theme;
 use crate::client::session::{Event, Figures, Message, Options, Reason, RequestId, Session, Unfit};
@@ -34,6 +35,7 @@ impl Script {
             zone: TimeZone::UTC,
             theme: Theme { is_coloured: false },
             has_bell: true,
+            is_plain: false,
         };
         let rooms: Vec<String> = rooms.iter().map(|&room| room.to_owned()).collect();
         let model = Model::new(settings, &rooms, now);
@@ -413,6 +415,40 @@ fn a_hub_that_has_never_answered_is_told_once() {
     script.feed(trouble());
     script.feed(trouble());
     assert_eq!(script.entries(), ["-- no answer from 192.0.2.1:9999/udp within 2s, still trying"]);
+}
+
+#[test]
+fn a_new_name_is_told_once_and_is_what_others_mean_from_then_on() {
+    let mut script = Script::welcomed(&["lobby"], 80, 24);
+    script.event(Event::Answer { id: None, text: b"-- You are zoe now.".to_vec() });
+    script.event(Event::Renamed { name: "zoe".to_owned() });
+    assert_eq!(script.entries(), ["-- You are zoe now."]);
+    assert_eq!(script.hears("lobby", "bob", "anna?"), []);
+    assert_eq!(script.hears("lobby", "bob", "zoe?"), [Action::Bell]);
+}
+
+#[test]
+fn a_room_that_the_hub_does_not_have_is_told_and_its_spelling_of_another_is_taken() {
+    let mut script = Script::new(&["Lobby", "nowhere"], 80, 24);
+    script.event(Event::Joined { room: "lobby".to_owned(), epoch: Epoch(1), number: 0 });
+    script.event(Event::Left { room: "Lobby".to_owned() });
+    script.event(Event::Left { room: "nowhere".to_owned() });
+    assert!(script.screen().starts_with(" 1 lobby\n"), "{}", script.screen());
+    assert_eq!(script.entries(), ["-- The hub has no room nowhere, and makes none; /rooms shows what it has."]);
+}
+
+#[test]
+fn line_by_line_help_finds_and_turns_are_lines_too() {
+    let mut script = Script::welcomed(&["lobby", "lab"], 80, 24);
+    script.model.settings.is_plain = true;
+    script.hears("lab", "bob", "the kiln is hot");
+    for line in ["/join lab", "/search kiln", "/help"] {
+        script.feed(Input::Line(line.to_owned()));
+    }
+    let entries = script.entries();
+    let first = ["bob: the kiln is hot", "-- You are in lab now.", "-- 1 found|14:03 bob: the kiln is hot"];
+    assert_eq!(entries[..3], first);
+    assert!(entries[3].contains("|/join ROOM: come into a room, or turn to it|"), "{}", entries[3]);
 }
 
 // ---- reading ----

@@ -1,9 +1,12 @@
 //! Lists for programs: whoever shows to be where it says is told who is where, page by page, and is nobody in the room for it.
 
-use crate::script::{Stage, play};
+use crate::script::{Stage, V4, play};
 use belfry::config;
 use belfry::core::limits::{DATAGRAM_MAX, LIST_FIELD_MAX, LISTED_MAX};
+use belfry::core::{Datagram, Path};
+use belfry::services::Service;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 #[test]
 fn a_program_that_shows_its_token_is_told_who_is_in_a_room_and_nobody_is_told_of_it() {
@@ -129,6 +132,29 @@ fn a_question_keeps_nobody_his_place_and_a_session_asks_without_a_token() {
     );
 }
 
+#[test]
+fn a_question_with_the_token_of_its_address_is_counted_apart_and_one_that_is_too_much_renews_nothing() {
+    let mut stage = Stage::new(&config::Chat::default());
+    stage.play("anna > ^hb^\nanna > ^list rooms^\nanna < ^token <token1>^\n");
+    let token = stage.made_up("<token1>");
+    let path = |port| Path::to(V4, SocketAddr::from(([127, 0, 0, 1], port)));
+    let question = format!("^list rooms token={token}^");
+    for (port, payload, is_vouched) in [
+        (40_001, question.as_str(), true),
+        (40_002, question.as_str(), false),
+        (40_001, "^list rooms token=0123456789abcdef^", false),
+        (40_001, "^list rooms^", false),
+    ] {
+        let datagram = Datagram::unicast(path(port), payload.as_bytes());
+        assert_eq!(stage.hub.vouches_for(&stage.now(), &datagram), is_vouched, "{port}: {payload}");
+    }
+    stage.wait(6);
+    let now = stage.now();
+    stage.hub.handle_excess(&now, &Datagram::unicast(path(40_001), question.as_bytes()));
+    stage.wait(5);
+    assert_eq!(stage.hub.member_count(), 0, "a heartbeat that is too much would have kept it");
+}
+
 /// What stands behind this in a head, if it does.
 fn value<'a>(head: &'a str, key: &str) -> Option<&'a str> {
     head.split(' ').find_map(|field| field.strip_prefix(key)?.strip_prefix('='))
@@ -142,6 +168,7 @@ fn pages(stage: &mut Stage, of: &str) -> Vec<(String, Vec<String>)> {
     loop {
         let answers = stage.say("hugo", &format!("^list {of}{from} token={token}^"));
         assert_eq!(answers.len(), 1);
+        assert!(pages.len() < 1_000, "it goes on and on");
         assert!(answers[0].len() <= DATAGRAM_MAX, "{} bytes", answers[0].len());
         let answer = String::from_utf8(answers[0].clone()).expect("text");
         let (head, text) = answer[1..].split_once('^').expect("a frame");

@@ -49,7 +49,7 @@ pub(super) fn field_height(model: &Model) -> u16 {
 
 /// Whether the list of everything has room.
 pub(super) fn has_room_for_help(model: &Model) -> bool {
-    usize::from(model.height) > help::lines().count() && model.width >= 72
+    !model.settings.is_plain && usize::from(model.height) > help::lines().count() && model.width >= 72
 }
 
 /// Draws everything.

@@ -1,9 +1,9 @@
 //! Screens as text.
 
-use crate::client::chat::model::Input;
+use crate::client::chat::happening::Input;
 use crate::client::chat::tests::Script;
 use crate::client::session::{Event, Figures};
-use crate::core::frame::MAILBOX;
+use crate::core::frame::{Epoch, MAILBOX};
 use proptest::prelude::*;
 use ratatui_textarea::Key;
 use std::time::Duration;
@@ -149,6 +149,105 @@ proptest! {
             let is_ours = ["14:03 ", "── Saturday"].iter().any(|begin| row.starts_with(begin));
             let indent = " ".repeat(usize::from(width / 4).min(8));
             prop_assert!(is_ours || row.is_empty() || row.starts_with(&indent), "{row:?} in {screen}");
+        }
+    }
+}
+
+/// Anything that a user or a hub may do.
+#[derive(Clone, Debug)]
+enum Step {
+    Key(Key, bool, bool),
+    Line(String),
+    Paste(String),
+    Said(usize, String),
+    Joined(usize),
+    Left(usize),
+    Away,
+    Back(bool),
+    Size(u16, u16),
+    Focus(bool),
+    Wait(u64),
+}
+
+const ROOMS: [&str; 5] = ["lobby", "lab", "kitchen", "@", "Lobby"];
+
+fn step() -> impl Strategy<Value = Step> {
+    let keys = prop::sample::select(vec![
+        Key::PageUp,
+        Key::PageDown,
+        Key::Home,
+        Key::End,
+        Key::Up,
+        Key::Down,
+        Key::Left,
+        Key::Right,
+        Key::Tab,
+        Key::Enter,
+        Key::Esc,
+        Key::Backspace,
+        Key::F(1),
+        Key::F(2),
+        Key::Char('a'),
+        Key::Char('f'),
+        Key::Char('j'),
+        Key::Char('n'),
+        Key::Char('2'),
+        Key::Char('\u{301}'),
+        Key::Char('天'),
+        Key::Char('/'),
+        Key::Char(' '),
+    ]);
+    let lines = prop::sample::select(vec![
+        "hello",
+        "/msg bob psst",
+        "/join lab",
+        "/join kitchen",
+        "/leave",
+        "/me waves",
+        "/search o",
+        "/nick x",
+        "//x",
+        "/help",
+    ]);
+    prop_oneof![
+        6 => (keys, any::<bool>(), any::<bool>()).prop_map(|(key, ctrl, alt)| Step::Key(key, ctrl, alt)),
+        3 => lines.prop_map(|line| Step::Line(line.to_owned())),
+        1 => "[a-z\n 天\u{301}]{0,3000}".prop_map(Step::Paste),
+        6 => (0..4_usize, "[a-z\n 天\u{301}-]{0,120}").prop_map(|(room, text)| Step::Said(room, text)),
+        1 => (0..3_usize).prop_map(Step::Joined),
+        1 => (0..5_usize).prop_map(Step::Left),
+        1 => Just(Step::Away),
+        1 => any::<bool>().prop_map(Step::Back),
+        2 => (1..100_u16, 1..40_u16).prop_map(|(width, height)| Step::Size(width, height)),
+        1 => any::<bool>().prop_map(Step::Focus),
+        1 => (0..5_000_u64).prop_map(Step::Wait),
+    ]
+}
+
+proptest! {
+    // Each is a few dozen screens.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_is_done_in_whatever_order_there_is_a_screen(steps in proptest::collection::vec(step(), 0..60)) {
+        let mut script = Script::welcomed(&["lobby", "lab"], 80, 24);
+        for step in steps {
+            match step {
+                Step::Key(key, ctrl, alt) => drop(script.presses(key, ctrl, alt)),
+                Step::Line(line) => drop(script.feed(Input::Line(line))),
+                Step::Paste(text) => drop(script.feed(Input::Paste(text))),
+                Step::Said(room, text) => drop(script.hears(ROOMS[room], "bob", &text)),
+                Step::Joined(room) => {
+                    script.event(Event::Joined { room: ROOMS[room].to_owned(), epoch: Epoch(1), number: 0 });
+                }
+                Step::Left(room) => drop(script.event(Event::Left { room: ROOMS[room].to_owned() })),
+                Step::Away => drop(script.event(Event::Disconnected)),
+                Step::Back(is_new) => drop(script.event(Event::Welcomed { name: "anna".to_owned(), is_new })),
+                Step::Size(width, height) => drop(script.feed(Input::Resize { width, height })),
+                Step::Focus(is_focused) => drop(script.feed(Input::Focus(is_focused))),
+                Step::Wait(millis) => drop(script.wait(millis)),
+            }
+            prop_assert_eq!(script.screen().lines().count(), usize::from(script.model.height));
         }
     }
 }
