@@ -173,6 +173,11 @@ impl Attendance {
         &mut self.session
     }
 
+    /// Which server it is, and why.
+    pub(super) fn server(&self) -> &Chosen {
+        &self.server
+    }
+
     /// The monotonic clock.
     pub(super) fn now(&self) -> Instant {
         self.link.now()

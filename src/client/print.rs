@@ -4,6 +4,7 @@ use super::session::Message;
 use super::shown;
 use crate::core::frame::MAILBOX;
 use crate::core::text::is_control;
+use crate::daemon::zoneinfo;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -46,6 +47,11 @@ impl Style {
         line.push('\n');
         line
     }
+}
+
+/// The zone in which this user wants to see times.
+pub(super) fn local_zone() -> TimeZone {
+    zoneinfo::Source::from_environment().read().local().clone()
 }
 
 /// When something was said, on the hub's clock.

@@ -4,7 +4,7 @@
 //! error, once.
 
 use super::attendance::{Attendance, Entrance, News};
-use super::print::Style;
+use super::print::{Style, local_zone};
 use super::say::closed;
 use super::session::{self, Event, Message, Wanted};
 use super::{Failure, Who, complain, shown};
@@ -12,7 +12,6 @@ use crate::clock::Clock;
 use crate::core::Instant;
 use crate::core::frame::MAILBOX;
 use clap::Args;
-use jiff::tz::TimeZone;
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use std::fmt;
@@ -117,7 +116,7 @@ impl Source {
     fn style(&self, has_time: bool) -> Style {
         match self.json {
             true => Style::Json,
-            false => Style::Text { time: has_time.then(TimeZone::system), room: self.rooms.len() > 1 },
+            false => Style::Text { time: has_time.then(local_zone), room: self.rooms.len() > 1 },
         }
     }
 }

@@ -67,8 +67,9 @@ fn each_command_has_an_example_and_every_example_does_what_it_says() {
 fn run(line: &str, control: &Path, config: &Path) -> Result<(), String> {
     let programs = Path::new(env!("CARGO_BIN_EXE_belfry")).parent().unwrap();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    // bash takes the place of a single command, which gets the signal itself.
     let mut shell = Command::new("timeout");
-    shell.args(["--preserve-status", "--signal=INT", "--kill-after=10", "4", "sh", "-c", line]).env("PATH", path);
+    shell.args(["--preserve-status", "--signal=INT", "--kill-after=10", "4", "bash", "-c", line]).env("PATH", path);
     shell.env("BELFRY_CONTROL", control).env("XDG_CONFIG_HOME", config).env_remove("BELFRY_SERVER");
     let output = shell.stdin(Stdio::null()).output().unwrap();
     if output.status.success() {

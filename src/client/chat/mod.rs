@@ -34,9 +34,9 @@ mod view;
 mod tests;
 
 use super::attendance::Talker;
+use super::print::local_zone;
 use super::session::{self, Wanted};
 use super::{Failure, Who};
-use crate::daemon::zoneinfo;
 use clap::Args;
 use driver::Driver;
 use model::{Connection, LOBBY, Model, Settings};
@@ -48,6 +48,7 @@ const EARLIER: u64 = 200;
 
 /// What `belfry chat` can be told.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  belfry chat\n  belfry chat lobby lab --name anna\n  belfry chat --plain")]
 pub(super) struct Options {
     /// The rooms to be in; the hub's lobby when there is none
     #[arg(value_name = "ROOM")]
@@ -80,7 +81,7 @@ pub(super) fn chat(who: &Who, options: &Options) -> Result<(), Failure> {
     let model = |server, now| {
         let settings = Settings {
             server,
-            zone: zoneinfo::Source::from_environment().read().local().clone(),
+            zone: local_zone(),
             theme: Theme { is_coloured: variable("NO_COLOR").is_none() },
             has_bell: !options.no_bell,
             is_plain,
