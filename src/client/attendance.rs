@@ -188,11 +188,6 @@ impl Attendance {
         Failure::NoAnswer { addr: self.link.addr, timeout: self.timeout }
     }
 
-    /// Which server it is, and why.
-    pub(super) fn server(&self) -> &Chosen {
-        &self.server
-    }
-
     /// Where the hub is, or may be.
     pub(super) fn addr(&self) -> SocketAddr {
         self.link.addr
