@@ -67,18 +67,20 @@ pub(super) fn chat<W: Write>(
     }
 }
 
-fn come_in(attendance: &mut Attendance) -> Result<(), Finding> {
-    let failed = |failure: Failure| Finding::unreachable("chat", ServiceName::Chat, &failure);
+/// Waits for the welcome; fails with what is wrong.
+fn come_in(attendance: &mut Attendance) -> Result<(), Box<Finding>> {
+    let bad = |text: &str, advice: &str| Err(Box::new(Finding::bad("chat", text, advice)));
+    let failed = |failure: Failure| Box::new(Finding::unreachable("chat", ServiceName::Chat, &failure));
     loop {
         while let Some(news) = attendance.next() {
             match news {
                 News::Event(Event::Welcomed { .. }) => return Ok(()),
                 News::Event(Event::Full) => {
                     let advice = "raise max-members in [chat] of the server, or remove somebody: belfry ctl kick NAME";
-                    return Err(Finding::bad("chat", "the hub is full", advice));
+                    return bad("the hub is full", advice);
                 }
                 News::Event(Event::Closed(Reason::Version)) => {
-                    return Err(Finding::bad("chat", "the hub speaks another version", "update whichever is older"));
+                    return bad("the hub speaks another version", "update whichever is older");
                 }
                 News::Trouble(failure) => return Err(failed(failure)),
                 News::Event(_) => {}
