@@ -210,6 +210,16 @@ mod tests {
     }
 
     #[test]
+    fn what_the_readme_shows_can_be_read() {
+        let shown =
+            include_str!("../../../README.md").split("belfry.toml`, where all of this may be left out:\n\n```toml\n");
+        let shown = shown.last().and_then(|rest| rest.split("```").next()).expect("it shows one");
+        let contacts = parse(shown).unwrap();
+        assert_eq!(contacts.names().collect::<Vec<_>>(), ["attic", "workshop"]);
+        assert_eq!(contacts.get("attic").unwrap().port(ServiceName::Chat), Some(9998));
+    }
+
+    #[test]
     fn what_is_wrong_is_shown_where_it_stands_with_what_would_be_right() {
         let cases = [
             ("servr = \"a\"", "1:1: unknown key servr", "did you mean server?"),
