@@ -70,7 +70,13 @@ struct Who {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Talk in a room, on the whole screen
+    /// Talk in rooms, on the whole screen or line by line
+    ///
+    /// F1 shows everything that can be typed and pressed. Nothing that is said is missed, whatever the network loses and over
+    /// restarts of the server. Where there is no terminal, it goes line by line, and ends when its input does.
+    #[command(
+        after_help = "Examples:\n  belfry chat\n  belfry chat lobby lab --name anna\n  echo hello | belfry chat --plain lab"
+    )]
     Chat(chat::Options),
     /// Print the time, in any strftime format
     Time(time::Options),

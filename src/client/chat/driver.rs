@@ -2,17 +2,23 @@
 //!
 //! What the model wants done with the hub is done here. What it wants of a terminal is left to whoever has one.
 
+use super::entry::What;
 use super::happening::{Action, Input};
-use super::model::Model;
+use super::model::{Connection, Model};
 use super::presence::Presence;
 use crate::client::attendance::{Attendance, News, Wake};
+use crate::client::doctor::why;
 use crate::client::server::Origin;
 use crate::client::session::{self, Audience, Figures};
-use crate::client::{Failure, Who};
+use crate::client::{Failure, Who, complain};
 use crate::clock::Clock;
 use crate::core::Now;
 use nix::poll::PollFlags;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+/// How long what was said last may take to arrive when its user leaves.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(3);
 
 /// What the session was like when the model heard of it last.
 type Measured = (Figures, usize, usize);
@@ -44,8 +50,9 @@ impl Driver {
         let clock = Clock::new();
         let presence = Presence::open(attendance.addr())?;
         let mut model = model(attendance.addr().to_string(), clock.now());
-        if let Some(why) = why(attendance.server().origin) {
-            model.notice(&format!("The server is {}: {why}.", attendance.server().name));
+        let server = attendance.server();
+        if server.origin != Origin::Option {
+            model.notice(&format!("The server is {}: {}.", server.name, why(server.origin)));
         }
         Ok(Self {
             model,
@@ -162,19 +169,24 @@ impl Driver {
         Ok(wake)
     }
 
-    /// Says goodbye.
-    pub(super) fn leave(self) {
-        self.attendance.leave();
-    }
-}
-
-/// Why this server was chosen, where whoever has started us may not know.
-fn why(origin: Origin) -> Option<&'static str> {
-    match origin {
-        Origin::Option => None,
-        Origin::Environment => Some("BELFRY_SERVER says so"),
-        Origin::Contacts => Some("the contacts say so"),
-        Origin::Discovered => Some("it has answered discovery"),
-        Origin::Loopback => Some("nobody has answered discovery, and this host is left"),
+    /// Says goodbye, a moment after what was said last. What did not get that far is told.
+    pub(super) fn leave(mut self) {
+        let until = self.clock.now().mono + LAST_WORDS_MAX;
+        while self.request_count() > 0
+            && self.model.connection == Connection::Connected
+            && self.clock.now().mono < until
+            && self.attendance.wait_until(Some(until), &[]).is_ok_and(|wake| !wake.is_interrupted)
+        {
+            self.hear();
+        }
+        let known = self.model.last_id();
+        for event in self.attendance.leave() {
+            self.model.update(self.clock.now(), Input::Event { event, is_earlier: false });
+        }
+        for (_, entry) in self.model.entries_after(known) {
+            if let What::Unsaid { why, text } = &entry.what {
+                complain(&format_args!("{why}: {}", text.lines().collect::<Vec<_>>().join(" ")));
+            }
+        }
     }
 }

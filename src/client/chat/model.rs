@@ -286,6 +286,11 @@ impl Model {
         self.next_id - 1
     }
 
+    /// That of the last entry.
+    pub(super) fn last_id(&self) -> u64 {
+        self.next_id - 1
+    }
+
     pub(super) fn unix(&self) -> i64 {
         self.now.wall.as_second()
     }

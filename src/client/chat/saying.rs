@@ -8,7 +8,7 @@ use super::field::messages;
 use super::happening::Action;
 use super::model::Model;
 use super::room::Pending;
-use crate::client::session::{RequestId, Unfit};
+use crate::client::session::{REQUESTS_MAX, RequestId, Unfit};
 use crate::core::frame::MAILBOX;
 
 impl Model {
@@ -16,7 +16,13 @@ impl Model {
     pub(super) fn say(&mut self, to: Option<&str>, is_me: bool, text: &str) {
         let room = if to.is_some() { MAILBOX } else { self.room().name.as_str() }.to_owned();
         let at = self.find_or_add(&room);
-        for text in messages(text, self.text_max) {
+        let messages = messages(text, self.text_max);
+        if messages.len() + self.waiting > REQUESTS_MAX {
+            let count = messages.len();
+            self.notice(&format!("not sent: {count} messages are more than can wait at once ({REQUESTS_MAX})"));
+            return self.field.paste(text);
+        }
+        for text in messages {
             let mark = self.next_id();
             let to = to.map(str::to_owned);
             let pending = Pending { mark, id: None, to: to.clone(), is_me, raw: text.clone(), is_acknowledged: false };

@@ -5,7 +5,7 @@ use super::happening::{Action, Input};
 use super::model::{Connection, Model, Settings};
 use super::room::Member;
 use super::theme::Theme;
-use crate::client::session::{Event, Figures, Message, Options, Reason, RequestId, Session, Unfit};
+use crate::client::session::{Event, Figures, Message, Options, REQUESTS_MAX, Reason, RequestId, Session, Unfit};
 use crate::core::frame::{Epoch, MAILBOX};
 use crate::core::{Instant, Now, Seed};
 use jiff::Timestamp;
@@ -223,6 +223,16 @@ fn a_long_paste_tells_how_many_messages_it_will_be_before_it_is_sent() {
     // What fits is one, with its lines.
     script.feed(Input::Paste("one\ntwo".to_owned()));
     assert_eq!(say(&script.says("")), [("lobby", None, false, "one\ntwo")]);
+}
+
+#[test]
+fn more_than_can_wait_at_once_is_not_begun_and_stays_to_be_edited() {
+    let mut script = Script::welcomed(&["lobby"], 80, 24);
+    let text = "x".repeat(1_024 * REQUESTS_MAX + 1);
+    script.feed(Input::Paste(text.clone()));
+    assert_eq!(say(&script.says("")), []);
+    assert_eq!(script.entries(), ["-- not sent: 257 messages are more than can wait at once (256)"]);
+    assert_eq!(script.model.field.text(), text);
 }
 
 #[test]

@@ -62,7 +62,7 @@ pub(super) fn doctor(who: &Who, options: &Options, out: &mut impl Write) -> Resu
 }
 
 /// Why this server was chosen.
-fn why(origin: Origin) -> &'static str {
+pub(super) fn why(origin: Origin) -> &'static str {
     match origin {
         Origin::Option => "--server names it",
         Origin::Environment => "BELFRY_SERVER names it",

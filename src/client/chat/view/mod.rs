@@ -106,8 +106,9 @@ fn rows(model: &Model, room: &Room, layout: &Layout<'_>, height: usize) -> Vec<L
     // From the bottom to the top.
     let mut rows: Vec<Line<'static>> = Vec::new();
     if room.anchor.is_none() {
+        let name = if model.name.is_empty() { "you" } else { &model.name };
         for pending in room.pending.iter().rev().take(height) {
-            rows.extend(layout.pending(pending, &model.name).into_iter().rev());
+            rows.extend(layout.pending(pending, name).into_iter().rev());
         }
     }
     if let Some((bottom, mut hidden)) = model.bottom(room) {
