@@ -1,5 +1,6 @@
 //! `belfry time`: what it asks, what it prints, how it ends.
 
+use crate::common::netns;
 use crate::{Server, belfry, closed_port, ended, outcome, run, silent};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -129,4 +130,31 @@ fn time_ticks_with_the_servers_seconds_until_it_is_interrupted() {
     nix::sys::signal::kill(pid, nix::sys::signal::SIGINT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(server.got().len() >= 3);
+}
+
+#[test]
+fn a_name_of_the_contacts_is_asked_where_they_say_and_one_that_nobody_knows_is_told_with_them() {
+    if !netns::enter() {
+        return;
+    }
+    let server = Server::start(|_| vec!["noon".to_owned()]);
+    let folder = std::env::temp_dir().join(format!("belfry-contacts-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("belfry")).unwrap();
+    let file = folder.join("belfry/belfry.toml");
+    let port = server.addr.port();
+    let ask = |contacts: &str, name: &str| {
+        std::fs::write(&file, contacts).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_belfry"));
+        let output = command.args(["time", "--server", name]).env("XDG_CONFIG_HOME", &folder).output().unwrap();
+        outcome(output)
+    };
+    let contacts = format!("[servers]\nattic = {{ host = \"127.0.0.1\", time = {port} }}\n");
+    assert_eq!(ask(&contacts, "attic"), ended("noon\n", "", 0));
+    let (_, stderr, status) = ask(&contacts, "attik.invalid");
+    assert!(stderr.ends_with("; the contacts are attic\n") && status == 1, "{stderr}");
+    let (_, stderr, status) = ask("servr = 1\n", "attic");
+    let told = format!("belfry: {}:1:1: unknown key servr\n", file.display());
+    assert!(stderr.starts_with(&told) && stderr.ends_with("did you mean server?\n") && status == 1, "{stderr}");
+    assert_eq!(ask("servr = 1\n", &server.addr.to_string()), ended("noon\n", "", 0), "no file is read for an address");
+    std::fs::remove_dir_all(&folder).unwrap();
 }
