@@ -7,7 +7,25 @@ use std::path::{Path, PathBuf};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The folders and files of the pure half.
-const PURE: [&str; 5] = ["src/core/", "src/services/", "src/config/", "src/control.rs", "src/client/session/"];
+const PURE: [&str; 6] =
+    ["src/core/", "src/services/", "src/config/", "src/control.rs", "src/client/session/", "src/client/listing"];
+
+/// What of the chat is as pure, and uses what else of the client is.
+const PURE_CHAT: [&str; 13] = [
+    "command",
+    "entry",
+    "field",
+    "happening",
+    "hearing",
+    "keys",
+    "layout",
+    "model",
+    "reading",
+    "room",
+    "saying",
+    "theme",
+    "view/",
+];
 
 /// The only folder with `unsafe` in it.
 const HOME_OF_UNSAFE: &str = "src/daemon/sys/";
@@ -90,12 +108,14 @@ fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 fn the_pure_half_names_nothing_impure() {
     let mut seen = 0;
     for (path, text) in sources("src").iter().filter(|(path, _)| !is_tests(path)) {
-        if !PURE.iter().any(|place| path.starts_with(place)) {
+        let chat = path.strip_prefix("src/client/chat/").unwrap_or_default();
+        let is_chat = PURE_CHAT.iter().any(|place| chat.starts_with(place));
+        if !is_chat && !PURE.iter().any(|place| path.starts_with(place)) {
             continue;
         }
         seen += 1;
         for (number, line) in code_lines(text) {
-            let named = IMPURE.iter().find(|name| line.contains(*name));
+            let named = IMPURE.iter().find(|name| line.contains(*name) && !(is_chat && **name == "crate::client"));
             assert_eq!(named, None, "{path}:{number}: {line}");
         }
     }
