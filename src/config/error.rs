@@ -3,6 +3,7 @@
 //! A problem is shown as compilers show theirs: where, what, the line itself with the culprit underlined, and what
 //! would be right.
 
+use crate::core::escape::one_line;
 use crate::core::text::is_control;
 use std::fmt;
 use std::ops::Range;
@@ -61,7 +62,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem with the bytes `span` of `text`.
+    /// A problem with the bytes `span` of `text`. What is said of it may hold parts of the text, such as a key.
     pub(crate) fn new(file: &str, text: &str, span: Range<usize>, message: String, help: Option<String>) -> Self {
         let start = floor_char_boundary(text, span.start);
         let end = floor_char_boundary(text, span.end).max(start);
@@ -71,6 +72,8 @@ impl Problem {
         let source = text[line_start..].split('\n').next().unwrap_or_default().trim_end_matches('\r');
         let length = text[start..end].split('\n').next().unwrap_or_default().chars().count();
         let excerpt = Excerpt::new(source, column - 1, length);
+        let message = one_line(format_args!("{message}"), MESSAGE_MAX);
+        let help = help.map(|help| one_line(format_args!("{help}"), MESSAGE_MAX));
         Self { file: file.to_owned(), line, column, message, help, excerpt }
     }
 
@@ -93,6 +96,9 @@ impl fmt::Display for Problem {
         }
     }
 }
+
+/// The longest message, in bytes; a key may be as long as its file.
+const MESSAGE_MAX: usize = 512;
 
 /// The characters of a line that are shown; a line may be a megabyte long.
 const WIDTH_MAX: usize = 100;

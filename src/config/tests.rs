@@ -195,6 +195,11 @@ fn unknown_keys_and_tables_are_refused_with_the_nearest_known() {
         ("[chat]\ngroups = []", "2:1: unknown key groups in [chat]", "did you mean groups of [announce]?"),
         ("[log]\ncolour = true", "2:1: unknown key colour in [log]", "expected target, level"),
         ("[tmie]\nenabled = true", "1:2: unknown table [tmie]", "did you mean [time]?"),
+        (
+            "[\"a\\u001b[2J\"]",
+            "1:2: unknown table [a\\u{1b}[2J]",
+            "expected [log], [access], [time], [chat], [announce]",
+        ),
         ("[irc]\n", "1:2: unknown table [irc]", "expected [log], [access], [time], [chat], [announce]"),
         (
             "enabled = true",
