@@ -133,6 +133,11 @@ fn whatever_a_hub_says_its_client_stays_within_its_bounds_and_hears_in_order() {
 }
 
 #[test]
+fn whatever_a_hub_lists_its_client_asks_and_keeps_no_more_than_it_may() {
+    run("lists", targets::lists);
+}
+
+#[test]
 fn whatever_stands_in_a_configuration_is_read_as_it_is_printed_or_shown_as_a_mistake() {
     run("config", targets::config);
 }
