@@ -21,6 +21,7 @@ mod link;
 pub mod listing;
 mod millis;
 mod print;
+mod printer;
 mod progress;
 mod say;
 mod server;
@@ -154,7 +155,9 @@ pub fn main() -> ExitCode {
     match run(&cli) {
         Ok(status) => status,
         Err(failure) => {
-            complain(&failure);
+            if !matches!(failure, Failure::NobodyReads) {
+                complain(&failure);
+            }
             failure.status().into()
         }
     }
@@ -171,7 +174,7 @@ fn run(Cli { who, command }: &Cli) -> Result<ExitCode, Failure> {
         Command::Say(options) => say::say(who, options),
         Command::Msg(options) => say::message(who, options),
         Command::Tail(options) => tail::tail(who, options, &stdout),
-        Command::History(options) => tail::history(who, options, &mut stdout),
+        Command::History(options) => tail::history(who, options, &stdout),
         Command::Discover(options) => discover::discover(who, options, &mut stdout),
         Command::Access(options) => return access::access(who, options, &mut stdout),
         Command::Ctl(options) => ctl::ctl(who, options, &mut stdout),
@@ -199,6 +202,8 @@ enum Failure {
     NoAnswer { addr: SocketAddr, timeout: Duration },
     /// Silence, and what may be the reason.
     NobodyThere(String),
+    /// Whoever read what we print has read enough, as `head` does.
+    NobodyReads,
 }
 
 impl Failure {
@@ -207,6 +212,15 @@ impl Failure {
             Self::Usage(_) => exit::USAGE,
             Self::Failed(_) | Self::Refused(_) | Self::NobodyListens(_) => 1,
             Self::NoAnswer { .. } | Self::NobodyThere(_) => 2,
+            Self::NobodyReads => 0,
+        }
+    }
+
+    /// Something could not be printed.
+    fn printing(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::NobodyReads,
+            _ => Self::to("print")(error),
         }
     }
 
@@ -221,6 +235,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Usage(why) | Self::Failed(why) | Self::NobodyThere(why) => f.write_str(why),
             Self::Refused(line) => f.write_str(line),
+            Self::NobodyReads => f.write_str("nobody reads what is printed"),
             Self::NobodyListens(addr) => write!(f, "nobody listens on {addr}/udp"),
             Self::NoAnswer { addr, timeout } => {
                 write!(f, "no answer from {addr}/udp within {}", humantime::format_duration(*timeout))

@@ -73,7 +73,7 @@ pub(super) fn rooms(who: &Who, options: &RoomsOptions, out: &mut impl Write) -> 
 fn list(who: &Who, wanted: &Wanted, is_json: bool, out: &mut impl Write) -> Result<(), Failure> {
     let list = Link::with_first(who, ServiceName::Chat, |link| fetch(&link, wanted, who.timeout))?;
     let text = if is_json { json(&list) } else { columns(&list) };
-    out.write_all(text.as_bytes()).map_err(Failure::to("print"))?;
+    out.write_all(text.as_bytes()).map_err(Failure::printing)?;
     let count = match &list.entries {
         Entries::Rooms(rooms) => rooms.len(),
         Entries::Members(members) => members.len(),
