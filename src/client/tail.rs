@@ -283,7 +283,7 @@ impl Tail {
                     ));
                 }
                 Event::Anew { room, .. } => {
-                    complain(&format_args!("{} begins anew; what was said meanwhile may be lost", place(&room)));
+                    complain(&format_args!("the numbers of {} start anew; messages may be lost", place(&room)));
                 }
                 Event::Left { room } if self.entrance.has_seen(&room) => {
                     complain(&format_args!("we are no longer in {}", place(&room)));
