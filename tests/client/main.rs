@@ -487,6 +487,17 @@ fn tail_goes_on_where_it_was_when_the_hub_comes_back() {
 }
 
 #[test]
+fn whoever_waits_for_silence_is_told_when_there_is_no_hub() {
+    let server = Server::start(silent);
+    let (stdout, stderr, status) = run(server.addr, &["tail", "--until-idle", "100ms"]);
+    assert_eq!((stdout.as_str(), status), ("", 2), "{stderr}");
+    assert!(stderr.contains("no answer from"), "{stderr}");
+    server.got();
+    let (_, stderr, status) = run(closed_port(9), &["tail", "--until-idle", "100ms"]);
+    assert_eq!((stderr.contains("nobody listens"), status), (true, 1), "{stderr}");
+}
+
+#[test]
 fn bad_usage_ends_with_64_and_help_with_0() {
     let run = |words: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_belfry")).args(words).output().unwrap();

@@ -281,6 +281,28 @@ fn what_was_said_earlier_is_printed_from_so_many_messages_ago_or_from_so_long_ag
 }
 
 #[test]
+fn a_reader_that_has_had_enough_is_no_failure() {
+    if !netns::enter() {
+        return;
+    }
+    let _belfryd = Belfryd::start(CHAT);
+    let text = vec!["a line that is longer than others"; 2_000].join("\n");
+    assert_eq!(run(&["say", "-"], &text), (String::new(), String::new(), 0));
+    for words in [&["history", "1000"][..], &["history", "--json"], &["who"], &["rooms"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_belfry"));
+        command.args(["--server", "127.0.0.1"]).args(words).stdout(writer);
+        let output = command.stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(
+            (String::from_utf8_lossy(&output.stderr).as_ref(), output.status.code()),
+            ("", Some(0)),
+            "{words:?}"
+        );
+    }
+}
+
+#[test]
 fn a_word_to_one_member_is_acknowledged_or_refused_and_a_room_that_cannot_be_had_is_said() {
     if !netns::enter() {
         return;
