@@ -43,13 +43,15 @@ use std::time::Duration;
 /// The longest `--timeout`: a day, so that no deadline overflows.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Ask a Belfry server for the time, talk in its room, find it.
+/// Talk in the rooms of a Belfry server, ask it for the time, find it.
 #[derive(Debug, Parser)]
 #[command(
     name = "belfry",
     version,
     max_term_width = 100,
-    after_help = "Exit status: 0 done, 1 failed or refused, 2 no answer, 64 bad usage."
+    after_help = "The server: --server, else $BELFRY_SERVER, else `server` in ~/.config/belfry/belfry.toml (the contacts), else the \
+                  one of this host, else one of this network that answers discovery.\n\
+                  Exit status: 0 done, 1 failed or refused, 2 no answer, 64 bad usage."
 )]
 struct Cli {
     #[command(flatten)]
@@ -61,7 +63,7 @@ struct Cli {
 /// Who is asked, and for how long.
 #[derive(Clone, Debug, Args)]
 struct Who {
-    /// The server: an address, a name of the contacts [default: BELFRY_SERVER, the contacts, or whoever answers discovery]
+    /// The server: an address, a host name, or a name from your contacts [default: see belfry --help]
     #[arg(long, global = true, value_name = "HOST[:PORT]")]
     server: Vec<Server>,
     /// How long to wait for an answer, as 500ms or 2s
@@ -83,24 +85,27 @@ enum Command {
     Time(time::Options),
     /// Say something in the room, and wait until the hub has acknowledged it
     ///
-    /// A text is said as it is, whatever it looks like. What the network loses is repeated until the hub has it, and said
-    /// once. What the hub refuses is reported, and what nobody can tell because the hub has forgotten it; of several lines
-    /// by their numbers, while the others are said.
+    /// The text is sent as it is; commands such as /me are not read. Datagrams that the network loses are sent again, and the
+    /// text appears once. If the hub refuses a line of standard input, its number and the reason are reported and the other
+    /// lines are still said.
     #[command(after_help = "Examples:\n  belfry say lunch is ready\n  df -h / | belfry say --room lab -")]
     Say(say::Options),
     /// Say something to one member alone
     ///
-    /// It is done when the hub has it: somebody who is away for a moment gets it when he is back.
+    /// It returns when the hub has the text. A session that is offline for a moment gets it when it is back.
     #[command(after_help = "Examples:\n  belfry msg anna can you come over?")]
     Msg(say::PrivateOptions),
     /// Print what is said in the room, until interrupted
     ///
-    /// A line is "NAME: text", "* NAME text" for what somebody does, or "NAME -> you: text" for what is said to this program
-    /// alone; further lines of a text are indented with a tab. Nothing is missed, not even while the hub is restarted; what
-    /// nobody can bring back any more is counted on standard error.
+    /// Each message is a line: "NAME: text", "* NAME text" for an action (/me), "NAME -> you: text" for a private message.
+    /// Further lines of a text are indented with a tab. No message is missed when the network loses datagrams or the server
+    /// restarts; messages that the server no longer has are counted on standard error. The others in the room see that you
+    /// join.
     #[command(after_help = "Examples:\n  belfry tail\n  belfry tail --room lab --since 1h --time")]
     Tail(tail::Options),
     /// Print what was said in the room
+    ///
+    /// It joins the room for a moment, which the others there see.
     #[command(
         after_help = "Examples:\n  belfry history\n  belfry history 15m --room lab\n  belfry history --json | jq -r .text"
     )]
@@ -130,7 +135,7 @@ enum Command {
     #[command(after_help = "Examples:\n  belfry access 192.0.2.7\n  belfry access fe80::7%eth0 --service chat")]
     Access(access::Options),
     /// Ask the daemon of this host how it is, or tell it what to do
-    #[command(after_help = "Who may is the affair of the socket: root, and the group belfry.")]
+    #[command(after_help = "The control socket is open to root and to the group belfry.")]
     Ctl(ctl::Options),
 }
 

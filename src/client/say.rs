@@ -32,12 +32,12 @@ pub(super) struct Options {
     /// The room [default: the lobby]
     #[arg(long, value_name = "ROOM")]
     room: Option<String>,
-    /// Say that you do it, as "anna waves"
+    /// Send it as an action: "* anna waves"
     #[arg(long)]
     me: bool,
     #[command(flatten)]
     talker: Talker,
-    /// What to say, word for word; "-", or nothing in a pipe, says each line of standard input
+    /// The text; "-", or nothing in a pipe, sends each line of standard input
     text: Vec<String>,
 }
 
@@ -46,10 +46,10 @@ pub(super) struct Options {
 pub(super) struct PrivateOptions {
     #[command(flatten)]
     talker: Talker,
-    /// To whom
+    /// The member to send it to
     #[arg(value_name = "NAME")]
     to: String,
-    /// What to say, word for word; "-", or nothing in a pipe, says each line of standard input
+    /// The text; "-", or nothing in a pipe, sends each line of standard input
     text: Vec<String>,
 }
 
