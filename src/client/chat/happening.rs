@@ -11,6 +11,11 @@ pub(super) enum Input {
     Paste(String),
     /// A whole line, where nobody sees it being typed.
     Line(String),
+    /// One that is no text.
+    BadLine {
+        number: u64,
+        why: &'static str,
+    },
     Resize {
         width: u16,
         height: u16,

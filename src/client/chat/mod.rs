@@ -37,28 +37,29 @@ use super::attendance::Talker;
 use super::print::local_zone;
 use super::session::{self, Wanted};
 use super::{Failure, Who};
+use crate::core::text::plural;
 use clap::Args;
 use driver::Driver;
 use model::{Connection, LOBBY, Model, Settings};
 use std::io::IsTerminal;
 use theme::Theme;
 
-/// Earlier messages of a room that are shown when we come into it: some screens of them.
+/// Earlier messages of a room that are shown when we join it: some screens of them.
 const EARLIER: u64 = 200;
 
 /// What `belfry chat` can be told.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  belfry chat\n  belfry chat lobby lab --name anna\n  belfry chat --plain")]
 pub(super) struct Options {
-    /// The rooms to be in; the hub's lobby when there is none
+    /// The rooms to join [default: the lobby]
     #[arg(value_name = "ROOM")]
     rooms: Vec<String>,
-    /// Line by line, for screen readers and simple terminals; so it is in any case where there is no terminal, or TERM is dumb
+    /// Print and read line by line, for screen readers and simple terminals; the default without a terminal, or when TERM is "dumb"
     #[arg(long)]
     plain: bool,
     #[command(flatten)]
     talker: Talker,
-    /// No bell when somebody says our name
+    /// Do not ring the bell on mentions
     #[arg(long)]
     no_bell: bool,
 }
@@ -97,6 +98,12 @@ pub(super) fn chat(who: &Who, options: &Options) -> Result<(), Failure> {
         Connection::Over { why } => Err(Failure::Refused(why.clone())),
         _ => Ok(()),
     };
-    driver.leave();
-    done.and(over)
+    let unsaid_count = driver.leave();
+    done.and(over)?;
+    match unsaid_count {
+        // Whoever has typed it has seen what became of it.
+        0 => Ok(()),
+        _ if stdin.is_terminal() => Ok(()),
+        count => Err(Failure::Failed(format!("{} not delivered, or delivery unknown", plural(count, "message")))),
+    }
 }

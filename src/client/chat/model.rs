@@ -83,6 +83,8 @@ pub(super) struct Model {
     pub(super) connection: Connection,
     pub(super) figures: Figures,
     pub(super) waiting: usize,
+    /// Messages that were not delivered; those that are doubtful are in their rooms.
+    pub(super) unsaid_count: usize,
     pub(super) text_max: usize,
     /// When the hub was heard last.
     pub(super) heard_at: Instant,
@@ -125,6 +127,7 @@ impl Model {
             connection: Connection::Connecting { since: now.mono },
             figures: Figures::default(),
             waiting: 0,
+            unsaid_count: 0,
             text_max: TEXT_MAX,
             heard_at: now.mono,
             back: None,
@@ -143,7 +146,8 @@ impl Model {
         match input {
             Input::Key(stroke) => self.key(stroke),
             Input::Paste(text) => self.paste(&text),
-            Input::Line(text) => self.submit(&text),
+            Input::Line(text) => self.submit_line(&text),
+            Input::BadLine { number, why } => self.refuse_line(number, why),
             Input::Resize { width, height } => (self.width, self.height) = (width, height),
             Input::Focus(is_focused) => self.focus(is_focused),
             Input::Event { event, is_earlier } => self.hear(event, is_earlier),
@@ -255,7 +259,8 @@ impl Model {
         if at == self.current {
             self.turn_to(if at == 0 { 1 } else { at - 1 });
         }
-        self.rooms.remove(at);
+        let room = self.rooms.remove(at);
+        self.unsaid_count += room.doubtful.iter().filter(|(_, pending)| !pending.is_acknowledged).count();
         if self.current > at {
             self.current -= 1;
         }

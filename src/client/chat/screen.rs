@@ -16,6 +16,7 @@ pub(super) fn run(driver: &mut Driver) -> Result<(), Failure> {
     let mut terminal = Terminal::enter()?;
     loop {
         driver.hear();
+        driver.keep_time();
         read(driver)?;
         for wish in driver.take_wishes() {
             match wish {
@@ -34,7 +35,7 @@ pub(super) fn run(driver: &mut Driver) -> Result<(), Failure> {
         if driver.take_change() {
             terminal.draw(|frame| view::draw(&driver.model, frame))?;
         }
-        let wake = driver.wait(&[(stdin.as_fd(), PollFlags::POLLIN)])?;
+        let wake = driver.wait(None, &[(stdin.as_fd(), PollFlags::POLLIN)])?;
         let is_gone = wake.watched.iter().any(|told| told.intersects(PollFlags::POLLHUP | PollFlags::POLLERR));
         if wake.is_interrupted || is_gone {
             return Ok(());

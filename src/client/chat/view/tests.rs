@@ -90,12 +90,12 @@ fn a_wide_screen_shows_all_of_the_state() {
 fn help_is_a_page_or_where_that_does_not_fit_lines_of_the_conversation() {
     let mut script = conversation(80, 24);
     script.presses(Key::F(1), false, false);
-    assert!(script.screen().contains("\n /join ROOM      come into a room, or turn to it\n"), "{}", script.screen());
+    assert!(script.screen().contains("\n /join ROOM      join or switch to a room\n"), "{}", script.screen());
     script.presses(Key::Char('x'), false, false);
     assert!(script.screen().ends_with("> what is being typed\n"));
     let mut script = conversation(60, 12);
     script.presses(Key::F(1), false, false);
-    assert!(script.screen().contains("        /rooms: which rooms there are\n"), "{}", script.screen());
+    assert!(script.screen().contains("        /rooms: list the rooms\n"), "{}", script.screen());
 }
 
 #[test]
