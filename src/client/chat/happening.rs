@@ -41,10 +41,11 @@ pub(super) enum Input {
     },
     /// Something else could not be asked for.
     Unfit(Unfit),
-    /// Who is in a room.
+    /// Who is in a room: as many as are shown, and how many there are.
     Members {
         room: String,
         members: Vec<Member>,
+        total: u64,
     },
     /// Which rooms there are.
     Rooms(Vec<String>),

@@ -1,7 +1,6 @@
 //! What the session tells, as a user sees it.
 
 use super::entry::{Text, What, clean_line};
-use super::happening::Action;
 use super::model::{Back, Connection, Model};
 use super::room::Member;
 use crate::client::say::closed;
@@ -25,8 +24,8 @@ impl Model {
             Event::Note { room, text } => {
                 if let Some(at) = self.find(&room) {
                     self.notice_in(at, &String::from_utf8_lossy(&text));
+                    self.ask_members_in_turn(at);
                 }
-                self.ask_members_soon();
             }
             Event::Answer { text, .. } => {
                 let text = String::from_utf8_lossy(&text);
@@ -109,7 +108,7 @@ impl Model {
         }
         self.heard_at = self.now.mono;
         self.connection = Connection::Connected;
-        self.ask_members_soon();
+        self.ask_members_in_turn(self.current);
     }
 
     /// Says that the hub is back, once what was missed has come.
@@ -171,8 +170,8 @@ impl Model {
             self.wanted.remove(wanted);
             self.turn_to(at);
         }
-        if !was_in {
-            self.act(Action::Members(self.rooms[at].name.clone()));
+        if !was_in && at == self.current {
+            self.survey.ask_soon(self.now.mono);
         }
     }
 
@@ -190,13 +189,21 @@ impl Model {
         self.notice(&what);
     }
 
-    pub(super) fn hear_members(&mut self, room: &str, mut members: Vec<Member>) {
+    pub(super) fn hear_members(&mut self, room: &str, mut members: Vec<Member>, total: u64) {
         let Some(at) = self.find(room) else { return };
         for member in &mut members {
             member.name = clean_line(&member.name);
         }
         members.sort_by_key(|member| member.name.to_lowercase());
+        self.rooms[at].member_count = usize::try_from(total).unwrap_or(usize::MAX).max(members.len());
         self.rooms[at].members = members;
+    }
+
+    /// Who is in this room may have changed, and everybody there knows it.
+    fn ask_members_in_turn(&mut self, at: usize) {
+        if at == self.current {
+            self.survey.ask_in_turn(self.rooms[at].member_count, self.now.mono);
+        }
     }
 
     // ---- what is said ----
@@ -209,7 +216,7 @@ impl Model {
         let is_echo = is_own && self.rooms[at].take_own(message.is_me, &message.text);
         let is_mention = !is_own && (is_private || text.mentions(&self.name));
         if !is_private && self.rooms[at].hear_from(&from) && !is_earlier {
-            self.ask_members_soon();
+            self.ask_members_in_turn(at);
         }
         if let Some(back) = &mut self.back {
             match back.fetched.iter_mut().find(|(room, _)| *room == message.room) {

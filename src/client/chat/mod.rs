@@ -5,6 +5,7 @@
 //! | `model.rs`, `happening.rs` | the state, and what goes into it and comes out; `hearing.rs` what the hub tells, `saying.rs` what we say, `keys.rs` and `command.rs` what is typed, `reading.rs` back and forth |
 //! | `room.rs`, `entry.rs`, `field.rs` | a room, what stands in it, and what is being typed |
 //! | `layout.rs`, `view/`, `theme.rs` | rows, the screen, what it looks like |
+//! | `survey.rs` | when it is asked who is there |
 //! | `driver.rs`, `presence.rs` | the session and the lists behind it |
 //! | `screen.rs`, `terminal.rs` | the terminal: keys in, the screen out, and everything as it was in the end |
 //! | `plain.rs` | the same line by line |
@@ -26,6 +27,7 @@ mod reading;
 mod room;
 mod saying;
 mod screen;
+mod survey;
 mod terminal;
 mod theme;
 mod view;
@@ -38,6 +40,7 @@ use super::print::local_zone;
 use super::session::{self, Wanted};
 use super::{Failure, Who};
 use crate::core::text::plural;
+use crate::daemon::seed;
 use clap::Args;
 use driver::Driver;
 use model::{Connection, LOBBY, Model, Settings};
@@ -79,6 +82,7 @@ pub(super) fn chat(who: &Who, options: &Options) -> Result<(), Failure> {
         back: EARLIER,
         ..session::Options::default()
     };
+    let seed = seed().map_err(Failure::to("read /dev/urandom"))?;
     let model = |server, now| {
         let settings = Settings {
             server,
@@ -87,7 +91,7 @@ pub(super) fn chat(who: &Who, options: &Options) -> Result<(), Failure> {
             has_bell: !options.no_bell,
             is_plain,
         };
-        Model::new(settings, &rooms, now)
+        Model::new(settings, &rooms, seed, now)
     };
     let mut driver = Driver::begin(who, &wanted, model)?;
     let done = match is_plain {

@@ -8,10 +8,11 @@ use super::field::Field;
 use super::happening::{Action, Input};
 use super::layout::Layout;
 use super::room::Room;
+use super::survey::Survey;
 use super::theme::Theme;
 use crate::client::session::Figures;
 use crate::core::frame::MAILBOX;
-use crate::core::{Instant, Now};
+use crate::core::{Instant, Now, Seed};
 use jiff::tz::TimeZone;
 use std::time::Duration;
 
@@ -20,12 +21,6 @@ pub(super) const LOBBY: &str = "lobby";
 
 /// The longest text as long as the hub has not said otherwise: its default.
 const TEXT_MAX: usize = 1_024;
-
-/// From a note or an unknown voice to the question who is there: several people often come or go together.
-const MEMBERS_DELAY: Duration = Duration::from_millis(300);
-
-/// Who is there is asked for this often in any case: those who are away say so to nobody.
-const MEMBERS_EVERY: Duration = Duration::from_secs(15);
 
 /// Bells are at least so far apart.
 const BELL_EVERY: Duration = Duration::from_secs(1);
@@ -92,7 +87,7 @@ pub(super) struct Model {
     pub(super) back: Option<Back>,
     /// Rooms that we have asked to come into, and are to be shown then.
     pub(super) wanted: Vec<String>,
-    members_at: Instant,
+    pub(super) survey: Survey,
     bell_at: Option<Instant>,
     pub(super) now: Now,
     next_id: u64,
@@ -108,7 +103,7 @@ pub(super) struct Back {
 }
 
 impl Model {
-    pub(super) fn new(settings: Settings, rooms: &[String], now: Now) -> Self {
+    pub(super) fn new(settings: Settings, rooms: &[String], seed: Seed, now: Now) -> Self {
         let rooms: Vec<Room> = rooms.iter().map(|name| Room::new(name)).collect();
         Self {
             settings,
@@ -132,7 +127,7 @@ impl Model {
             heard_at: now.mono,
             back: None,
             wanted: Vec::new(),
-            members_at: now.mono + MEMBERS_EVERY,
+            survey: Survey::new(seed, now.mono),
             bell_at: None,
             now,
             next_id: 1,
@@ -155,7 +150,7 @@ impl Model {
             Input::Figures { figures, waiting, text_max } => self.measure(figures, waiting, text_max),
             Input::Taken { mark, result } => self.taken(mark, result),
             Input::Unfit(unfit) => self.notice(&unfit.to_string()),
-            Input::Members { room, members } => self.hear_members(&room, members),
+            Input::Members { room, members, total } => self.hear_members(&room, members, total),
             Input::Rooms(rooms) => self.known_rooms = rooms.iter().map(|room| clean_line(room)).collect(),
             Input::Tick => self.tick(),
         }
@@ -168,7 +163,7 @@ impl Model {
         let second = (self.connection != Connection::Connected && !self.is_over())
             .then(|| self.now.mono + Duration::from_secs(1));
         let back = self.back.as_ref().map(|back| back.at);
-        let members = (self.connection == Connection::Connected).then_some(self.members_at);
+        let members = (self.connection == Connection::Connected).then(|| self.survey.at());
         [second, back, members].into_iter().flatten().min()
     }
 
@@ -179,19 +174,18 @@ impl Model {
     fn tick(&mut self) {
         let now = self.now.mono;
         self.tell_back();
-        if self.members_at <= now && self.connection == Connection::Connected {
-            self.members_at = now + MEMBERS_EVERY;
-            let room = self.room().name.clone();
-            if room != MAILBOX {
-                self.act(Action::Members(room));
-            }
+        if self.connection != Connection::Connected {
+            return;
+        }
+        let member_count = self.room().member_count;
+        let Some(has_reason) = self.survey.take_due(member_count, now) else { return };
+        let room = self.room().name.clone();
+        if room != MAILBOX {
+            self.act(Action::Members(room));
+        }
+        if !has_reason || self.known_rooms.is_empty() {
             self.act(Action::Rooms);
         }
-    }
-
-    /// Who is there may have changed.
-    pub(super) fn ask_members_soon(&mut self) {
-        self.members_at = self.members_at.min(self.now.mono + MEMBERS_DELAY);
     }
 
     pub(super) fn act(&mut self, action: Action) {
@@ -244,7 +238,7 @@ impl Model {
         self.room_mut().see();
         let draft = std::mem::take(&mut self.room_mut().draft);
         self.field.set(&draft);
-        self.ask_members_soon();
+        self.survey.ask_soon(self.now.mono);
         if self.settings.is_plain {
             let name = self.room().name.clone();
             self.notice(&format!("You are in {name} now."));

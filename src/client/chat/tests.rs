@@ -38,7 +38,7 @@ impl Script {
             is_plain: false,
         };
         let rooms: Vec<String> = rooms.iter().map(|&room| room.to_owned()).collect();
-        let model = Model::new(settings, &rooms, now);
+        let model = Model::new(settings, &rooms, Seed(1), now);
         // Only a session makes ids.
         let mut session = Session::new(&Options::default(), Seed(1), now.mono).unwrap();
         let ids = (0..64).map(|_| session.join("lab").unwrap()).collect();
@@ -90,7 +90,8 @@ impl Script {
 
     pub(super) fn members(&mut self, room: &str, names: &[&str]) {
         let member = |name: &&str| Member { name: (*name).to_owned(), is_away: *name == "dora" };
-        self.feed(Input::Members { room: room.to_owned(), members: names.iter().map(member).collect() });
+        let (members, total) = (names.iter().map(member).collect(), names.len() as u64);
+        self.feed(Input::Members { room: room.to_owned(), members, total });
     }
 
     pub(super) fn presses(&mut self, key: Key, ctrl: bool, alt: bool) -> Vec<Action> {
@@ -409,19 +410,28 @@ fn tab_completes_names_rooms_and_commands() {
 }
 
 #[test]
-fn who_is_there_is_asked_for_soon_after_a_note_and_now_and_then() {
-    let mut script = Script::welcomed(&["lobby"], 80, 24);
+fn who_is_in_the_room_that_is_shown_is_asked_for_soon_after_a_note_and_now_and_then() {
+    let mut script = Script::welcomed(&["lobby", "lab"], 80, 24);
     let members = |actions: &[Action]| actions.iter().filter(|action| matches!(action, Action::Members(_))).count();
     assert_eq!(members(&script.wait(300)), 1);
     script.members("lobby", &["anna", "bob"]);
     assert_eq!(members(&script.wait(14_000)), 0);
-    assert_eq!(members(&script.wait(1_000)), 1);
+    assert_eq!(members(&script.wait(1_100)), 1);
+    script.event(Event::Note { room: "lab".to_owned(), text: b"-- carl has joined".to_vec() });
+    script.hears("lab", "carl", "hi");
+    assert_eq!(members(&script.wait(1_000)), 0, "nobody looks there");
     script.event(Event::Note { room: "lobby".to_owned(), text: b"-- carl has joined".to_vec() });
-    assert_eq!(script.model.next_tick(), Some(script.now.mono + Duration::from_millis(300)));
-    assert_eq!(members(&script.wait(300)), 1);
+    assert_eq!(members(&script.wait(400)), 1);
     script.hears("lobby", "bob", "hi");
-    assert_eq!(members(&script.wait(300)), 0, "he is known");
+    assert_eq!(members(&script.wait(400)), 0, "he is known");
     script.hears("lobby", "dora", "hi");
+    assert_eq!(members(&script.wait(400)), 1);
+    let member = |name: &str| Member { name: name.to_owned(), is_away: false };
+    script.feed(Input::Members { room: "lobby".to_owned(), members: vec![member("anna")], total: 1_000 });
+    assert!(script.screen().contains("│ 1000 members\n") && script.screen().contains("│ … 999 more\n"));
+    script.hears("lobby", "emil", "hi");
+    assert_eq!(members(&script.wait(10_000)), 0, "he may be one of the others");
+    script.presses(Key::Char('2'), false, true);
     assert_eq!(members(&script.wait(300)), 1);
 }
 

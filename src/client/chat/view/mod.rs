@@ -130,10 +130,10 @@ fn rows(model: &Model, room: &Room, layout: &Layout<'_>, height: usize) -> Vec<L
 // ---- members ----
 
 fn draw_members(model: &Model, area: Rect, frame: &mut Frame<'_>) {
-    let (theme, members) = (model.settings.theme, &model.room().members);
-    let mut lines = vec![Line::styled(plural(members.len(), "member"), theme.faint())];
-    let room_left = usize::from(area.height).saturating_sub(1);
-    let shown = if members.len() > room_left { room_left.saturating_sub(1) } else { members.len() };
+    let (theme, members, count) = (model.settings.theme, &model.room().members, model.room().member_count);
+    let mut lines = vec![Line::styled(plural(count, "member"), theme.faint())];
+    let rows_left = usize::from(area.height).saturating_sub(1);
+    let shown = if count > rows_left { rows_left.saturating_sub(1).min(members.len()) } else { members.len() };
     for member in &members[..shown] {
         let mut style = if member.name == model.name { theme.own() } else { theme.name(&member.name) };
         let mut spans = Vec::new();
@@ -144,8 +144,8 @@ fn draw_members(model: &Model, area: Rect, frame: &mut Frame<'_>) {
         spans.insert(0, Span::styled(format!("{} ", member.name), style));
         lines.push(Line::from(spans));
     }
-    if shown < members.len() {
-        lines.push(Line::styled(format!("… {} more", members.len() - shown), theme.faint()));
+    if shown < count {
+        lines.push(Line::styled(format!("… {} more", count - shown), theme.faint()));
     }
     let buffer = frame.buffer_mut();
     for y in 0..area.height {
