@@ -271,7 +271,7 @@ fn a_hub_that_is_not_there_is_told_and_waited_for() {
     anna.shows(" anna · connected · ");
     drop(belfryd);
     anna.shows("-- no answer from 127.0.0.1:9999, still trying");
-    anna.shows("no answer for 2 s, still trying");
+    anna.shows(" anna · no answer for ");
     let _belfryd = Belfryd::start("");
     anna.shows(" s, 0 messages fetched");
 }
@@ -305,6 +305,6 @@ fn what_is_said_last_is_said_although_its_speaker_leaves_at_once_and_what_is_not
     shell.says("into the void");
     shell.shows("  …   you: into the void");
     shell.presses(&["C-c"]);
-    shell.shows("belfry: not said: into the void");
+    shell.shows("belfry: not delivered: into the void");
     belfryd.signal(Signal::SIGCONT);
 }

@@ -2,7 +2,6 @@
 
 use super::happening::Action;
 use super::model::Model;
-use super::view::{has_room_for_help, help_lines};
 use crate::core::frame::MAILBOX;
 
 /// A command that we know, its words, and what it does.
@@ -34,6 +33,14 @@ pub(super) const KEYS: [(&str, &str); 9] = [
     ("F2", "show or hide the list of members"),
     ("Ctrl-L Ctrl-Z", "redraw the screen; suspend"),
 ];
+
+/// The list of what can be typed and pressed: what is typed, and what that does.
+pub(super) fn help_lines() -> impl Iterator<Item = (String, &'static str)> {
+    let keys = KEYS.iter().map(|&(keys, does)| (keys.to_owned(), does));
+    let commands = COMMANDS.iter().map(|(word, words, does)| (format!("/{word} {words}").trim_end().to_owned(), *does));
+    let texts = [("//text".to_owned(), "send a text that begins with a slash")];
+    keys.chain(commands).chain(texts)
+}
 
 /// What there is to say when nothing can be said any more.
 const OVER: &str = "The session is over; /quit leaves the chat.";
@@ -90,7 +97,7 @@ impl Model {
 
     /// Shows what can be typed: over everything, or where that is too small, in the conversation.
     pub(super) fn help(&mut self) {
-        self.shows_help = has_room_for_help(self);
+        self.shows_help = self.has_room_for_help();
         if !self.shows_help {
             let lines: Vec<_> = help_lines().map(|(typed, does)| format!("{typed}: {does}")).collect();
             self.notice(&lines.join("\n"));

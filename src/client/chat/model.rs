@@ -323,27 +323,12 @@ impl Model {
         entries
     }
 
-    // ---- what the view asks ----
-
-    /// Whether members have a place on the screen.
-    pub(super) fn has_members_shown(&self) -> bool {
-        let room = self.room();
-        let is_wide = self.width >= 72 && !room.members.is_empty();
-        self.shows_members.unwrap_or(is_wide) && self.width >= 30 && room.name != MAILBOX
-    }
-
     /// Whether something of ours is on its way.
     pub(super) fn has_pending(&self) -> bool {
         self.rooms.iter().any(|room| !room.pending.is_empty())
     }
 
-    /// The conversation's part of the screen.
-    pub(super) fn conversation_size(&self) -> (usize, usize) {
-        let members = if self.has_members_shown() { super::view::MEMBERS_WIDTH } else { 0 };
-        let height = self.height.saturating_sub(2 + super::view::field_height(self));
-        (self.width.saturating_sub(members).max(1).into(), height.max(1).into())
-    }
-
+    /// How entries become rows here.
     pub(super) fn layout(&self) -> Layout<'_> {
         let needle = self.search.as_ref().map(|search| search.needle.as_str());
         let (zone, theme) = (&self.settings.zone, self.settings.theme);

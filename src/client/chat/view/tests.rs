@@ -107,7 +107,7 @@ fn the_field_grows_with_its_lines_up_to_a_third_of_the_screen() {
 
 #[test]
 fn no_screen_is_too_small() {
-    for (width, height) in [(1, 1), (1, 24), (80, 1), (2, 2), (3, 3), (9, 4), (20, 5)] {
+    for (width, height) in [(1, 1), (1, 24), (80, 1), (2, 2), (3, 3), (9, 4), (20, 5), (0, 0), (0, 9), (80, 0)] {
         let mut script = conversation(width, height);
         for key in [Key::PageUp, Key::PageDown, Key::F(1), Key::F(2), Key::F(2), Key::End, Key::Tab] {
             script.presses(key, false, false);
