@@ -24,13 +24,13 @@ use std::time::Duration;
 pub(super) struct Options {
     #[command(flatten)]
     source: Source,
-    /// Begin with so many earlier messages of each room, or with those of this time: 20, 15m
+    /// Begin with earlier messages: the last 20 of each room, or those of the last 15m
     #[arg(long, value_name = "COUNT|DURATION")]
     since: Option<Since>,
     /// Print the time of each message
     #[arg(long, short)]
     time: bool,
-    /// End when nothing has been said for so long
+    /// Exit when nothing has been said for this long
     #[arg(long, value_name = "DURATION", value_parser = super::parse_timeout)]
     until_idle: Option<Duration>,
 }
@@ -38,7 +38,7 @@ pub(super) struct Options {
 /// What `belfry history` can be told.
 #[derive(Debug, Args)]
 pub(super) struct HistoryOptions {
-    /// The last so many messages of each room, or those of this time: 20, 15m
+    /// How many messages of each room, or how far back: 20, 15m
     #[arg(value_name = "COUNT|DURATION", default_value = "20")]
     since: Since,
     #[command(flatten)]
@@ -48,10 +48,10 @@ pub(super) struct HistoryOptions {
 /// Whose messages, and how they are printed.
 #[derive(Debug, Args)]
 struct Source {
-    /// The room [default: the lobby]; several when given several times
+    /// The room [default: the lobby]; can be repeated
     #[arg(long = "room", value_name = "ROOM")]
     rooms: Vec<String>,
-    /// The name in the room, for those who want to send something to this program alone [default: the hub's choice]
+    /// The name to have in the room [default: one that the hub makes up]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Print a JSON object for each message
@@ -283,7 +283,7 @@ impl Tail {
                     ));
                 }
                 Event::Anew { room, .. } => {
-                    complain(&format_args!("{} begins anew; what was said meanwhile may be lost", place(&room)));
+                    complain(&format_args!("the numbers of {} start anew; messages may be lost", place(&room)));
                 }
                 Event::Left { room } if self.entrance.has_seen(&room) => {
                     complain(&format_args!("we are no longer in {}", place(&room)));

@@ -125,8 +125,8 @@ fn failure(error: &ListError, wanted: &Wanted) -> Failure {
     };
     match error {
         ListError::BadName => Failure::Usage(format!("{room:?} is not a room name")),
-        ListError::NoSuchRoom => Failure::Failed(format!("there is no room {room}; belfry rooms lists them")),
-        ListError::Full => Failure::Failed("too much is asked for at once".to_owned()),
+        ListError::NoSuchRoom => Failure::Refused(format!("there is no room {room}; belfry rooms lists them")),
+        ListError::Full => Failure::Refused("too much is asked for at once".to_owned()),
         ListError::Refused(text) => Failure::Refused(shown(text.as_bytes(), " ")),
     }
 }
