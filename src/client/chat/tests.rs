@@ -532,7 +532,7 @@ fn the_reader_stays_where_he_is_while_more_is_said_and_end_goes_there() {
     script.presses(Key::PageUp, false, false);
     let before = script.screen();
     assert!(before.contains("line 94\n") && !before.contains("line 95\n"), "{before}");
-    assert!(before.contains("5 more below, End goes there"), "{before}");
+    assert!(before.contains("5 more below (End)"), "{before}");
     script.hears("lobby", "bob", "line 100");
     assert_eq!(script.screen().lines().nth(7), before.lines().nth(7));
     script.feed(Input::Resize { width: 30, height: 10 });
