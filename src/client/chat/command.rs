@@ -180,3 +180,19 @@ impl Model {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_has_every_command_and_every_key() {
+        let manual = include_str!("../../../packaging/man/belfry.1").replace('\\', "");
+        for (command, ..) in COMMANDS {
+            assert!(manual.contains(&format!(" /{command}")), "/{command}");
+        }
+        for key in KEYS.iter().flat_map(|(keys, _)| keys.split(' ')).filter(|key| *key != "…") {
+            assert!(manual.contains(key), "{key}");
+        }
+    }
+}
