@@ -61,7 +61,7 @@ pub enum Wanted {
 pub struct List {
     /// What was asked for.
     pub wanted: Wanted,
-    /// How many there are, as far as the hub has said; more than the entries where there are more than [`ENTRIES_MAX`].
+    /// How many there are, as far as the hub has said; more than the entries where there are more than are kept.
     pub total: u64,
     /// By name, without regard to letter case.
     pub entries: Entries,
@@ -120,6 +120,7 @@ pub enum ListError {
 pub struct Listing {
     random: SplitMix,
     token: Option<String>,
+    entries_max: usize,
     waiting: VecDeque<Wanted>,
     question: Option<Question>,
     answers: VecDeque<Result<List, ListError>>,
@@ -148,7 +149,12 @@ impl Listing {
     /// Nothing is asked yet. The `seed` must be another each time.
     pub fn new(seed: Seed) -> Self {
         let (waiting, answers) = (VecDeque::new(), VecDeque::new());
-        Self { random: SplitMix::new(seed), token: None, waiting, question: None, answers }
+        Self { random: SplitMix::new(seed), token: None, entries_max: ENTRIES_MAX, waiting, question: None, answers }
+    }
+
+    /// The same, for somebody who needs no more than the first so many entries of a list: no more pages are asked for then.
+    pub fn keeping(self, entries_max: usize) -> Self {
+        Self { entries_max: entries_max.clamp(1, ENTRIES_MAX), ..self }
     }
 
     /// Asks for a list, behind those that have been asked for; one that is waited for already is not asked for twice.
@@ -167,12 +173,6 @@ impl Listing {
         self.waiting.push_back(wanted);
         self.begin(now);
         Ok(())
-    }
-
-    /// Gives up whatever is asked.
-    pub fn forget(&mut self) {
-        self.waiting.clear();
-        self.question = None;
     }
 
     /// Whether an answer is waited for.
@@ -265,11 +265,11 @@ impl Listing {
         for line in frame.text.split(|&byte| byte == b'\n').filter(|line| line.len() <= LINE_LEN_MAX) {
             let Ok(line) = std::str::from_utf8(line) else { continue };
             let name = line.split(' ').next().filter(|name| is_word(name));
-            if let Some(name) = name.filter(|_| question.lines.len() < ENTRIES_MAX) {
+            if let Some(name) = name.filter(|_| question.lines.len() < self.entries_max) {
                 question.lines.insert(name.to_lowercase(), line.to_owned());
             }
         }
-        let is_full = question.lines.len() == ENTRIES_MAX || question.pages == PAGES_MAX;
+        let is_full = question.lines.len() >= self.entries_max || question.pages == PAGES_MAX;
         match frame.value("next").filter(|next| is_word(next) && !is_full) {
             Some(next) => {
                 question.from = Some(next.to_owned());

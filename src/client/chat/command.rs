@@ -2,79 +2,89 @@
 
 use super::happening::Action;
 use super::model::Model;
-use super::view::{has_room_for_help, help_lines};
 use crate::core::frame::MAILBOX;
 
 /// A command that we know, its words, and what it does.
 pub(super) const COMMANDS: [(&str, &str, &str); 13] = [
-    ("help", "", "this list (F1)"),
-    ("quit", "", "say goodbye and end (Ctrl-C)"),
-    ("join", "ROOM", "come into a room, or turn to it"),
-    ("leave", "[ROOM]", "leave this room, or another"),
-    ("msg", "NAME TEXT", "say it to one person alone"),
-    ("me", "TEXT", "say what you are doing"),
-    ("nick", "NAME", "be called so"),
-    ("who", "[ROOM]", "who is here, or in another room"),
-    ("rooms", "", "which rooms there are"),
-    ("topic", "[TEXT]", "what this room is about"),
-    ("away", "[TEXT]", "say that you are away; without a text: back"),
-    ("history", "[N]", "the last lines that the hub has kept"),
-    ("search", "TEXT", "find it in what was said (Ctrl-F)"),
+    ("help", "", "show this list (F1)"),
+    ("quit", "", "leave the chat (Ctrl-C)"),
+    ("join", "ROOM", "join or switch to a room"),
+    ("leave", "[ROOM]", "leave this room, or another one"),
+    ("msg", "NAME TEXT", "send a private message"),
+    ("me", "TEXT", "say what you are doing: * anna waves"),
+    ("nick", "NAME", "change your name"),
+    ("who", "[ROOM]", "list who is in this room, or in another one"),
+    ("rooms", "", "list the rooms"),
+    ("topic", "[TEXT]", "show or set the topic of this room"),
+    ("away", "[TEXT]", "mark yourself as away; without a text, as back"),
+    ("history", "[N]", "show the last messages that the hub has kept"),
+    ("search", "TEXT", "search the conversation (Ctrl-F)"),
 ];
 
 /// What keys do.
 pub(super) const KEYS: [(&str, &str); 9] = [
-    ("PgUp PgDn", "back and forth in what was said; End: to the end"),
-    ("Alt-1 … Alt-9", "another room; Ctrl-N, Ctrl-P: the next, the one before"),
-    ("Alt-A", "the next room where something is new"),
-    ("Tab", "completes names, rooms and commands"),
-    ("Up Down", "what you have sent before"),
-    ("Alt-Enter", "one more line in the same message"),
+    ("PgUp PgDn", "scroll the conversation; End: to the end"),
+    ("Alt-1 … Alt-9", "go to a room by its number; Ctrl-N, Ctrl-P: next, previous"),
+    ("Alt-A", "go to the next room with new messages"),
+    ("Tab", "complete a name, a room or a command"),
+    ("Up Down", "recall what you have sent before"),
+    ("Alt-Enter", "begin a new line in the same message"),
     ("Ctrl-F", "search"),
-    ("F2", "members, shown or not"),
-    ("Ctrl-L Ctrl-Z", "draw anew; suspend"),
+    ("F2", "show or hide the list of members"),
+    ("Ctrl-L Ctrl-Z", "redraw the screen; suspend"),
 ];
 
+/// The list of what can be typed and pressed: what is typed, and what that does.
+pub(super) fn help_lines() -> impl Iterator<Item = (String, &'static str)> {
+    let keys = KEYS.iter().map(|&(keys, does)| (keys.to_owned(), does));
+    let commands = COMMANDS.iter().map(|(word, words, does)| (format!("/{word} {words}").trim_end().to_owned(), *does));
+    let texts = [("//text".to_owned(), "send a text that begins with a slash")];
+    keys.chain(commands).chain(texts)
+}
+
+/// What there is to say when nothing can be said any more.
+const OVER: &str = "The session is over; /quit leaves the chat.";
+
 impl Model {
-    /// Enter was pressed behind this text.
-    pub(super) fn submit(&mut self, text: &str) {
+    /// Enter was pressed behind this text. Fails with the reason when it stays unsaid.
+    pub(super) fn submit(&mut self, text: &str) -> Result<(), String> {
         if text.trim().is_empty() {
-            return;
+            return Ok(());
         }
         if let Some(command) = text.strip_prefix('/').filter(|rest| !rest.starts_with('/')) {
             return self.obey(command);
         }
         if self.room().name == MAILBOX {
-            return self.notice("Here is what is said to you alone. To answer: /msg NAME TEXT");
+            return Err("Private messages appear here. To answer one: /msg NAME TEXT".to_owned());
         }
         if self.is_over() {
-            return self.notice("The session is over; /quit ends this.");
+            return Err(OVER.to_owned());
         }
         // A second slash says that the first belongs to the text.
-        self.say(None, false, if text.starts_with("//") { &text[1..] } else { text });
+        self.say(None, false, if text.starts_with("//") { &text[1..] } else { text })
     }
 
-    fn obey(&mut self, command: &str) {
+    fn obey(&mut self, command: &str) -> Result<(), String> {
         let command = command.trim_end();
         let (word, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
         let (word, rest) = (word.to_lowercase(), rest.trim());
         if self.is_over() && !matches!(word.as_str(), "quit" | "help" | "search") {
-            return self.notice("The session is over; /quit ends this.");
+            return Err(OVER.to_owned());
         }
         match (word.as_str(), rest) {
             ("quit", _) => self.act(Action::Quit),
             ("help", _) => self.help(),
             ("search", "") => self.search = Some(super::model::Search::default()),
             ("search", needle) => self.search_for(needle),
-            ("join", "") => self.notice("/join needs a room: /join ROOM"),
+            ("join", "") => return Err("/join needs a room: /join ROOM".to_owned()),
             ("join", room) => self.join(room),
             ("leave", room) => self.leave(room),
-            ("me", "") => self.notice("/me needs a text: /me waves"),
-            ("me", _) if self.room().name == MAILBOX => self.notice("/me is for rooms"),
-            ("me", text) => self.say(None, true, text),
+            ("me", "") => return Err("/me needs a text: /me waves".to_owned()),
+            ("me", _) if self.room().name == MAILBOX => return Err("/me works in rooms only".to_owned()),
+            ("me", text) => return self.say(None, true, text),
             ("msg", words) => match words.split_once(char::is_whitespace) {
-                Some((to, text)) => self.say(Some(to), false, text.trim()),
-                None => self.notice("/msg needs a name and a text: /msg NAME TEXT"),
+                Some((to, text)) => return self.say(Some(to), false, text.trim()),
+                None => return Err("/msg needs a name and a text: /msg NAME TEXT".to_owned()),
             },
             _ => {
                 let room = self.room();
@@ -82,11 +92,12 @@ impl Model {
                 self.act(Action::Ask { room, text: format!("/{command}") });
             }
         }
+        Ok(())
     }
 
     /// Shows what can be typed: over everything, or where that is too small, in the conversation.
     pub(super) fn help(&mut self) {
-        self.shows_help = has_room_for_help(self);
+        self.shows_help = self.has_room_for_help();
         if !self.shows_help {
             let lines: Vec<_> = help_lines().map(|(typed, does)| format!("{typed}: {does}")).collect();
             self.notice(&lines.join("\n"));
@@ -110,7 +121,7 @@ impl Model {
             // Nothing is left by that: it opens again with the next message.
             Some(at) if self.rooms[at].name == MAILBOX => self.remove_room(at),
             Some(at) if self.rooms.iter().filter(|room| room.is_in).count() < 2 && self.rooms[at].is_in => {
-                self.notice("This is your last room; /join another first, or /quit");
+                self.notice("This is your last room. Join another one first, or /quit.");
             }
             Some(at) => self.act(Action::Leave(self.rooms[at].name.clone())),
         }
@@ -166,6 +177,22 @@ impl Model {
         });
         if let Some(name) = last {
             self.field.paste(&format!("/msg {name} "));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_has_every_command_and_every_key() {
+        let manual = include_str!("../../../packaging/man/belfry.1").replace('\\', "");
+        for (command, ..) in COMMANDS {
+            assert!(manual.contains(&format!(" /{command}")), "/{command}");
+        }
+        for key in KEYS.iter().flat_map(|(keys, _)| keys.split(' ')).filter(|key| *key != "…") {
+            assert!(manual.contains(key), "{key}");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::client::server::Origin;
 use crate::client::session::{self, Audience, Figures};
 use crate::client::{Failure, Who, complain};
 use crate::clock::Clock;
-use crate::core::Now;
+use crate::core::{Instant, Now};
 use nix::poll::PollFlags;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -121,6 +121,10 @@ impl Driver {
         while let Some(input) = self.presence.poll() {
             self.feed(input);
         }
+    }
+
+    /// Tells the model how the session is and what is due.
+    pub(super) fn keep_time(&mut self) {
         let session = self.attendance.session();
         let measured = (session.figures(), session.request_count(), session.text_max());
         let is_same = |(figures, waiting, text_max): &Measured| {
@@ -150,15 +154,30 @@ impl Driver {
         std::mem::take(&mut self.is_changed)
     }
 
+    /// The monotonic clock.
+    pub(super) fn now(&self) -> Instant {
+        self.clock.now().mono
+    }
+
+    /// Whether we are in a room, with what was said there before we came, as far as it can be had.
+    pub(super) fn has_caught_up(&mut self) -> bool {
+        let is_in = self.model.rooms.iter().any(|room| room.is_in);
+        is_in && (self.model.connection != Connection::Connected || self.attendance.session().gap_count() == 0)
+    }
+
     /// Requests that are not done.
     pub(super) fn request_count(&mut self) -> usize {
         self.attendance.session().request_count()
     }
 
-    /// Waits for the hub, the lists, a signal, what is due, or one of those that are `watched`.
-    pub(super) fn wait(&mut self, watched: &[(BorrowedFd<'_>, PollFlags)]) -> Result<Wake, Failure> {
+    /// Waits for the hub, the lists, a signal, what is due, or one of those that are `watched`; at most until a moment.
+    pub(super) fn wait(
+        &mut self,
+        until: Option<Instant>,
+        watched: &[(BorrowedFd<'_>, PollFlags)],
+    ) -> Result<Wake, Failure> {
         self.presence.send(self.attendance.addr(), self.clock.now().mono);
-        let until = [self.model.next_tick(), self.presence.next_timeout()].into_iter().flatten().min();
+        let until = [until, self.model.next_tick(), self.presence.next_timeout()].into_iter().flatten().min();
         let mut all = watched.to_vec();
         all.push((self.presence.as_fd(), PollFlags::POLLIN));
         let mut wake = self.attendance.wait_until(until, &all)?;
@@ -169,8 +188,9 @@ impl Driver {
         Ok(wake)
     }
 
-    /// Says goodbye, a moment after what was said last. What did not get that far is told.
-    pub(super) fn leave(mut self) {
+    /// Says goodbye, a moment after what was said last. What did not get that far is told: how many messages were not
+    /// delivered in all, or perhaps not.
+    pub(super) fn leave(mut self) -> usize {
         let until = self.clock.now().mono + LAST_WORDS_MAX;
         while self.request_count() > 0
             && self.model.connection == Connection::Connected
@@ -188,5 +208,6 @@ impl Driver {
                 complain(&format_args!("{why}: {}", text.lines().collect::<Vec<_>>().join(" ")));
             }
         }
+        self.model.unsaid_count()
     }
 }

@@ -11,6 +11,11 @@ pub(super) enum Input {
     Paste(String),
     /// A whole line, where nobody sees it being typed.
     Line(String),
+    /// One that is no text.
+    BadLine {
+        number: u64,
+        why: &'static str,
+    },
     Resize {
         width: u16,
         height: u16,
@@ -36,10 +41,11 @@ pub(super) enum Input {
     },
     /// Something else could not be asked for.
     Unfit(Unfit),
-    /// Who is in a room.
+    /// Who is in a room: as many as are shown, and how many there are.
     Members {
         room: String,
         members: Vec<Member>,
+        total: u64,
     },
     /// Which rooms there are.
     Rooms(Vec<String>),

@@ -1,12 +1,12 @@
 //! What the session tells, as a user sees it.
 
 use super::entry::{Text, What, clean_line};
-use super::happening::Action;
 use super::model::{Back, Connection, Model};
 use super::room::Member;
 use crate::client::say::closed;
 use crate::client::session::{Event, Figures, Message, Reason};
 use crate::core::frame::MAILBOX;
+use crate::core::text::plural;
 use std::time::Duration;
 
 /// From the hub's return to the word about it: what was missed has come by then, unless it is much.
@@ -24,8 +24,8 @@ impl Model {
             Event::Note { room, text } => {
                 if let Some(at) = self.find(&room) {
                     self.notice_in(at, &String::from_utf8_lossy(&text));
+                    self.ask_members_in_turn(at);
                 }
-                self.ask_members_soon();
             }
             Event::Answer { text, .. } => {
                 let text = String::from_utf8_lossy(&text);
@@ -40,7 +40,7 @@ impl Model {
                 let text = String::from_utf8_lossy(&text);
                 let text = text.strip_prefix("? ").unwrap_or(&text).to_owned();
                 match id.and_then(|id| self.pending(id)).map(|pending| pending.mark) {
-                    Some(mark) => self.give_up(mark, &format!("not said, {text} ({code})")),
+                    Some(mark) => self.give_up(mark, &format!("not delivered, {text} ({code})")),
                     None => self.notice(&format!("{text} ({code})")),
                 }
             }
@@ -51,23 +51,31 @@ impl Model {
             }
             Event::Unsent(id) => {
                 if let Some(mark) = self.pending(id).map(|pending| pending.mark) {
-                    self.give_up(mark, "not said");
+                    self.give_up(mark, "not delivered");
                 }
             }
             Event::Joined { room, .. } => self.hear_joined(&room),
             Event::Left { room } => self.hear_left(&room),
             Event::Lost { room, count, .. } => {
-                let messages = if count == 1 { "message is" } else { "messages are" };
-                self.notice_about(&room, &format!("{count} {messages} lost here"));
+                self.settle_in(&room);
+                let count = usize::try_from(count).unwrap_or(usize::MAX);
+                self.notice_about(&room, &format!("{} lost", plural(count, "message")));
             }
             Event::Anew { room, .. } => {
-                self.notice_about(&room, "The room begins anew. What was said meanwhile may be lost.");
+                self.settle_in(&room);
+                self.notice_about(&room, "Message numbering restarted. Messages sent meanwhile may be lost.");
             }
             Event::Disconnected => {
                 self.fall_silent(&format!("no answer from {}, still trying", self.settings.server));
             }
             Event::Full => self.notice("The hub is full, still trying."),
             Event::Closed(reason) => self.hear_closed(&reason),
+        }
+    }
+
+    fn settle_in(&mut self, room: &str) {
+        if let Some(at) = self.find(room) {
+            self.settle(at);
         }
     }
 
@@ -91,7 +99,8 @@ impl Model {
         let was_named = self.name.clone();
         self.rename(name);
         if is_new && !was_named.is_empty() {
-            self.notice_everywhere(&format!("The hub has forgotten us. We are here again, as {}.", self.name));
+            (0..self.rooms.len()).for_each(|at| self.settle(at));
+            self.notice_everywhere(&format!("The hub restarted and lost our session; rejoined as {}.", self.name));
         }
         if let Connection::Silent { since } = self.connection {
             let now = self.now.mono;
@@ -99,7 +108,7 @@ impl Model {
         }
         self.heard_at = self.now.mono;
         self.connection = Connection::Connected;
-        self.ask_members_soon();
+        self.ask_members_in_turn(self.current);
     }
 
     /// Says that the hub is back, once what was missed has come.
@@ -107,8 +116,8 @@ impl Model {
         let Some(Back { after, fetched, .. }) = self.back.take_if(|back| back.at <= self.now.mono) else { return };
         for at in 0..self.rooms.len() {
             let count = fetched.iter().find(|(room, _)| *room == self.rooms[at].name).map_or(0, |(_, count)| *count);
-            let messages = if count == 1 { "message" } else { "messages" };
-            self.notice_in(at, &format!("back after {} s, {count} {messages} fetched", after.as_secs()));
+            let messages = plural(count, "message");
+            self.notice_in(at, &format!("reconnected after {} s, {messages} fetched", after.as_secs()));
         }
     }
 
@@ -161,17 +170,18 @@ impl Model {
             self.wanted.remove(wanted);
             self.turn_to(at);
         }
-        if !was_in {
-            self.act(Action::Members(self.rooms[at].name.clone()));
+        if !was_in && at == self.current {
+            self.survey.ask_soon(self.now.mono);
         }
     }
 
     fn hear_left(&mut self, room: &str) {
         let Some(at) = self.rooms.iter().position(|known| known.name == room) else { return };
         let was_in = std::mem::take(&mut self.rooms[at].is_in);
+        self.settle(at);
         let what = match was_in {
             true => format!("You have left {}.", clean_line(room)),
-            false => format!("The hub has no room {}, and makes none; /rooms shows what it has.", clean_line(room)),
+            false => format!("The hub has no room {} and cannot create it; /rooms lists the rooms.", clean_line(room)),
         };
         if self.rooms.len() > 1 {
             self.remove_room(at);
@@ -179,13 +189,21 @@ impl Model {
         self.notice(&what);
     }
 
-    pub(super) fn hear_members(&mut self, room: &str, mut members: Vec<Member>) {
+    pub(super) fn hear_members(&mut self, room: &str, mut members: Vec<Member>, total: u64) {
         let Some(at) = self.find(room) else { return };
         for member in &mut members {
             member.name = clean_line(&member.name);
         }
         members.sort_by_key(|member| member.name.to_lowercase());
+        self.rooms[at].member_count = usize::try_from(total).unwrap_or(usize::MAX).max(members.len());
         self.rooms[at].members = members;
+    }
+
+    /// Who is in this room may have changed, and everybody there knows it.
+    fn ask_members_in_turn(&mut self, at: usize) {
+        if at == self.current {
+            self.survey.ask_in_turn(self.rooms[at].member_count, self.now.mono);
+        }
     }
 
     // ---- what is said ----
@@ -198,7 +216,7 @@ impl Model {
         let is_echo = is_own && self.rooms[at].take_own(message.is_me, &message.text);
         let is_mention = !is_own && (is_private || text.mentions(&self.name));
         if !is_private && self.rooms[at].hear_from(&from) && !is_earlier {
-            self.ask_members_soon();
+            self.ask_members_in_turn(at);
         }
         if let Some(back) = &mut self.back {
             match back.fetched.iter_mut().find(|(room, _)| *room == message.room) {

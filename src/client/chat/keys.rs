@@ -84,8 +84,14 @@ impl Model {
     fn type_key(&mut self, stroke: Stroke) {
         match (stroke.key, stroke.ctrl, stroke.alt) {
             (Key::Enter, false, false) if !stroke.shift => {
-                let text = self.field.take();
-                self.submit(&text);
+                let (lines, text) = (self.field.lines(), self.field.take());
+                if let Err(why) = self.submit(&text) {
+                    self.notice(&why);
+                    // As it was typed: without its command it would be said to the whole room.
+                    if !self.is_over() {
+                        self.field.set(&lines);
+                    }
+                }
             }
             (Key::Enter, ..) | (Key::Char('j'), true, false) => self.field.area.insert_newline(),
             (Key::Tab, false, false) => self.complete(),

@@ -1,17 +1,29 @@
-//! An entry as rows of a screen: time, who, and the text, wrapped and indented.
+//! Geometry: the parts of the screen, and an entry as rows of it: time, who, and the text, wrapped and indented.
 //!
 //! Only the first row of an entry has something in the first columns, and what is there is ours: the time. Whatever stands in a
 //! text begins further to the right, so no text passes for another message, a notice or the line between two days.
 
+use super::command::help_lines;
 use super::entry::{Entry, What};
+use super::model::Model;
 use super::room::Pending;
 use super::theme::Theme;
+use crate::core::frame::MAILBOX;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr;
+
+/// Columns of the list of members, the line beside it included.
+pub(super) const MEMBERS_WIDTH: u16 = 20;
+
+/// Rows that the field takes at most; behind that it scrolls.
+const FIELD_MAX: u16 = 6;
+
+/// What stands before what is typed.
+pub(super) const PROMPT: &str = "> ";
 
 /// The columns of a time and the space behind it.
 const TIME_LEN: usize = 6;
@@ -189,6 +201,40 @@ fn row(glyphs: &[Glyph], margin: usize) -> Line<'static> {
         }
     }
     Line::from(spans)
+}
+
+// ---- the parts of the screen ----
+
+impl Model {
+    /// Rows of the field.
+    pub(super) fn field_height(&self) -> u16 {
+        if self.search.is_some() {
+            return 1;
+        }
+        let width = usize::from(self.width).saturating_sub(PROMPT.len()).max(1);
+        let rows: usize = self.field.area.lines().iter().map(|line| line.width() / width + 1).sum();
+        let max = FIELD_MAX.min(self.height / 3).max(1);
+        u16::try_from(rows).unwrap_or(max).clamp(1, max)
+    }
+
+    /// Whether the list of everything that can be typed has room.
+    pub(super) fn has_room_for_help(&self) -> bool {
+        !self.settings.is_plain && usize::from(self.height) > help_lines().count() && self.width >= 72
+    }
+
+    /// Whether members have a place on the screen.
+    pub(super) fn has_members_shown(&self) -> bool {
+        let room = self.room();
+        let is_wide = self.width >= 72 && !room.members.is_empty();
+        self.shows_members.unwrap_or(is_wide) && self.width >= 30 && room.name != MAILBOX
+    }
+
+    /// The conversation's part of the screen.
+    pub(super) fn conversation_size(&self) -> (usize, usize) {
+        let members = if self.has_members_shown() { MEMBERS_WIDTH } else { 0 };
+        let height = self.height.saturating_sub(2 + self.field_height());
+        (self.width.saturating_sub(members).max(1).into(), height.max(1).into())
+    }
 }
 
 #[cfg(test)]

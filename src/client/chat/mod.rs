@@ -5,6 +5,7 @@
 //! | `model.rs`, `happening.rs` | the state, and what goes into it and comes out; `hearing.rs` what the hub tells, `saying.rs` what we say, `keys.rs` and `command.rs` what is typed, `reading.rs` back and forth |
 //! | `room.rs`, `entry.rs`, `field.rs` | a room, what stands in it, and what is being typed |
 //! | `layout.rs`, `view/`, `theme.rs` | rows, the screen, what it looks like |
+//! | `survey.rs` | when it is asked who is there |
 //! | `driver.rs`, `presence.rs` | the session and the lists behind it |
 //! | `screen.rs`, `terminal.rs` | the terminal: keys in, the screen out, and everything as it was in the end |
 //! | `plain.rs` | the same line by line |
@@ -26,6 +27,7 @@ mod reading;
 mod room;
 mod saying;
 mod screen;
+mod survey;
 mod terminal;
 mod theme;
 mod view;
@@ -37,28 +39,30 @@ use super::attendance::Talker;
 use super::print::local_zone;
 use super::session::{self, Wanted};
 use super::{Failure, Who};
+use crate::core::text::plural;
+use crate::daemon::seed;
 use clap::Args;
 use driver::Driver;
 use model::{Connection, LOBBY, Model, Settings};
 use std::io::IsTerminal;
 use theme::Theme;
 
-/// Earlier messages of a room that are shown when we come into it: some screens of them.
+/// Earlier messages of a room that are shown when we join it: some screens of them.
 const EARLIER: u64 = 200;
 
 /// What `belfry chat` can be told.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  belfry chat\n  belfry chat lobby lab --name anna\n  belfry chat --plain")]
 pub(super) struct Options {
-    /// The rooms to be in; the hub's lobby when there is none
+    /// The rooms to join [default: the lobby]
     #[arg(value_name = "ROOM")]
     rooms: Vec<String>,
-    /// Line by line, for screen readers and simple terminals; so it is in any case where there is no terminal, or TERM is dumb
+    /// Print and read line by line, for screen readers and simple terminals; the default without a terminal, or when TERM is "dumb"
     #[arg(long)]
     plain: bool,
     #[command(flatten)]
     talker: Talker,
-    /// No bell when somebody says our name
+    /// Do not ring the bell on mentions
     #[arg(long)]
     no_bell: bool,
 }
@@ -78,6 +82,7 @@ pub(super) fn chat(who: &Who, options: &Options) -> Result<(), Failure> {
         back: EARLIER,
         ..session::Options::default()
     };
+    let seed = seed().map_err(Failure::to("read /dev/urandom"))?;
     let model = |server, now| {
         let settings = Settings {
             server,
@@ -86,7 +91,7 @@ pub(super) fn chat(who: &Who, options: &Options) -> Result<(), Failure> {
             has_bell: !options.no_bell,
             is_plain,
         };
-        Model::new(settings, &rooms, now)
+        Model::new(settings, &rooms, seed, now)
     };
     let mut driver = Driver::begin(who, &wanted, model)?;
     let done = match is_plain {
@@ -97,6 +102,12 @@ pub(super) fn chat(who: &Who, options: &Options) -> Result<(), Failure> {
         Connection::Over { why } => Err(Failure::Refused(why.clone())),
         _ => Ok(()),
     };
-    driver.leave();
-    done.and(over)
+    let unsaid_count = driver.leave();
+    done.and(over)?;
+    match unsaid_count {
+        // Whoever has typed it has seen what became of it.
+        0 => Ok(()),
+        _ if stdin.is_terminal() => Ok(()),
+        count => Err(Failure::Failed(format!("{} not delivered, or delivery unknown", plural(count, "message")))),
+    }
 }

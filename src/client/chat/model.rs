@@ -8,10 +8,11 @@ use super::field::Field;
 use super::happening::{Action, Input};
 use super::layout::Layout;
 use super::room::Room;
+use super::survey::Survey;
 use super::theme::Theme;
 use crate::client::session::Figures;
 use crate::core::frame::MAILBOX;
-use crate::core::{Instant, Now};
+use crate::core::{Instant, Now, Seed};
 use jiff::tz::TimeZone;
 use std::time::Duration;
 
@@ -20,12 +21,6 @@ pub(super) const LOBBY: &str = "lobby";
 
 /// The longest text as long as the hub has not said otherwise: its default.
 const TEXT_MAX: usize = 1_024;
-
-/// From a note or an unknown voice to the question who is there: several people often come or go together.
-const MEMBERS_DELAY: Duration = Duration::from_millis(300);
-
-/// Who is there is asked for this often in any case: those who are away say so to nobody.
-const MEMBERS_EVERY: Duration = Duration::from_secs(15);
 
 /// Bells are at least so far apart.
 const BELL_EVERY: Duration = Duration::from_secs(1);
@@ -83,6 +78,8 @@ pub(super) struct Model {
     pub(super) connection: Connection,
     pub(super) figures: Figures,
     pub(super) waiting: usize,
+    /// Messages that were not delivered; those that are doubtful are in their rooms.
+    pub(super) unsaid_count: usize,
     pub(super) text_max: usize,
     /// When the hub was heard last.
     pub(super) heard_at: Instant,
@@ -90,7 +87,7 @@ pub(super) struct Model {
     pub(super) back: Option<Back>,
     /// Rooms that we have asked to come into, and are to be shown then.
     pub(super) wanted: Vec<String>,
-    members_at: Instant,
+    pub(super) survey: Survey,
     bell_at: Option<Instant>,
     pub(super) now: Now,
     next_id: u64,
@@ -106,7 +103,7 @@ pub(super) struct Back {
 }
 
 impl Model {
-    pub(super) fn new(settings: Settings, rooms: &[String], now: Now) -> Self {
+    pub(super) fn new(settings: Settings, rooms: &[String], seed: Seed, now: Now) -> Self {
         let rooms: Vec<Room> = rooms.iter().map(|name| Room::new(name)).collect();
         Self {
             settings,
@@ -125,11 +122,12 @@ impl Model {
             connection: Connection::Connecting { since: now.mono },
             figures: Figures::default(),
             waiting: 0,
+            unsaid_count: 0,
             text_max: TEXT_MAX,
             heard_at: now.mono,
             back: None,
             wanted: Vec::new(),
-            members_at: now.mono + MEMBERS_EVERY,
+            survey: Survey::new(seed, now.mono),
             bell_at: None,
             now,
             next_id: 1,
@@ -143,7 +141,8 @@ impl Model {
         match input {
             Input::Key(stroke) => self.key(stroke),
             Input::Paste(text) => self.paste(&text),
-            Input::Line(text) => self.submit(&text),
+            Input::Line(text) => self.submit_line(&text),
+            Input::BadLine { number, why } => self.refuse_line(number, why),
             Input::Resize { width, height } => (self.width, self.height) = (width, height),
             Input::Focus(is_focused) => self.focus(is_focused),
             Input::Event { event, is_earlier } => self.hear(event, is_earlier),
@@ -151,7 +150,7 @@ impl Model {
             Input::Figures { figures, waiting, text_max } => self.measure(figures, waiting, text_max),
             Input::Taken { mark, result } => self.taken(mark, result),
             Input::Unfit(unfit) => self.notice(&unfit.to_string()),
-            Input::Members { room, members } => self.hear_members(&room, members),
+            Input::Members { room, members, total } => self.hear_members(&room, members, total),
             Input::Rooms(rooms) => self.known_rooms = rooms.iter().map(|room| clean_line(room)).collect(),
             Input::Tick => self.tick(),
         }
@@ -164,7 +163,7 @@ impl Model {
         let second = (self.connection != Connection::Connected && !self.is_over())
             .then(|| self.now.mono + Duration::from_secs(1));
         let back = self.back.as_ref().map(|back| back.at);
-        let members = (self.connection == Connection::Connected).then_some(self.members_at);
+        let members = (self.connection == Connection::Connected).then(|| self.survey.at());
         [second, back, members].into_iter().flatten().min()
     }
 
@@ -175,19 +174,18 @@ impl Model {
     fn tick(&mut self) {
         let now = self.now.mono;
         self.tell_back();
-        if self.members_at <= now && self.connection == Connection::Connected {
-            self.members_at = now + MEMBERS_EVERY;
-            let room = self.room().name.clone();
-            if room != MAILBOX {
-                self.act(Action::Members(room));
-            }
+        if self.connection != Connection::Connected {
+            return;
+        }
+        let member_count = self.room().member_count;
+        let Some(has_reason) = self.survey.take_due(member_count, now) else { return };
+        let room = self.room().name.clone();
+        if room != MAILBOX {
+            self.act(Action::Members(room));
+        }
+        if !has_reason || self.known_rooms.is_empty() {
             self.act(Action::Rooms);
         }
-    }
-
-    /// Who is there may have changed.
-    pub(super) fn ask_members_soon(&mut self) {
-        self.members_at = self.members_at.min(self.now.mono + MEMBERS_DELAY);
     }
 
     pub(super) fn act(&mut self, action: Action) {
@@ -240,7 +238,7 @@ impl Model {
         self.room_mut().see();
         let draft = std::mem::take(&mut self.room_mut().draft);
         self.field.set(&draft);
-        self.ask_members_soon();
+        self.survey.ask_soon(self.now.mono);
         if self.settings.is_plain {
             let name = self.room().name.clone();
             self.notice(&format!("You are in {name} now."));
@@ -255,7 +253,8 @@ impl Model {
         if at == self.current {
             self.turn_to(if at == 0 { 1 } else { at - 1 });
         }
-        self.rooms.remove(at);
+        let room = self.rooms.remove(at);
+        self.unsaid_count += room.doubtful.iter().filter(|(_, pending)| !pending.is_acknowledged).count();
         if self.current > at {
             self.current -= 1;
         }
@@ -324,27 +323,12 @@ impl Model {
         entries
     }
 
-    // ---- what the view asks ----
-
-    /// Whether members have a place on the screen.
-    pub(super) fn has_members_shown(&self) -> bool {
-        let room = self.room();
-        let is_wide = self.width >= 72 && !room.members.is_empty();
-        self.shows_members.unwrap_or(is_wide) && self.width >= 30 && room.name != MAILBOX
-    }
-
     /// Whether something of ours is on its way.
     pub(super) fn has_pending(&self) -> bool {
         self.rooms.iter().any(|room| !room.pending.is_empty())
     }
 
-    /// The conversation's part of the screen.
-    pub(super) fn conversation_size(&self) -> (usize, usize) {
-        let members = if self.has_members_shown() { super::view::MEMBERS_WIDTH } else { 0 };
-        let height = self.height.saturating_sub(2 + super::view::field_height(self));
-        (self.width.saturating_sub(members).max(1).into(), height.max(1).into())
-    }
-
+    /// How entries become rows here.
     pub(super) fn layout(&self) -> Layout<'_> {
         let needle = self.search.as_ref().map(|search| search.needle.as_str());
         let (zone, theme) = (&self.settings.zone, self.settings.theme);

@@ -8,16 +8,14 @@ use super::entry::{Entry, What};
 use super::happening::{Action, Input};
 use super::room::Room;
 use crate::client::Failure;
-use crate::client::lines::Lines;
+use crate::client::lines::{Line, Lines};
+use crate::client::printer::{Printer, Reader};
 use crate::client::session::REQUESTS_MAX;
 use crate::core::Instant;
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::PollFlags;
+use std::fs::File;
 use std::os::fd::AsFd;
 use std::time::Duration;
-
-/// Bytes that are printed at once: what a pipe takes without a wait when it takes something (`PIPE_BUF`, pipe(7)).
-const PRINTED_MAX: usize = 4_096;
 
 /// Requests that one line may become: the longest that is read, in the shortest pieces that a hub may ask for.
 const LINE_REQUESTS_MAX: usize = 64;
@@ -27,108 +25,135 @@ const ECHO_MAX: Duration = Duration::from_secs(2);
 
 /// Runs until it is told to quit, or until what it reads has ended and was said.
 pub(super) fn run(driver: &mut Driver, is_typed: bool, out: &impl AsFd) -> Result<(), Failure> {
-    let mut input = Lines::of_stdin().map_err(Failure::to("read standard input"))?;
-    let mut printer = Printer { unprinted: Vec::new(), printed: 0, is_typed };
-    let mut said_at: Option<Instant> = None;
+    let input = Lines::of_stdin().map_err(Failure::to("read standard input"))?;
+    let mut chat = LineByLine {
+        input,
+        printer: Printer::default(),
+        printed: 0,
+        is_typed,
+        has_quit: false,
+        said_at: None,
+        end: None,
+    };
     loop {
-        driver.hear();
-        while driver.request_count() + LINE_REQUESTS_MAX < REQUESTS_MAX
-            && let Some((_, line)) = input.next()
+        chat.take_turn(driver);
+        if chat.printer.is_empty()
+            && let Some(end) = chat.end.take()
         {
-            let text = line.map_or_else(|_| "/".to_owned(), |line| String::from_utf8_lossy(&line).into_owned());
-            driver.feed(Input::Line(text));
+            return end;
         }
-        printer.take(driver);
-        let wishes = driver.take_wishes();
-        if is_typed && wishes.contains(&Action::Bell) {
-            printer.unprinted.push(b'\x07');
-        }
-        let is_quit = wishes.contains(&Action::Quit);
-        let is_said = input.is_at_end() && driver.request_count() == 0;
-        let now = driver.model.now.mono;
-        let is_done = is_said && {
-            let since = *said_at.get_or_insert(now);
-            !driver.model.has_pending() || since + ECHO_MAX <= now
-        };
-        if is_quit || is_done {
-            return printer.print_all(out);
-        }
-        if input.is_at_end()
-            && let Some(trouble) = driver.trouble.take()
-        {
-            printer.print_all(out)?;
-            return Err(trouble);
-        }
-        let wants_more = !input.is_at_end() && driver.request_count() + LINE_REQUESTS_MAX < REQUESTS_MAX;
-        let wanted = if printer.unprinted.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
-        let mut watched = vec![(out.as_fd(), wanted)];
-        watched.extend(wants_more.then_some((input.as_fd(), PollFlags::POLLIN)));
-        let wake = driver.wait(&watched)?;
-        let told = wake.watched[0];
-        let has_input = wake.watched.get(1).is_some_and(|told| !told.is_empty());
-        if wake.is_interrupted || told.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL) {
+        if chat.wait(driver, out)? == Reader::Gone {
             return Ok(());
-        }
-        if told.contains(PollFlags::POLLOUT) && !printer.print(out)? {
-            return Ok(());
-        }
-        if has_input {
-            input.read().map_err(Failure::to("read standard input"))?;
-        }
-        if is_said {
-            driver.feed(Input::Tick);
         }
     }
 }
 
-/// What is to be printed.
-struct Printer {
-    unprinted: Vec<u8>,
-    /// The last entry that was taken.
+struct LineByLine {
+    input: Lines<File>,
+    printer: Printer,
+    /// The last entry that was given to the printer.
     printed: u64,
     is_typed: bool,
+    /// Whether `/quit` was read, behind which nothing is.
+    has_quit: bool,
+    /// When everything was said.
+    said_at: Option<Instant>,
+    /// How it ends, once everything is printed.
+    end: Option<Result<(), Failure>>,
 }
 
-impl Printer {
-    /// Takes what is new in the rooms.
-    fn take(&mut self, driver: &Driver) {
+impl LineByLine {
+    /// Takes what has come from both sides. When whoever reads us has stopped, it waits where it is.
+    fn take_turn(&mut self, driver: &mut Driver) {
+        driver.keep_time();
+        if self.end.is_some() || !self.printer.has_room() {
+            return;
+        }
+        driver.hear();
+        let mut wishes = driver.take_wishes();
+        while self.wants_lines(driver)
+            && let Some(line) = self.input.next()
+        {
+            driver.feed(read(line));
+            wishes.extend(driver.take_wishes());
+            self.has_quit |= wishes.contains(&Action::Quit);
+        }
+        if self.is_typed && wishes.contains(&Action::Bell) {
+            self.printer.print("\x07");
+        }
+        self.print_entries(driver);
+        self.end = self.find_end(driver);
+    }
+
+    /// Whether the next line can be taken.
+    fn wants_lines(&self, driver: &mut Driver) -> bool {
+        !self.has_quit && driver.request_count() + LINE_REQUESTS_MAX < REQUESTS_MAX
+    }
+
+    /// Whether nothing is left to be read.
+    fn is_at_end(&self) -> bool {
+        self.has_quit || self.input.is_at_end()
+    }
+
+    fn find_end(&mut self, driver: &mut Driver) -> Option<Result<(), Failure>> {
+        if driver.model.is_over() && !self.is_typed {
+            return Some(Ok(()));
+        }
+        if !self.is_at_end() {
+            return None;
+        }
+        if driver.request_count() == 0 && (self.has_quit || driver.has_caught_up()) {
+            let said_at = *self.said_at.get_or_insert(driver.now());
+            if !driver.model.has_pending() || said_at + ECHO_MAX <= driver.now() {
+                return Some(Ok(()));
+            }
+        } else {
+            self.said_at = None;
+        }
+        driver.trouble.take().map(Err)
+    }
+
+    /// Gives the printer what is new in the rooms.
+    fn print_entries(&mut self, driver: &Driver) {
         let model = &driver.model;
         let several = model.rooms.iter().filter(|room| room.is_in).count() > 1;
-        let mut lines = String::new();
         for (room, entry) in model.entries_after(self.printed) {
             self.printed = entry.id;
             let is_seen = matches!(entry.what, What::Said { is_echo: true, .. } | What::Private { to: Some(_), .. });
             if !(self.is_typed && is_seen) {
-                lines.push_str(&line(&model.layout().time(entry.time), several.then_some(room), entry));
+                self.printer.print(&format_entry(&model.layout().time(entry.time), several.then_some(room), entry));
             }
         }
-        self.unprinted.extend_from_slice(lines.as_bytes());
     }
 
-    /// Prints some of it; whether anybody reads it.
-    fn print(&mut self, out: &impl AsFd) -> Result<bool, Failure> {
-        let len = self.unprinted.len().min(PRINTED_MAX);
-        match nix::unistd::write(out, &self.unprinted[..len]) {
-            Ok(len) => drop(self.unprinted.drain(..len)),
-            Err(Errno::EAGAIN | Errno::EINTR) => {}
-            Err(Errno::EPIPE) => return Ok(false),
-            Err(error) => return Err(Failure::to("print")(error.into())),
+    /// Waits for something to do: whether anybody reads what is printed, and wants more.
+    fn wait(&mut self, driver: &mut Driver, out: &impl AsFd) -> Result<Reader, Failure> {
+        let wants_input =
+            self.end.is_none() && self.printer.has_room() && !self.input.is_at_end() && self.wants_lines(driver);
+        let mut watched = vec![(out.as_fd(), self.printer.wanted())];
+        watched.extend(wants_input.then_some((self.input.as_fd(), PollFlags::POLLIN)));
+        let wake = driver.wait(self.said_at.map(|at| at + ECHO_MAX), &watched)?;
+        if wake.is_interrupted || self.printer.write(out, wake.watched[0])? == Reader::Gone {
+            return Ok(Reader::Gone);
         }
-        Ok(true)
+        if wake.watched.get(1).is_some_and(|told| !told.is_empty()) {
+            self.input.read().map_err(Failure::to("read standard input"))?;
+        }
+        Ok(Reader::Present)
     }
+}
 
-    fn print_all(&mut self, out: &impl AsFd) -> Result<(), Failure> {
-        while !self.unprinted.is_empty() && self.print(out)? {
-            // One that takes nothing at the moment is waited for.
-            let mut fds = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];
-            let _ = poll(&mut fds, PollTimeout::NONE);
-        }
-        Ok(())
+/// What a line of the input is.
+fn read((number, line): Line) -> Input {
+    match line.map(String::from_utf8) {
+        Ok(Ok(text)) => Input::Line(text),
+        Ok(Err(_)) => Input::BadLine { number, why: "not UTF-8" },
+        Err(_) => Input::BadLine { number, why: "too long" },
     }
 }
 
 /// An entry as it is printed. A further line of it is indented, so that it cannot pass for another.
-fn line(time: &str, room: Option<&Room>, entry: &Entry) -> String {
+fn format_entry(time: &str, room: Option<&Room>, entry: &Entry) -> String {
     let is_talk = matches!(entry.what, What::Said { .. } | What::Private { .. });
     let mut line = if is_talk { format!("{time} ") } else { String::new() };
     let room = room.filter(|_| matches!(entry.what, What::Said { .. }));
@@ -140,4 +165,17 @@ fn line(time: &str, room: Option<&Room>, entry: &Entry) -> String {
     }
     line.push('\n');
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::lines::TooLong;
+
+    #[test]
+    fn a_line_that_is_no_text_is_never_taken_for_one() {
+        assert!(matches!(read((1, Ok(b"hi".to_vec()))), Input::Line(text) if text == "hi"));
+        assert!(matches!(read((2, Ok(b"h\xff".to_vec()))), Input::BadLine { number: 2, why: "not UTF-8" }));
+        assert!(matches!(read((3, Err(TooLong))), Input::BadLine { number: 3, why: "too long" }));
+    }
 }

@@ -12,6 +12,9 @@ use crate::daemon::seed;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
+/// Members of a room, or rooms, that are asked for: more than a screen has rows.
+const ENTRIES_MAX: usize = 128;
+
 /// Datagrams that are read before anybody else has a turn.
 const BUDGET: usize = 64;
 
@@ -30,7 +33,7 @@ impl AsFd for Presence {
 impl Presence {
     pub(super) fn open(addr: SocketAddr) -> Result<Self, Failure> {
         let seed = seed().map_err(Failure::to("read /dev/urandom"))?;
-        Ok(Self { link: Link::open(addr)?, listing: Listing::new(seed) })
+        Ok(Self { link: Link::open(addr)?, listing: Listing::new(seed).keeping(ENTRIES_MAX) })
     }
 
     /// Asks who is in a room.
@@ -52,7 +55,7 @@ impl Presence {
                 (Wanted::Members(room), Entries::Members(members)) => {
                     let members = members.into_iter();
                     let members = members.map(|member| Member { name: member.name, is_away: member.is_away }).collect();
-                    return Some(Input::Members { room, members });
+                    return Some(Input::Members { room, members, total: list.total });
                 }
                 (Wanted::Rooms, Entries::Rooms(rooms)) => {
                     return Some(Input::Rooms(rooms.into_iter().map(|room| room.name).collect()));
@@ -64,15 +67,17 @@ impl Presence {
 
     /// Sends what is due, to where the session is.
     pub(super) fn send(&mut self, addr: SocketAddr, now: Instant) {
-        if self.link.addr != addr {
-            match Link::open(addr) {
-                Ok(link) => self.link = link,
-                Err(_) => return,
-            }
+        if self.link.addr != addr
+            && let Ok(link) = Link::open(addr)
+        {
+            self.link = link;
         }
+        // Taken in any case: what is not sent now is sent again in a while.
         while let Some(datagram) = self.listing.poll_datagram(now) {
-            // The session notices when nobody listens.
-            let _ = self.link.send(&datagram);
+            if self.link.addr == addr {
+                // The session notices when nobody listens.
+                let _ = self.link.send(&datagram);
+            }
         }
     }
 
@@ -89,5 +94,20 @@ impl Presence {
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.listing.handle_timeout(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_that_cannot_be_opened_is_tried_again_in_a_while_and_not_at_once() {
+        let mut presence = Presence::open("127.0.0.1:9".parse().unwrap()).unwrap();
+        let now = Instant::from_nanos(1 << 40);
+        presence.ask_rooms(now);
+        // No program may connect to it without saying that it wants to speak to everybody.
+        presence.send("255.255.255.255:9".parse().unwrap(), now);
+        assert!(presence.next_timeout().is_some_and(|at| at > now));
     }
 }

@@ -52,9 +52,11 @@ pub(super) struct Room {
     pub(super) is_in: bool,
     pub(super) entries: VecDeque<Entry>,
     pub(super) pending: Vec<Pending>,
-    /// What nobody could tell of, by the entries that say so: it may come all the same.
+    /// What may come all the same, by the entries that stand for it meanwhile.
     pub(super) doubtful: Vec<(u64, Pending)>,
+    /// As many of those who are there as are shown, and how many there are.
     pub(super) members: Vec<Member>,
+    pub(super) member_count: usize,
     /// Those who spoke last, the latest at the end.
     pub(super) speakers: VecDeque<String>,
     /// Messages that nobody has seen here, and whether one of them is for us.
@@ -91,14 +93,14 @@ impl Room {
         self.entries.partition_point(|entry| entry.id < id)
     }
 
-    /// Somebody speaks: whether nobody knew that he is here.
+    /// Somebody speaks: whether that is news about who is here. Where there are too many to know all, it never is.
     pub(super) fn hear_from(&mut self, name: &str) -> bool {
         self.speakers.retain(|speaker| speaker != name);
         if self.speakers.len() == SPEAKERS_MAX {
             self.speakers.pop_front();
         }
         self.speakers.push_back(name.to_owned());
-        !self.members.iter().any(|member| member.name == name)
+        self.members.len() == self.member_count && !self.members.iter().any(|member| member.name == name)
     }
 
     /// Whoever may be meant here: those who spoke last first, then those who are there.

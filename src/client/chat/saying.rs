@@ -3,24 +3,24 @@
 //! A message of ours stands at the end of its room until it comes back from there, in its place among the others. What was said
 //! to somebody alone does not come back: there the acknowledgement does.
 
-use super::entry::{What, clean_line};
+use super::entry::{Text, What, clean_line};
 use super::field::messages;
 use super::happening::Action;
 use super::model::Model;
 use super::room::Pending;
 use crate::client::session::{REQUESTS_MAX, RequestId, Unfit};
 use crate::core::frame::MAILBOX;
+use crate::core::text::plural;
 
 impl Model {
-    /// Says a text, in as many messages as it takes.
-    pub(super) fn say(&mut self, to: Option<&str>, is_me: bool, text: &str) {
+    /// Says a text, in as many messages as it takes. Fails with the reason when that cannot be begun.
+    pub(super) fn say(&mut self, to: Option<&str>, is_me: bool, text: &str) -> Result<(), String> {
         let room = if to.is_some() { MAILBOX } else { self.room().name.as_str() }.to_owned();
         let at = self.find_or_add(&room);
         let messages = messages(text, self.text_max);
         if messages.len() + self.waiting > REQUESTS_MAX {
-            let count = messages.len();
-            self.notice(&format!("not sent: {count} messages are more than can wait at once ({REQUESTS_MAX})"));
-            return self.field.paste(text);
+            let count = plural(messages.len(), "message");
+            return Err(format!("not sent: this takes {count}, and at most {REQUESTS_MAX} can wait to be sent"));
         }
         for text in messages {
             let mark = self.next_id();
@@ -31,6 +31,7 @@ impl Model {
         }
         self.rooms[at].anchor = None;
         self.rooms[at].new_from = None;
+        Ok(())
     }
 
     /// What is to be said has been taken, or not.
@@ -42,11 +43,13 @@ impl Model {
             Ok(id) => pending.id = Some(id),
             Err(Unfit::TooLong { max }) if max < pending.raw.len() && max > 4 && max < self.text_max => {
                 self.text_max = max;
-                self.take_back(mark, |model, _, pending| {
-                    model.say(pending.to.as_deref(), pending.is_me, &pending.raw);
+                self.take_back(mark, |model, at, pending| {
+                    if let Err(why) = model.say(pending.to.as_deref(), pending.is_me, &pending.raw) {
+                        model.leave_unsaid(at, &why, pending.text());
+                    }
                 });
             }
-            Err(unfit) => self.give_up(mark, &format!("not said, {unfit}")),
+            Err(unfit) => self.give_up(mark, &format!("not delivered, {unfit}")),
         }
     }
 
@@ -62,15 +65,40 @@ impl Model {
     /// It will not be said.
     pub(super) fn give_up(&mut self, mark: u64, why: &str) {
         self.take_back(mark, |model, at, pending| {
-            let time = model.unix();
-            model.push(at, time, What::Unsaid { why: clean_line(why), text: pending.text() });
+            model.leave_unsaid(at, why, pending.text());
         });
+    }
+
+    fn leave_unsaid(&mut self, at: usize, why: &str, text: Text) {
+        let time = self.unix();
+        self.push(at, time, What::Unsaid { why: clean_line(why), text });
+        self.unsaid_count += 1;
+    }
+
+    /// A line that nobody saw being typed: whatever is not said of it is told and counted.
+    pub(super) fn submit_line(&mut self, text: &str) {
+        if let Err(why) = self.submit(text) {
+            self.leave_unsaid(self.current, &why, Text::new(text.as_bytes()));
+        }
+    }
+
+    /// A line that is no text.
+    pub(super) fn refuse_line(&mut self, number: u64, why: &str) {
+        self.notice(&format!("line {number} not sent: {why}"));
+        self.unsaid_count += 1;
+    }
+
+    /// Messages that were not delivered, or perhaps not.
+    pub(super) fn unsaid_count(&self) -> usize {
+        let is_unsaid = |(_, pending): &&(u64, Pending)| !pending.is_acknowledged;
+        let doubtful = self.rooms.iter().flat_map(|room| &room.doubtful).filter(is_unsaid);
+        self.unsaid_count + doubtful.count()
     }
 
     /// Nobody can tell whether it was said.
     pub(super) fn doubt(&mut self, mark: u64) {
         self.take_back(mark, |model, at, pending| {
-            let (time, why) = (model.unix(), "perhaps not said, nobody can tell".to_owned());
+            let (time, why) = (model.unix(), "delivery unknown".to_owned());
             let id = model.push(at, time, What::Unsaid { why, text: pending.text() });
             model.rooms[at].doubtful.push((id, pending));
         });
@@ -89,6 +117,20 @@ impl Model {
                 let what = What::Private { from: model.name.clone(), to: pending.to.as_deref().map(clean_line), text };
                 model.push(at, time, what);
             });
+        }
+    }
+
+    /// The hub has these, and they will perhaps not come back: they stand where they would otherwise wait for ever. One that
+    /// does come back takes the place of its entry here.
+    pub(super) fn settle(&mut self, at: usize) {
+        let pending = std::mem::take(&mut self.rooms[at].pending);
+        let (acknowledged, waiting) = pending.into_iter().partition(|pending| pending.is_acknowledged);
+        self.rooms[at].pending = waiting;
+        for pending in acknowledged {
+            let (time, from, is_me) = (self.unix(), self.name.clone(), pending.is_me);
+            let what = What::Said { from, is_me, is_echo: true, is_mention: false, text: pending.text() };
+            let id = self.push(at, time, what);
+            self.rooms[at].doubtful.push((id, pending));
         }
     }
 

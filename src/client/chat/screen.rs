@@ -2,7 +2,7 @@
 
 use super::driver::Driver;
 use super::happening::{Action, Input};
-use super::terminal::Terminal;
+use super::terminal::{Resizes, Terminal};
 use super::view;
 use crate::client::Failure;
 use nix::poll::PollFlags;
@@ -13,9 +13,11 @@ use std::os::fd::AsFd;
 /// Runs until its user or a signal ends it.
 pub(super) fn run(driver: &mut Driver) -> Result<(), Failure> {
     let stdin = std::io::stdin();
+    let resizes = Resizes::watch()?;
     let mut terminal = Terminal::enter()?;
     loop {
         driver.hear();
+        driver.keep_time();
         read(driver)?;
         for wish in driver.take_wishes() {
             match wish {
@@ -26,7 +28,7 @@ pub(super) fn run(driver: &mut Driver) -> Result<(), Failure> {
                 _ => {}
             }
         }
-        // A signal that interrupts the wait is all that tells of another size.
+        resizes.take();
         let (width, height) = terminal.size()?;
         if (driver.model.width, driver.model.height) != (width, height) {
             driver.feed(Input::Resize { width, height });
@@ -34,7 +36,7 @@ pub(super) fn run(driver: &mut Driver) -> Result<(), Failure> {
         if driver.take_change() {
             terminal.draw(|frame| view::draw(&driver.model, frame))?;
         }
-        let wake = driver.wait(&[(stdin.as_fd(), PollFlags::POLLIN)])?;
+        let wake = driver.wait(None, &[(stdin.as_fd(), PollFlags::POLLIN), (resizes.as_fd(), PollFlags::POLLIN)])?;
         let is_gone = wake.watched.iter().any(|told| told.intersects(PollFlags::POLLHUP | PollFlags::POLLERR));
         if wake.is_interrupted || is_gone {
             return Ok(());

@@ -3,7 +3,8 @@
 //! A release build ends at a panic without unwinding, so it is given back by the panic hook as well as by `Drop`.
 
 use crate::client::Failure;
-use nix::sys::signal::{Signal, raise};
+use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
@@ -14,6 +15,7 @@ use ratatui::crossterm::execute;
 use ratatui::crossterm::style::Print;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use std::io::{self, Stdout, stdout};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// The terminal while it is ours.
@@ -76,6 +78,31 @@ impl Terminal {
     }
 }
 
+/// What tells that the terminal has another size: something to poll, lest it be missed between a look at the size and the wait.
+pub(super) struct Resizes(SignalFd);
+
+impl Resizes {
+    /// From now on they wait here.
+    pub(super) fn watch() -> Result<Self, Failure> {
+        let set = SigSet::from(Signal::SIGWINCH);
+        let fd = set
+            .thread_block()
+            .and_then(|()| SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC));
+        fd.map(Self).map_err(|error| Failure::to("wait for signals")(error.into()))
+    }
+
+    /// Takes those that wait.
+    pub(super) fn take(&self) {
+        while matches!(self.0.read_signal(), Ok(Some(_))) {}
+    }
+}
+
+impl AsFd for Resizes {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 impl Drop for Terminal {
     fn drop(&mut self) {
         give_back();
@@ -90,4 +117,21 @@ fn take_over() -> io::Result<()> {
 fn give_back() {
     let _ = execute!(stdout(), DisableFocusChange, DisableBracketedPaste, LeaveAlternateScreen, Show);
     let _ = disable_raw_mode();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+    #[test]
+    fn another_size_is_noticed_although_it_came_before_the_wait() {
+        let resizes = Resizes::watch().unwrap();
+        let told = || poll(&mut [PollFd::new(resizes.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).unwrap();
+        assert_eq!(told(), 0);
+        raise(Signal::SIGWINCH).unwrap();
+        assert_eq!(told(), 1);
+        resizes.take();
+        assert_eq!(told(), 0);
+    }
 }

@@ -38,7 +38,7 @@ impl Script {
             is_plain: false,
         };
         let rooms: Vec<String> = rooms.iter().map(|&room| room.to_owned()).collect();
-        let model = Model::new(settings, &rooms, now);
+        let model = Model::new(settings, &rooms, Seed(1), now);
         // Only a session makes ids.
         let mut session = Session::new(&Options::default(), Seed(1), now.mono).unwrap();
         let ids = (0..64).map(|_| session.join("lab").unwrap()).collect();
@@ -90,7 +90,8 @@ impl Script {
 
     pub(super) fn members(&mut self, room: &str, names: &[&str]) {
         let member = |name: &&str| Member { name: (*name).to_owned(), is_away: *name == "dora" };
-        self.feed(Input::Members { room: room.to_owned(), members: names.iter().map(member).collect() });
+        let (members, total) = (names.iter().map(member).collect(), names.len() as u64);
+        self.feed(Input::Members { room: room.to_owned(), members, total });
     }
 
     pub(super) fn presses(&mut self, key: Key, ctrl: bool, alt: bool) -> Vec<Action> {
@@ -185,12 +186,11 @@ fn what_is_refused_says_why_and_what_nobody_can_tell_is_taken_back_when_it_comes
     script.says("two");
     script.event(Event::Refused { id: Some(ids[0]), code: "full".to_owned(), text: b"? the hub is full".to_vec() });
     script.event(Event::Unconfirmed(ids[1]));
-    assert_eq!(
-        script.entries(),
-        ["-- not said, the hub is full (full): one", "-- perhaps not said, nobody can tell: two"]
-    );
+    assert_eq!(script.entries(), ["-- not delivered, the hub is full (full): one", "-- delivery unknown: two"]);
+    assert_eq!(script.model.unsaid_count(), 2);
     script.hears("lobby", "anna", "two");
-    assert_eq!(script.entries(), ["-- not said, the hub is full (full): one", "anna: two"]);
+    assert_eq!(script.entries(), ["-- not delivered, the hub is full (full): one", "anna: two"]);
+    assert_eq!(script.model.unsaid_count(), 1);
     script.hears("lobby", "anna", "two");
     assert_eq!(script.entries().len(), 3, "somebody else's session in our name, or we said it twice");
 }
@@ -206,7 +206,7 @@ fn what_cannot_even_wait_is_marked_and_what_is_too_long_goes_in_shorter_pieces()
     assert_eq!(said, ["hello", "world"]);
     let Action::Say { mark, .. } = actions[0] else { panic!("{actions:?}") };
     script.feed(Input::Taken { mark, result: Err(Unfit::Full) });
-    assert_eq!(script.entries(), ["-- not said, too much waits to be sent: hello"]);
+    assert_eq!(script.entries(), ["-- not delivered, too much waits to be sent: hello"]);
 }
 
 #[test]
@@ -231,8 +231,58 @@ fn more_than_can_wait_at_once_is_not_begun_and_stays_to_be_edited() {
     let text = "x".repeat(1_024 * REQUESTS_MAX + 1);
     script.feed(Input::Paste(text.clone()));
     assert_eq!(say(&script.says("")), []);
-    assert_eq!(script.entries(), ["-- not sent: 257 messages are more than can wait at once (256)"]);
+    assert_eq!(script.entries(), ["-- not sent: this takes 257 messages, and at most 256 can wait to be sent"]);
     assert_eq!(script.model.field.text(), text);
+    // With its command: otherwise the next Enter would say it to everybody.
+    for begin in ["/msg bob ", "/me ", "//"] {
+        script.model.field.set(&[]);
+        let line = format!("{begin}{text}");
+        script.feed(Input::Paste(line.clone()));
+        assert_eq!(say(&script.says("")), []);
+        assert_eq!(script.model.field.text(), line);
+        assert_eq!(say(&script.says("")), [], "{begin}");
+    }
+}
+
+#[test]
+fn a_line_that_nobody_typed_is_never_given_back_and_counts_when_it_is_not_said() {
+    let mut script = Script::welcomed(&["lobby"], 80, 24);
+    script.model.settings.is_plain = true;
+    script.model.waiting = REQUESTS_MAX;
+    assert_eq!(script.feed(Input::Line("/msg bob psst".to_owned())), []);
+    assert!(script.model.field.is_empty());
+    script.feed(Input::BadLine { number: 7, why: "too long" });
+    script.feed(Input::Line("/msg bob".to_owned()));
+    let lines = [
+        "-- not sent: this takes 1 message, and at most 256 can wait to be sent: /msg bob psst",
+        "-- line 7 not sent: too long",
+        "-- /msg needs a name and a text: /msg NAME TEXT: /msg bob",
+    ];
+    assert_eq!(script.entries(), lines);
+    assert_eq!(script.model.unsaid_count(), 3);
+}
+
+#[test]
+fn what_the_hub_has_and_may_not_send_back_stands_where_it_was_said_and_not_at_the_end_for_ever() {
+    let restarted = || Event::Welcomed { name: "anna".to_owned(), is_new: true };
+    let lost = || Event::Lost { room: "lobby".to_owned(), epoch: Epoch(1), first: 1, count: 2 };
+    let anew = || Event::Anew { room: "lobby".to_owned(), epoch: Epoch(2), number: 0 };
+    let left = || Event::Left { room: "lobby".to_owned() };
+    for event in [restarted(), lost(), anew(), left()] {
+        let mut script = Script::welcomed(&["lobby"], 80, 24);
+        let id = script.next_id();
+        script.says("one");
+        script.says("two");
+        script.event(Event::Done(id));
+        script.event(event.clone());
+        assert_eq!(script.entries()[0], "anna: one", "{event:?}");
+        let pending = &script.model.room().pending;
+        assert_eq!(pending.iter().map(|pending| pending.raw.as_str()).collect::<Vec<_>>(), ["two"], "{event:?}");
+        // It comes all the same, and stands there once.
+        script.hears("lobby", "anna", "one");
+        assert_eq!(script.entries().iter().filter(|line| line.ends_with(": one")).count(), 1, "{event:?}");
+        assert_eq!(script.model.unsaid_count(), 0);
+    }
 }
 
 #[test]
@@ -247,6 +297,7 @@ fn what_is_said_to_somebody_alone_stands_in_the_mailbox_and_so_does_the_answer()
     assert_eq!(script.entries(), ["you -> bob: psst, you", "bob -> you: what?"]);
     // Who answers need not type the name, and nothing goes to the room by mistake.
     assert_eq!(say(&script.says("nothing")), []);
+    script.presses(Key::Char('u'), true, false);
     script.presses(Key::Tab, false, false);
     assert_eq!(say(&script.says("nothing")), [("@", Some("bob"), false, "nothing")]);
 }
@@ -359,19 +410,28 @@ fn tab_completes_names_rooms_and_commands() {
 }
 
 #[test]
-fn who_is_there_is_asked_for_soon_after_a_note_and_now_and_then() {
-    let mut script = Script::welcomed(&["lobby"], 80, 24);
+fn who_is_in_the_room_that_is_shown_is_asked_for_soon_after_a_note_and_now_and_then() {
+    let mut script = Script::welcomed(&["lobby", "lab"], 80, 24);
     let members = |actions: &[Action]| actions.iter().filter(|action| matches!(action, Action::Members(_))).count();
     assert_eq!(members(&script.wait(300)), 1);
     script.members("lobby", &["anna", "bob"]);
     assert_eq!(members(&script.wait(14_000)), 0);
-    assert_eq!(members(&script.wait(1_000)), 1);
+    assert_eq!(members(&script.wait(1_100)), 1);
+    script.event(Event::Note { room: "lab".to_owned(), text: b"-- carl has joined".to_vec() });
+    script.hears("lab", "carl", "hi");
+    assert_eq!(members(&script.wait(1_000)), 0, "nobody looks there");
     script.event(Event::Note { room: "lobby".to_owned(), text: b"-- carl has joined".to_vec() });
-    assert_eq!(script.model.next_tick(), Some(script.now.mono + Duration::from_millis(300)));
-    assert_eq!(members(&script.wait(300)), 1);
+    assert_eq!(members(&script.wait(400)), 1);
     script.hears("lobby", "bob", "hi");
-    assert_eq!(members(&script.wait(300)), 0, "he is known");
+    assert_eq!(members(&script.wait(400)), 0, "he is known");
     script.hears("lobby", "dora", "hi");
+    assert_eq!(members(&script.wait(400)), 1);
+    let member = |name: &str| Member { name: name.to_owned(), is_away: false };
+    script.feed(Input::Members { room: "lobby".to_owned(), members: vec![member("anna")], total: 1_000 });
+    assert!(script.screen().contains("│ 1000 members\n") && script.screen().contains("│ … 999 more\n"));
+    script.hears("lobby", "emil", "hi");
+    assert_eq!(members(&script.wait(10_000)), 0, "he may be one of the others");
+    script.presses(Key::Char('2'), false, true);
     assert_eq!(members(&script.wait(300)), 1);
 }
 
@@ -394,7 +454,7 @@ fn a_hub_that_is_away_is_told_once_and_so_is_its_return_with_what_was_fetched() 
         "-- no answer from 192.0.2.1:9999, still trying",
         "bob: one",
         "bob: two",
-        "-- back after 14 s, 2 messages fetched",
+        "-- reconnected after 14 s, 2 messages fetched",
     ];
     assert_eq!(script.entries(), lines);
     assert_eq!(script.model.connection, Connection::Connected);
@@ -412,7 +472,7 @@ fn a_session_that_is_over_says_why_and_takes_nothing_more() {
     let mut script = Script::welcomed(&["lobby"], 80, 24);
     script.event(Event::Closed(Reason::Kicked));
     assert_eq!(say(&script.says("hello?")), []);
-    let lines = ["-- the operator of the hub has removed us", "-- The session is over; /quit ends this."];
+    let lines = ["-- the operator of the hub has removed us", "-- The session is over; /quit leaves the chat."];
     assert_eq!(script.entries(), lines);
     assert_eq!(script.model.next_tick(), None);
     assert_eq!(script.says("/quit"), [Action::Quit]);
@@ -444,7 +504,7 @@ fn a_room_that_the_hub_does_not_have_is_told_and_its_spelling_of_another_is_take
     script.event(Event::Left { room: "Lobby".to_owned() });
     script.event(Event::Left { room: "nowhere".to_owned() });
     assert!(script.screen().starts_with(" 1 lobby\n"), "{}", script.screen());
-    assert_eq!(script.entries(), ["-- The hub has no room nowhere, and makes none; /rooms shows what it has."]);
+    assert_eq!(script.entries(), ["-- The hub has no room nowhere and cannot create it; /rooms lists the rooms."]);
 }
 
 #[test]
@@ -458,7 +518,7 @@ fn line_by_line_help_finds_and_turns_are_lines_too() {
     let entries = script.entries();
     let first = ["bob: the kiln is hot", "-- You are in lab now.", "-- 1 found|14:03 bob: the kiln is hot"];
     assert_eq!(entries[..3], first);
-    assert!(entries[3].contains("|/join ROOM: come into a room, or turn to it|"), "{}", entries[3]);
+    assert!(entries[3].contains("|/join ROOM: join or switch to a room|"), "{}", entries[3]);
 }
 
 // ---- reading ----
@@ -472,7 +532,7 @@ fn the_reader_stays_where_he_is_while_more_is_said_and_end_goes_there() {
     script.presses(Key::PageUp, false, false);
     let before = script.screen();
     assert!(before.contains("line 94\n") && !before.contains("line 95\n"), "{before}");
-    assert!(before.contains("5 more below, End goes there"), "{before}");
+    assert!(before.contains("5 more below (End)"), "{before}");
     script.hears("lobby", "bob", "line 100");
     assert_eq!(script.screen().lines().nth(7), before.lines().nth(7));
     script.feed(Input::Resize { width: 30, height: 10 });

@@ -200,8 +200,19 @@ fn so_many_questions_wait_and_not_one_more_and_none_is_asked_twice() {
     }
     assert_eq!(listing.ask(of("7"), START), Ok(()));
     assert_eq!(listing.ask(of("one-more"), START), Err(ListError::Full));
-    listing.forget();
-    assert_eq!((listing.is_asking(), listing.next_timeout(), listing.poll()), (false, None, None));
+}
+
+#[test]
+fn whoever_needs_a_few_asks_for_no_more_pages_than_have_them() {
+    let mut listing = Listing::new(Seed(1)).keeping(3);
+    listing.ask(of("lab"), START).expect("a room name");
+    let page = "^members lab count=900 next=c mark=MARK len=14^a here\nb here\n";
+    assert!(lie(&mut listing, START, page).is_some());
+    let page = "^members lab count=900 next=e mark=MARK len=14^c here\nd here\n";
+    assert!(lie(&mut listing, START, page).is_some());
+    assert_eq!(lie(&mut listing, START, ""), None, "it has asked for two pages");
+    let list = listing.poll().expect("an answer").expect("a list");
+    assert_eq!((names(&list), list.total), (vec!["a", "b", "c"], 900));
 }
 
 /// What a client asks next, answered by a hub that says this in the place of `MARK`.

@@ -66,7 +66,7 @@ fn parts(model: &Model) -> Vec<String> {
     }
     let below = model.below_count();
     if below > 0 {
-        parts.push(format!("{below} more below, End goes there"));
+        parts.push(format!("{below} more below (End)"));
     }
     if !model.name.is_empty() {
         parts.push(model.name.clone());

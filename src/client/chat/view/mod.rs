@@ -14,7 +14,7 @@ mod help;
 #[cfg(test)]
 mod tests;
 
-use super::layout::Layout;
+use super::layout::{Layout, MEMBERS_WIDTH, PROMPT};
 use super::model::Model;
 use super::room::Room;
 use crate::core::text::plural;
@@ -25,37 +25,10 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Widget};
 use unicode_width::UnicodeWidthStr;
 
-pub(super) use help::lines as help_lines;
-
-/// Columns of the list of members, the line beside it included.
-pub(super) const MEMBERS_WIDTH: u16 = 20;
-
-/// Rows that the field takes at most; behind that it scrolls.
-const FIELD_MAX: u16 = 6;
-
-/// What stands before what is typed.
-const PROMPT: &str = "> ";
-
-/// Rows of the field.
-pub(super) fn field_height(model: &Model) -> u16 {
-    if model.search.is_some() {
-        return 1;
-    }
-    let width = usize::from(model.width).saturating_sub(PROMPT.len()).max(1);
-    let rows: usize = model.field.area.lines().iter().map(|line| line.width() / width + 1).sum();
-    let max = FIELD_MAX.min(model.height / 3).max(1);
-    u16::try_from(rows).unwrap_or(max).clamp(1, max)
-}
-
-/// Whether the list of everything has room.
-pub(super) fn has_room_for_help(model: &Model) -> bool {
-    !model.settings.is_plain && usize::from(model.height) > help::lines().count() && model.width >= 72
-}
-
 /// Draws everything.
 pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
     let area = frame.area();
-    let field_height = field_height(model).min(area.height);
+    let field_height = model.field_height().min(area.height);
     let [above, field] = split(area, area.height - field_height);
     let [above, state] = split(above, above.height.saturating_sub(1));
     let (rooms, middle) = if above.height > 1 {
@@ -78,7 +51,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
     } else {
         draw_field(model, field, frame);
     }
-    if model.shows_help && has_room_for_help(model) {
+    if model.shows_help && model.has_room_for_help() {
         Clear.render(area, frame.buffer_mut());
         help::draw(model.settings.theme, area, frame.buffer_mut());
     }
@@ -130,10 +103,10 @@ fn rows(model: &Model, room: &Room, layout: &Layout<'_>, height: usize) -> Vec<L
 // ---- members ----
 
 fn draw_members(model: &Model, area: Rect, frame: &mut Frame<'_>) {
-    let (theme, members) = (model.settings.theme, &model.room().members);
-    let mut lines = vec![Line::styled(plural(members.len(), "member"), theme.faint())];
-    let room_left = usize::from(area.height).saturating_sub(1);
-    let shown = if members.len() > room_left { room_left.saturating_sub(1) } else { members.len() };
+    let (theme, members, count) = (model.settings.theme, &model.room().members, model.room().member_count);
+    let mut lines = vec![Line::styled(plural(count, "member"), theme.faint())];
+    let rows_left = usize::from(area.height).saturating_sub(1);
+    let shown = if count > rows_left { rows_left.saturating_sub(1).min(members.len()) } else { members.len() };
     for member in &members[..shown] {
         let mut style = if member.name == model.name { theme.own() } else { theme.name(&member.name) };
         let mut spans = Vec::new();
@@ -144,8 +117,8 @@ fn draw_members(model: &Model, area: Rect, frame: &mut Frame<'_>) {
         spans.insert(0, Span::styled(format!("{} ", member.name), style));
         lines.push(Line::from(spans));
     }
-    if shown < members.len() {
-        lines.push(Line::styled(format!("… {} more", members.len() - shown), theme.faint()));
+    if shown < count {
+        lines.push(Line::styled(format!("… {} more", count - shown), theme.faint()));
     }
     let buffer = frame.buffer_mut();
     for y in 0..area.height {
@@ -159,6 +132,9 @@ fn draw_members(model: &Model, area: Rect, frame: &mut Frame<'_>) {
 // ---- field ----
 
 fn draw_field(model: &Model, area: Rect, frame: &mut Frame<'_>) {
+    if area.is_empty() {
+        return;
+    }
     let prompt = u16::try_from(PROMPT.len()).unwrap_or_default().min(area.width.saturating_sub(1));
     frame.buffer_mut().set_stringn(area.x, area.y, PROMPT, prompt.into(), Modifier::BOLD);
     let inner = Rect { x: area.x + prompt, width: area.width - prompt, ..area };
@@ -174,12 +150,12 @@ fn draw_field(model: &Model, area: Rect, frame: &mut Frame<'_>) {
 }
 
 fn draw_search(model: &Model, area: Rect, frame: &mut Frame<'_>) {
-    let Some(search) = &model.search else { return };
+    let Some(search) = model.search.as_ref().filter(|_| !area.is_empty()) else { return };
     let begin = format!("search: {}", search.needle);
     let found = match (search.needle.is_empty(), search.count) {
-        (true, _) => "Esc ends it".to_owned(),
+        (true, _) => "Esc ends the search".to_owned(),
         (false, 0) => "not found".to_owned(),
-        (false, count) => format!("{count} found, Up and Down go through them, Esc ends it"),
+        (false, count) => format!("{count} found; Up and Down: previous and next; Esc ends the search"),
     };
     let line = Line::from(vec![
         Span::styled(begin.clone(), Modifier::BOLD),
@@ -187,7 +163,5 @@ fn draw_search(model: &Model, area: Rect, frame: &mut Frame<'_>) {
     ]);
     frame.buffer_mut().set_line(area.x, area.y, &line, area.width);
     let column = u16::try_from(begin.width()).unwrap_or_default().min(area.width.saturating_sub(1));
-    if !area.is_empty() {
-        frame.set_cursor_position(Position { x: area.x + column, y: area.y });
-    }
+    frame.set_cursor_position(Position { x: area.x + column, y: area.y });
 }

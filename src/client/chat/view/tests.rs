@@ -90,12 +90,12 @@ fn a_wide_screen_shows_all_of_the_state() {
 fn help_is_a_page_or_where_that_does_not_fit_lines_of_the_conversation() {
     let mut script = conversation(80, 24);
     script.presses(Key::F(1), false, false);
-    assert!(script.screen().contains("\n /join ROOM      come into a room, or turn to it\n"), "{}", script.screen());
+    assert!(script.screen().contains("\n /join ROOM      join or switch to a room\n"), "{}", script.screen());
     script.presses(Key::Char('x'), false, false);
     assert!(script.screen().ends_with("> what is being typed\n"));
     let mut script = conversation(60, 12);
     script.presses(Key::F(1), false, false);
-    assert!(script.screen().contains("        /rooms: which rooms there are\n"), "{}", script.screen());
+    assert!(script.screen().contains("        /rooms: list the rooms\n"), "{}", script.screen());
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn the_field_grows_with_its_lines_up_to_a_third_of_the_screen() {
 
 #[test]
 fn no_screen_is_too_small() {
-    for (width, height) in [(1, 1), (1, 24), (80, 1), (2, 2), (3, 3), (9, 4), (20, 5)] {
+    for (width, height) in [(1, 1), (1, 24), (80, 1), (2, 2), (3, 3), (9, 4), (20, 5), (0, 0), (0, 9), (80, 0)] {
         let mut script = conversation(width, height);
         for key in [Key::PageUp, Key::PageDown, Key::F(1), Key::F(2), Key::F(2), Key::End, Key::Tab] {
             script.presses(key, false, false);
