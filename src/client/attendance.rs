@@ -88,7 +88,7 @@ pub(super) struct Wake {
 /// Who it is that talks.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Talker {
-    /// Your name in the room; with a number behind it when somebody else has it [default: `name` in the contacts, or $USER]
+    /// Your name in the room; if it is taken, a number is added [default: `name` in your contacts, or $USER]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 }

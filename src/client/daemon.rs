@@ -38,11 +38,11 @@ impl Daemon {
         }
         let line = exchange(&self.socket, who.timeout, request)?;
         if self.json {
-            writeln!(out, "{line}").map_err(Failure::to("print"))?;
+            writeln!(out, "{line}").map_err(Failure::printing)?;
         }
         let answer = read(&line)?;
         if !self.json {
-            out.write_all(show(&answer).as_bytes()).map_err(Failure::to("print"))?;
+            out.write_all(show(&answer).as_bytes()).map_err(Failure::printing)?;
         }
         Ok(answer)
     }

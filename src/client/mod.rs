@@ -1,5 +1,5 @@
-//! What `belfry` does: ask for the time, say something, listen, look around, and ask the daemon of this host whom it lets in,
-//! how it is, and to do something.
+//! What `belfry` does: talk in rooms, ask for the time, look around, check that everything works, and ask the daemon of this host
+//! whom it lets in, how it is, and to do something.
 //!
 //! Each command is a file. They share `Server`, which says who is asked, `Link`, which asks, and `Attendance`, by which those
 //! that talk are at the hub; but for `access` and `ctl`, which share `Daemon`: they ask by the control socket. The client keeps nothing between two calls and
@@ -21,6 +21,7 @@ mod link;
 pub mod listing;
 mod millis;
 mod print;
+mod printer;
 mod progress;
 mod say;
 mod server;
@@ -45,13 +46,15 @@ const LOBBY: &str = "lobby";
 /// The longest `--timeout`: a day, so that no deadline overflows.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Ask a Belfry server for the time, talk in its room, find it.
+/// Talk in the rooms of a Belfry server, ask it for the time, find it.
 #[derive(Debug, Parser)]
 #[command(
     name = "belfry",
     version,
     max_term_width = 100,
-    after_help = "Exit status: 0 done, 1 failed or refused, 2 no answer, 64 bad usage."
+    after_help = "The server: --server, else $BELFRY_SERVER, else `server` in ~/.config/belfry/belfry.toml (the contacts), else the \
+                  one of this host, else one of this network that answers discovery.\n\
+                  Exit status: 0 done, 1 failed or refused, 2 no answer, 64 bad usage."
 )]
 struct Cli {
     #[command(flatten)]
@@ -63,7 +66,7 @@ struct Cli {
 /// Who is asked, and for how long.
 #[derive(Clone, Debug, Args)]
 struct Who {
-    /// The server: an address, a name of the contacts [default: BELFRY_SERVER, the contacts, or whoever answers discovery]
+    /// The server: an address, a host name, or a name from your contacts [default: see belfry --help]
     #[arg(long, global = true, value_name = "HOST[:PORT]")]
     server: Vec<Server>,
     /// How long to wait for an answer, as 500ms or 2s
@@ -88,24 +91,27 @@ enum Command {
     Time(time::Options),
     /// Say something in the room, and wait until the hub has acknowledged it
     ///
-    /// A text is said as it is, whatever it looks like. What the network loses is repeated until the hub has it, and said
-    /// once. What the hub refuses is reported, and what nobody can tell because the hub has forgotten it; of several lines
-    /// by their numbers, while the others are said.
+    /// The text is sent as it is; commands such as /me are not read. Datagrams that the network loses are sent again, and the
+    /// text appears once. If the hub refuses a line of standard input, its number and the reason are reported and the other
+    /// lines are still said.
     #[command(after_help = "Examples:\n  belfry say lunch is ready\n  df -h / | belfry say --room lab -")]
     Say(say::Options),
     /// Say something to one member alone
     ///
-    /// It is done when the hub has it: somebody who is away for a moment gets it when he is back.
+    /// It returns when the hub has the text. A session that is offline for a moment gets it when it is back.
     #[command(after_help = "Examples:\n  belfry msg anna can you come over?")]
     Msg(say::PrivateOptions),
     /// Print what is said in the room, until interrupted
     ///
-    /// A line is "NAME: text", "* NAME text" for what somebody does, or "NAME -> you: text" for what is said to this program
-    /// alone; further lines of a text are indented with a tab. Nothing is missed, not even while the hub is restarted; what
-    /// nobody can bring back any more is counted on standard error.
+    /// Each message is a line: "NAME: text", "* NAME text" for an action (/me), "NAME -> you: text" for a private message.
+    /// Further lines of a text are indented with a tab. No message is missed when the network loses datagrams or the server
+    /// restarts; messages that the server no longer has are counted on standard error. The others in the room see that you
+    /// join.
     #[command(after_help = "Examples:\n  belfry tail\n  belfry tail --room lab --since 1h --time")]
     Tail(tail::Options),
     /// Print what was said in the room
+    ///
+    /// It joins the room for a moment, which the others there see.
     #[command(
         after_help = "Examples:\n  belfry history\n  belfry history 15m --room lab\n  belfry history --json | jq -r .text"
     )]
@@ -135,7 +141,7 @@ enum Command {
     #[command(after_help = "Examples:\n  belfry access 192.0.2.7\n  belfry access fe80::7%eth0 --service chat")]
     Access(access::Options),
     /// Ask the daemon of this host how it is, or tell it what to do
-    #[command(after_help = "Who may is the affair of the socket: root, and the group belfry.")]
+    #[command(after_help = "The control socket is open to root and to the group belfry.")]
     Ctl(ctl::Options),
 }
 
@@ -160,7 +166,9 @@ pub fn main() -> ExitCode {
     match run(&cli) {
         Ok(status) => status,
         Err(failure) => {
-            complain(&failure);
+            if !matches!(failure, Failure::NobodyReads) {
+                complain(&failure);
+            }
             failure.status().into()
         }
     }
@@ -177,7 +185,7 @@ fn run(Cli { who, command }: &Cli) -> Result<ExitCode, Failure> {
         Command::Say(options) => say::say(who, options),
         Command::Msg(options) => say::message(who, options),
         Command::Tail(options) => tail::tail(who, options, &stdout),
-        Command::History(options) => tail::history(who, options, &mut stdout),
+        Command::History(options) => tail::history(who, options, &stdout),
         Command::Discover(options) => discover::discover(who, options, &mut stdout),
         Command::Access(options) => return access::access(who, options, &mut stdout),
         Command::Ctl(options) => ctl::ctl(who, options, &mut stdout),
@@ -185,9 +193,12 @@ fn run(Cli { who, command }: &Cli) -> Result<ExitCode, Failure> {
     done.map(|()| ExitCode::SUCCESS)
 }
 
-/// Says something on standard error; where that is closed there is nobody to tell.
+/// Says something on standard error; where that is closed there is nobody to tell. It may be about a name or a file that holds
+/// anything.
 fn complain(message: &impl fmt::Display) {
-    let _ = writeln!(io::stderr(), "belfry: {message}");
+    let message = message.to_string();
+    let lines: Vec<_> = message.split('\n').map(|line| one_line(format_args!("{line}"), usize::MAX)).collect();
+    let _ = writeln!(io::stderr(), "belfry: {}", lines.join("\n"));
 }
 
 /// Why a command did not do what was asked.
@@ -205,6 +216,8 @@ enum Failure {
     NoAnswer { addrs: Vec<SocketAddr>, timeout: Duration, origin: Option<Origin> },
     /// Silence, and what may be the reason.
     NobodyThere(String),
+    /// Whoever read what we print has read enough, as `head` does.
+    NobodyReads,
 }
 
 impl Failure {
@@ -213,6 +226,15 @@ impl Failure {
             Self::Usage(_) => exit::USAGE,
             Self::Failed(_) | Self::Refused(_) | Self::NobodyListens(_) => 1,
             Self::NoAnswer { .. } | Self::NobodyThere(_) => 2,
+            Self::NobodyReads => 0,
+        }
+    }
+
+    /// Something could not be printed.
+    fn printing(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::NobodyReads,
+            _ => Self::to("print")(error),
         }
     }
 
@@ -226,7 +248,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(why) | Self::Failed(why) | Self::NobodyThere(why) => f.write_str(why),
-            Self::Refused(line) => f.write_str(line),
+            // By this, a service marks a line as an error.
+            Self::Refused(line) => f.write_str(line.strip_prefix("? ").unwrap_or(line)),
+            Self::NobodyReads => f.write_str("nobody reads what is printed"),
             Self::NobodyListens(addr) => write!(f, "nobody listens on {addr}/udp"),
             Self::NoAnswer { addrs, timeout, origin } => {
                 let addrs: Vec<String> = addrs.iter().map(|addr| format!("{addr}/udp")).collect();
@@ -247,11 +271,8 @@ fn shown(payload: &[u8], between: &str) -> String {
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
-    let timeout = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if timeout.is_zero() || timeout > TIMEOUT_MAX {
-        return Err("more than 0s and at most 1day".to_owned());
-    }
-    Ok(timeout)
+    let timeout = humantime::parse_duration(text).ok().filter(|timeout| !timeout.is_zero() && *timeout <= TIMEOUT_MAX);
+    timeout.ok_or_else(|| "expected a duration with its unit, such as 500ms or 2s, of at most 1day".to_owned())
 }
 
 #[cfg(test)]
@@ -290,13 +311,12 @@ mod tests {
 
     #[test]
     fn command_lines_that_make_no_sense_are_refused() {
-        let cases: [&[&str]; 12] = [
+        let cases: [&[&str]; 11] = [
             &[],
-            &["msg", "anna"],
+            &["msg"],
             &["history", "soon"],
             &["tail", "--since", "-1"],
             &["tell"],
-            &["say"],
             &["tail", "lobby"],
             &["time", "--server", "a:b"],
             &["time", "--timeout", "0s"],

@@ -24,6 +24,11 @@ impl Progress {
         })
     }
 
+    /// One that is not shown.
+    pub(super) fn none() -> Self {
+        Self(ProgressBar::hidden())
+    }
+
     /// So many more are done.
     pub(super) fn advance(&self, count: u64) {
         self.0.inc(count);

@@ -12,6 +12,7 @@ use clap::Args;
 use nix::poll::PollFlags;
 use std::collections::VecDeque;
 use std::fs::File;
+use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 
 /// What nobody can tell.
@@ -31,13 +32,12 @@ pub(super) struct Options {
     /// The room [default: the lobby]
     #[arg(long, value_name = "ROOM")]
     room: Option<String>,
-    /// Say that you do it, as "anna waves"
+    /// Send it as an action: "* anna waves"
     #[arg(long)]
     me: bool,
     #[command(flatten)]
     talker: Talker,
-    /// What to say, word for word; "-" says each line of standard input
-    #[arg(required = true)]
+    /// The text; "-", or nothing in a pipe, sends each line of standard input
     text: Vec<String>,
 }
 
@@ -46,11 +46,10 @@ pub(super) struct Options {
 pub(super) struct PrivateOptions {
     #[command(flatten)]
     talker: Talker,
-    /// To whom
+    /// The member to send it to
     #[arg(value_name = "NAME")]
     to: String,
-    /// What to say, word for word; "-" says each line of standard input
-    #[arg(required = true)]
+    /// The text; "-", or nothing in a pipe, sends each line of standard input
     text: Vec<String>,
 }
 
@@ -65,9 +64,10 @@ pub(super) fn message(who: &Who, PrivateOptions { talker, to, text }: &PrivateOp
 }
 
 fn say_to(who: &Who, talker: &Talker, rooms: &[String], speaker: Speaker<'_>, text: &[String]) -> Result<(), Failure> {
-    let (is_lines, text) = (text == ["-"], text.join(" "));
-    if text.trim().is_empty() {
-        return Err(Failure::Usage("there is nothing to say".to_owned()));
+    let is_lines = text == ["-"] || text.is_empty() && !io::stdin().is_terminal();
+    let text = text.join(" ");
+    if !is_lines && text.trim().is_empty() {
+        return Err(Failure::Usage("there is nothing to say: give a text, or - for standard input".to_owned()));
     }
     let wanted = rooms.iter().map(|room| Wanted { room: room.clone(), from: None }).collect();
     let options = session::Options { name: talker.name()?, rooms: wanted, ..session::Options::default() };
@@ -87,8 +87,9 @@ fn say_to(who: &Who, talker: &Talker, rooms: &[String], speaker: Speaker<'_>, te
 /// of and does not keep the others back.
 fn say_lines(mut attendance: Attendance, rooms: &[String], speaker: Speaker<'_>) -> Result<(), Failure> {
     let input = Lines::of_stdin().map_err(Failure::to("read standard input"))?;
-    let progress = Progress::begin("lines said", None);
-    let mut speech = Speech { speaker, input, open: VecDeque::new(), unsaid: 0, progress };
+    // Whoever types the lines sees them already.
+    let progress = if io::stdin().is_terminal() { Progress::none() } else { Progress::begin("lines said", None) };
+    let mut speech = Speech { speaker, input, open: VecDeque::new(), unsaid: 0, unknown: 0, progress };
     let said = come_in(&mut attendance, rooms).and_then(|()| speech.run(&mut attendance));
     attendance.leave();
     drop(speech.progress);
@@ -96,9 +97,12 @@ fn say_lines(mut attendance: Attendance, rooms: &[String], speaker: Speaker<'_>)
         complain(&format_args!("from line {number} on nothing is acknowledged"));
     }
     said?;
-    match speech.unsaid {
-        0 => Ok(()),
-        unsaid => Err(Failure::Failed(format!("lines not said, or perhaps not: {unsaid}"))),
+    match (speech.unsaid, speech.unknown) {
+        (0, 0) => Ok(()),
+        (unsaid, 0) => Err(Failure::Failed(format!("lines not said: {unsaid}"))),
+        (unsaid, unknown) => {
+            Err(Failure::Failed(format!("lines not said: {unsaid}; may or may not be said: {unknown}")))
+        }
     }
 }
 
@@ -160,6 +164,8 @@ struct Speech<'a> {
     /// Those whose fate is open, by their numbers.
     open: VecDeque<(RequestId, u64)>,
     unsaid: u64,
+    /// Of these nobody can tell.
+    unknown: u64,
     progress: Progress,
 }
 
@@ -198,7 +204,7 @@ impl Speech<'_> {
         };
         match said {
             Ok(id) => self.open.push_back((id, number)),
-            Err(Failure::Refused(why)) => self.complain(number, &why),
+            Err(Failure::Refused(why)) => self.refuse(number, &why),
             Err(failure) => return Err(failure),
         }
         Ok(())
@@ -210,13 +216,20 @@ impl Speech<'_> {
         let Some((_, number)) = self.open.remove(at) else { return };
         match fate {
             Fate::Said => self.progress.advance(1),
-            Fate::Refused(why) => self.complain(number, &why),
-            Fate::Unconfirmed => self.complain(number, PERHAPS),
+            Fate::Refused(why) => self.refuse(number, &why),
+            Fate::Unconfirmed => {
+                self.unknown += 1;
+                self.complain(number, PERHAPS);
+            }
         }
     }
 
-    fn complain(&mut self, number: u64, why: &str) {
+    fn refuse(&mut self, number: u64, why: &str) {
         self.unsaid += 1;
+        self.complain(number, why);
+    }
+
+    fn complain(&self, number: u64, why: &str) {
         self.progress.pause(|| complain(&format_args!("line {number}: {why}")));
     }
 }
@@ -249,9 +262,10 @@ fn fate(news: News) -> Result<Option<(RequestId, Fate)>, Failure> {
     })
 }
 
-/// The hub's words, with the code that it gives for programs.
+/// The hub's words; where it has none, the code that it gives for programs.
 fn refusal(code: &str, text: &[u8]) -> String {
-    shown([text, b" (", code.as_bytes(), b")"].concat().trim_ascii(), " ")
+    let text = text.trim_ascii();
+    shown(if text.is_empty() { code.as_bytes() } else { text }, " ")
 }
 
 fn unfit(unfit: Unfit) -> Failure {

@@ -5,36 +5,32 @@
 
 use super::attendance::{Attendance, Entrance, News};
 use super::print::{Style, local_zone};
+use super::printer::{Printer, Reader};
 use super::say::closed;
 use super::session::{self, Event, Message, Wanted};
 use super::{Failure, Who, complain, shown};
 use crate::clock::Clock;
 use crate::core::Instant;
 use crate::core::frame::MAILBOX;
+use crate::core::text::plural;
 use clap::Args;
-use nix::errno::Errno;
-use nix::poll::PollFlags;
 use std::fmt;
 use std::os::fd::AsFd;
 use std::str::FromStr;
 use std::time::Duration;
-
-/// Bytes that are printed at once: what a pipe takes without a wait when it takes something (`PIPE_BUF`, pipe(7)). During
-/// a wait no signal would be heard.
-const PRINTED_MAX: usize = 4_096;
 
 /// What `belfry tail` can be told.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     #[command(flatten)]
     source: Source,
-    /// Begin with so many earlier messages of each room, or with those of this time: 20, 15m
+    /// Begin with earlier messages: the last 20 of each room, or those of the last 15m
     #[arg(long, value_name = "COUNT|DURATION")]
     since: Option<Since>,
     /// Print the time of each message
     #[arg(long, short)]
     time: bool,
-    /// End when nothing has been said for so long
+    /// Exit when nothing has been said for this long
     #[arg(long, value_name = "DURATION", value_parser = super::parse_timeout)]
     until_idle: Option<Duration>,
 }
@@ -42,7 +38,7 @@ pub(super) struct Options {
 /// What `belfry history` can be told.
 #[derive(Debug, Args)]
 pub(super) struct HistoryOptions {
-    /// The last so many messages of each room, or those of this time: 20, 15m
+    /// How many messages of each room, or how far back: 20, 15m
     #[arg(value_name = "COUNT|DURATION", default_value = "20")]
     since: Since,
     #[command(flatten)]
@@ -52,10 +48,10 @@ pub(super) struct HistoryOptions {
 /// Whose messages, and how they are printed.
 #[derive(Debug, Args)]
 struct Source {
-    /// The room [default: the lobby]; several when given several times
+    /// The room [default: the lobby]; can be repeated
     #[arg(long = "room", value_name = "ROOM")]
     rooms: Vec<String>,
-    /// A name, for those who want to send something to this program alone [default: the hub's choice]
+    /// The name to have in the room [default: one that the hub makes up]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Print a JSON object for each message
@@ -130,8 +126,8 @@ pub(super) fn tail(who: &Who, options: &Options, out: &impl AsFd) -> Result<(), 
         entrance: Entrance::new(&options.source.rooms),
         first: since.first(),
         idle_max: options.until_idle,
-        heard_at: attendance.now(),
-        unprinted: Vec::new(),
+        heard_at: None,
+        printer: Printer::default(),
         has_complained: false,
         end: None,
     };
@@ -141,13 +137,13 @@ pub(super) fn tail(who: &Who, options: &Options, out: &impl AsFd) -> Result<(), 
 }
 
 /// Prints what was said to `out`.
-pub(super) fn history(who: &Who, options: &HistoryOptions, out: &mut impl std::io::Write) -> Result<(), Failure> {
+pub(super) fn history(who: &Who, options: &HistoryOptions, out: &impl AsFd) -> Result<(), Failure> {
     let HistoryOptions { since, source } = options;
     let mut attendance = source.begin(who, *since)?;
-    let said = read_history(&mut attendance, source, *since);
+    let outcome = read_history(&mut attendance, source, *since)
+        .and_then(|messages| print_history(&mut attendance, &messages, &source.style(true), out));
     attendance.leave();
-    let style = source.style(true);
-    said?.iter().try_for_each(|message| out.write_all(style.print(message).as_bytes()).map_err(Failure::to("print")))
+    outcome
 }
 
 /// What there is of the rooms, in the order of its times.
@@ -172,10 +168,36 @@ fn read_history(attendance: &mut Attendance, source: &Source, since: Since) -> R
             return Err(Failure::Failed("interrupted".to_owned()));
         }
     }
-    messages.retain(|message| message.time >= since.first());
+    let first = since.first();
+    messages.retain(|message| message.time >= first);
     // Those of one room keep their order, even where the hub's clock was set back.
     messages.sort_by_key(|message| message.time);
     Ok(messages)
+}
+
+fn print_history(
+    attendance: &mut Attendance,
+    messages: &[Message],
+    style: &Style,
+    out: &impl AsFd,
+) -> Result<(), Failure> {
+    let (mut printer, mut left) = (Printer::default(), messages.iter());
+    loop {
+        while printer.has_room()
+            && let Some(message) = left.next()
+        {
+            printer.print(&style.print(message));
+        }
+        if printer.is_empty() {
+            return Ok(());
+        }
+        let wake = attendance.wait(&[(out.as_fd(), printer.wanted())])?;
+        if wake.is_interrupted || printer.write(out, wake.watched[0])? == Reader::Gone {
+            return Ok(());
+        }
+        // What is said meanwhile is not history.
+        while attendance.next().is_some() {}
+    }
 }
 
 #[derive(Debug)]
@@ -186,8 +208,9 @@ struct Tail {
     first: u64,
     /// How long nothing may be said.
     idle_max: Option<Duration>,
-    heard_at: Instant,
-    unprinted: Vec<u8>,
+    /// When something was said last, or the hub was there again; `None` while it is away.
+    heard_at: Option<Instant>,
+    printer: Printer,
     /// Whether the trouble that there is has been said.
     has_complained: bool,
     /// What ends us, once everything is printed.
@@ -198,37 +221,31 @@ impl Tail {
     fn run(&mut self, attendance: &mut Attendance, out: &impl AsFd) -> Result<(), Failure> {
         loop {
             // When whoever reads us has stopped, the rest waits in the session, which knows how much that may be.
-            while self.unprinted.len() < PRINTED_MAX
+            while self.printer.has_room()
                 && let Some(news) = attendance.next()
             {
                 self.hear(attendance, news);
             }
-            if self.unprinted.is_empty()
+            if self.printer.is_empty()
                 && let Some(end) = self.end.take()
             {
                 return Err(end);
             }
-            // Where nothing is asked of it, that its other end has gone is reported all the same.
-            let wanted = if self.unprinted.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
-            let idle_at = self.idle_max.map(|max| self.heard_at + max);
-            if self.unprinted.is_empty() && idle_at.is_some_and(|at| at <= attendance.now()) {
+            let idle_at = self.idle_at(attendance);
+            if idle_at.is_some_and(|at| at <= attendance.now()) {
                 return Ok(());
             }
-            let wake = attendance.wait_until(idle_at, &[(out.as_fd(), wanted)])?;
-            let told = wake.watched[0];
-            if wake.is_interrupted || told.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL) {
+            let wake = attendance.wait_until(idle_at, &[(out.as_fd(), self.printer.wanted())])?;
+            if wake.is_interrupted || self.printer.write(out, wake.watched[0])? == Reader::Gone {
                 return Ok(());
-            }
-            if told.contains(PollFlags::POLLOUT) {
-                let len = self.unprinted.len().min(PRINTED_MAX);
-                match nix::unistd::write(out, &self.unprinted[..len]) {
-                    Ok(len) => drop(self.unprinted.drain(..len)),
-                    Err(Errno::EAGAIN | Errno::EINTR) => {}
-                    Err(Errno::EPIPE) => return Ok(()),
-                    Err(error) => return Err(Failure::to("print")(error.into())),
-                }
             }
         }
+    }
+
+    /// When nothing has been said for long enough. While something is to be printed, or missing, that is not to be known.
+    fn idle_at(&self, attendance: &mut Attendance) -> Option<Instant> {
+        let is_quiet = self.printer.is_empty() && attendance.session().gap_count() == 0;
+        self.heard_at.filter(|_| is_quiet).zip(self.idle_max).map(|(at, max)| at + max)
     }
 
     fn hear(&mut self, attendance: &Attendance, news: News) {
@@ -236,23 +253,37 @@ impl Tail {
             self.end = Some(failure);
         }
         match news {
+            // Whoever waits for silence would wait for ever.
+            News::Trouble(failure) if self.idle_max.is_some() && self.heard_at.is_none() => self.end = Some(failure),
             News::Trouble(failure) => self.complain(&failure),
             News::Event(event) => match event {
                 Event::Message(message) => {
-                    self.heard_at = attendance.now();
+                    self.heard_at = Some(attendance.now());
                     if message.time >= self.first {
-                        self.unprinted.extend_from_slice(self.style.print(&message).as_bytes());
+                        self.printer.print(&self.style.print(&message));
                     }
                 }
-                Event::Welcomed { .. } => self.be_relieved(attendance),
-                Event::Disconnected => self.complain(&format_args!("{}/udp does not answer", attendance.addr())),
+                Event::Welcomed { .. } => {
+                    self.heard_at = Some(attendance.now());
+                    self.be_relieved(attendance);
+                }
+                Event::Disconnected => {
+                    self.heard_at = None;
+                    if self.idle_max.is_some() {
+                        self.end = Some(attendance.no_answer());
+                    }
+                    self.complain(&format_args!("{}/udp does not answer", attendance.addr()));
+                }
                 Event::Full => self.complain(&"the hub is full"),
                 Event::Lost { room, count, .. } => {
-                    let messages = if count == 1 { "message" } else { "messages" };
-                    complain(&format_args!("{count} {messages} lost in {}", place(&room)));
+                    complain(&format_args!(
+                        "{} lost in {}",
+                        plural(usize::try_from(count).unwrap_or(usize::MAX), "message"),
+                        place(&room)
+                    ));
                 }
                 Event::Anew { room, .. } => {
-                    complain(&format_args!("{} begins anew; what was said meanwhile may be lost", place(&room)));
+                    complain(&format_args!("the numbers of {} start anew; messages may be lost", place(&room)));
                 }
                 Event::Left { room } if self.entrance.has_seen(&room) => {
                     complain(&format_args!("we are no longer in {}", place(&room)));

@@ -67,7 +67,7 @@ pub(super) fn rooms(who: &Who, options: &RoomsOptions, out: &mut impl Write) -> 
 fn list(who: &Who, wanted: &Wanted, is_json: bool, out: &mut impl Write) -> Result<(), Failure> {
     let list = Link::with_first(who, ServiceName::Chat, |link, patience| fetch(&link, wanted, patience))?;
     let text = if is_json { json(&list) } else { columns(&list) };
-    out.write_all(text.as_bytes()).map_err(Failure::to("print"))?;
+    out.write_all(text.as_bytes()).map_err(Failure::printing)?;
     let count = match &list.entries {
         Entries::Rooms(rooms) => rooms.len(),
         Entries::Members(members) => members.len(),
@@ -119,8 +119,8 @@ fn failure(error: &ListError, wanted: &Wanted) -> Failure {
     };
     match error {
         ListError::BadName => Failure::Usage(format!("{room:?} is not a room name")),
-        ListError::NoSuchRoom => Failure::Failed(format!("there is no room {room}; belfry rooms lists them")),
-        ListError::Full => Failure::Failed("too much is asked for at once".to_owned()),
+        ListError::NoSuchRoom => Failure::Refused(format!("there is no room {room}; belfry rooms lists them")),
+        ListError::Full => Failure::Refused("too much is asked for at once".to_owned()),
         ListError::Refused(text) => Failure::Refused(shown(text.as_bytes(), " ")),
     }
 }

@@ -155,7 +155,7 @@ pub const ERROR_PAUSE: Duration = Duration::from_secs(1);
 pub const ERROR_STREAKS_MAX: usize = 1_024;
 
 /// Names that are looked through for one page of a list: some ten times as many as fit it, and a fraction of a millisecond.
-pub const LISTED_MAX: usize = 4_096;
+pub const LISTED_MAX: usize = 1_024;
 
 /// The longest `from` and `mark` of a question for a list, in bytes: the longest name fits twice.
 pub const LIST_FIELD_MAX: usize = 2 * NAME_MAX;

@@ -183,7 +183,7 @@ fn say_says_a_text_as_it_is_whatever_it_looks_like() {
 #[test]
 fn say_fails_when_the_hub_refuses_the_text() {
     let server = Server::start(hub);
-    assert_eq!(run(server.addr, &["say", "bad"]), ended("", "belfry: such (no-luck)\n", 1));
+    assert_eq!(run(server.addr, &["say", "bad"]), ended("", "belfry: such\n", 1));
     assert_eq!(asked(&server.got()), ["hello", "say 1 bad", "bye"]);
 }
 
@@ -192,7 +192,10 @@ fn say_says_nothing_that_no_hub_would_take() {
     let server = Server::start(hub);
     let long = "x".repeat(65);
     assert_eq!(run(server.addr, &["say", &long]), ended("", "belfry: a text has at most 64 bytes\n", 1));
-    assert_eq!(run(server.addr, &["say", " \n"]), ended("", "belfry: there is nothing to say\n", 64));
+    assert_eq!(
+        run(server.addr, &["say", " \n"]),
+        ended("", "belfry: there is nothing to say: give a text, or - for standard input\n", 64)
+    );
     assert_eq!(asked(&server.got()), ["hello", "bye"]);
     let full = Server::start(|datagram| {
         answers(datagram, |frame| Some(format!("^bye full start={}^", frame.value("start").unwrap())))
@@ -268,10 +271,10 @@ fn say_takes_each_line_of_standard_input_and_no_bad_line_keeps_the_others_back()
     assert_eq!(asked(&server.got()), said);
     assert_eq!((stdout.as_str(), status), ("", 1));
     let mut stderr: Vec<&str> = stderr.lines().collect();
-    assert_eq!(stderr.pop(), Some("belfry: lines not said, or perhaps not: 3"));
+    assert_eq!(stderr.pop(), Some("belfry: lines not said: 3"));
     stderr.sort_unstable();
     let complaints =
-        ["belfry: line 3: such (no-luck)", "belfry: line 5: not UTF-8", "belfry: line 6: a text has at most 64 bytes"];
+        ["belfry: line 3: such", "belfry: line 5: not UTF-8", "belfry: line 6: a text has at most 64 bytes"];
     assert_eq!(stderr, complaints);
 }
 
@@ -384,7 +387,7 @@ fn tail_says_what_is_lost_and_that_a_room_begins_anew() {
     let complaints = [
         "belfry: 3 messages lost in lobby\n",
         "belfry: 1 message lost in our mailbox\n",
-        "belfry: lobby begins anew; what was said meanwhile may be lost\n",
+        "belfry: the numbers of lobby start anew; messages may be lost\n",
     ];
     assert_eq!([(); 3].map(|()| tail.complaint()), complaints);
     tail.signal(nix::sys::signal::SIGTERM);
@@ -486,12 +489,23 @@ fn tail_goes_on_where_it_was_when_the_hub_comes_back() {
 }
 
 #[test]
+fn whoever_waits_for_silence_is_told_when_there_is_no_hub() {
+    let server = Server::start(silent);
+    let (stdout, stderr, status) = run(server.addr, &["tail", "--until-idle", "100ms"]);
+    assert_eq!((stdout.as_str(), status), ("", 2), "{stderr}");
+    assert!(stderr.contains("no answer from"), "{stderr}");
+    server.got();
+    let (_, stderr, status) = run(closed_port(9), &["tail", "--until-idle", "100ms"]);
+    assert_eq!((stderr.contains("nobody listens"), status), (true, 1), "{stderr}");
+}
+
+#[test]
 fn bad_usage_ends_with_64_and_help_with_0() {
     let run = |words: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_belfry")).args(words).output().unwrap();
         (!output.stdout.is_empty(), !output.stderr.is_empty(), output.status.code().unwrap())
     };
-    for words in [&[][..], &["tell"], &["time", "--server", ":80"], &["say"]] {
+    for words in [&[][..], &["tell"], &["time", "--server", ":80"], &["msg"]] {
         assert_eq!(run(words), (false, true, 64), "{words:?}");
     }
     for words in [&["--help"][..], &["--version"], &["say", "--help"]] {

@@ -30,20 +30,26 @@ pub(super) struct Options {
 #[derive(Clone, Debug, Subcommand)]
 enum Order {
     /// How it is: version, listeners, members, the clock
+    #[command(after_help = "Examples:\n  belfry ctl status")]
     Status,
     /// Who is here, where, and since when silent
+    #[command(after_help = "Examples:\n  belfry ctl members")]
     Members,
     /// What became of the datagrams, by service and reason
+    #[command(after_help = "Examples:\n  belfry ctl stats --json | jq .services")]
     Stats,
     /// Read the configuration again; waits for at least 10s
+    #[command(after_help = "Examples:\n  belfry ctl reload")]
     Reload,
     /// Write more to the log, or less, until the next reload
+    #[command(after_help = "Examples:\n  belfry ctl log-level debug")]
     LogLevel {
         /// The least important lines that are written
         #[arg(value_parser = level_parser())]
         level: LevelFilter,
     },
     /// Remove a member, who may come back by speaking
+    #[command(after_help = "Examples:\n  belfry ctl kick anna")]
     Kick {
         /// Its name, as `belfry ctl members` shows it
         name: String,

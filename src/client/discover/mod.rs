@@ -180,12 +180,12 @@ pub(super) fn discover(who: &Who, options: &Options, out: &mut impl Write) -> Re
     let servers = servers(search.found, &addrs(&interfaces));
     if options.json {
         for found in &servers {
-            writeln!(out, "{}", found.json(None, &interfaces)).map_err(Failure::to("print"))?;
+            writeln!(out, "{}", found.json(None, &interfaces)).map_err(Failure::printing)?;
         }
     } else {
         let rows: Vec<_> = servers.iter().map(|found| found.columns(&interfaces)).collect();
         for line in aligned(&rows) {
-            writeln!(out, "{line}").map_err(Failure::to("print"))?;
+            writeln!(out, "{line}").map_err(Failure::printing)?;
         }
     }
     Ok(())

@@ -150,7 +150,7 @@ impl<W: Write> Report<'_, W> {
         };
         self.progress.advance(1);
         let printed = self.progress.pause(|| writeln!(self.out, "{text}").and_then(|()| self.out.flush()));
-        printed.map_err(Failure::to("print"))
+        printed.map_err(Failure::printing)
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a session has to tell its caller.
 
+use super::options::ROOMS_MAX;
 use crate::core::frame::Epoch;
+use crate::core::limits::NAME_MAX;
 use std::fmt;
 use std::time::Duration;
 
@@ -148,6 +150,8 @@ pub enum Unfit {
     },
     /// No room or member can be called so.
     BadName,
+    /// A session is in no more rooms than [`ROOMS_MAX`](super::ROOMS_MAX).
+    TooManyRooms,
     /// The session is over.
     Closed,
 }
@@ -157,7 +161,10 @@ impl fmt::Display for Unfit {
         match self {
             Self::Full => f.write_str("too much waits to be sent"),
             Self::TooLong { max } => write!(f, "a text has at most {max} bytes"),
-            Self::BadName => f.write_str("nobody and nothing can be called so"),
+            Self::BadName => {
+                write!(f, "a name has letters, digits, - _ and . only, and at most {NAME_MAX} bytes")
+            }
+            Self::TooManyRooms => write!(f, "at most {ROOMS_MAX} rooms at once"),
             Self::Closed => f.write_str("the session is over"),
         }
     }

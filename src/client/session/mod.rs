@@ -107,7 +107,7 @@ impl Session {
             return Err(Unfit::BadName);
         }
         if options.rooms.len() > ROOMS_MAX {
-            return Err(Unfit::Full);
+            return Err(Unfit::TooManyRooms);
         }
         let mut random = SplitMix::new(seed);
         let start = format!("{:016x}", random.next_u64());

@@ -67,5 +67,5 @@ pub(super) fn time(who: &Who, options: &Options, out: &mut impl Write) -> Result
     if answer.starts_with("? ") {
         return Err(Failure::Refused(answer));
     }
-    writeln!(out, "{answer}").map_err(Failure::to("print the time"))
+    writeln!(out, "{answer}").map_err(Failure::printing)
 }

@@ -49,7 +49,7 @@ pub(super) fn offset(who: &Who, json: bool, out: &mut impl Write) -> Result<(), 
     };
     let states: Vec<Option<String>> = outcomes.iter().map(state).collect();
     let print = if json { print_objects(&outcomes, &states, out) } else { print_lines(&outcomes, &states, out) };
-    print.map_err(Failure::to("print the difference"))?;
+    print.map_err(Failure::printing)?;
     none_answered(&outcomes)
 }
 

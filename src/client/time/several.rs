@@ -29,7 +29,7 @@ struct Said<'a> {
 pub(super) fn several(who: &Who, request: &Request, json: bool, out: &mut impl Write) -> Result<(), Failure> {
     let outcomes = sample(&who.servers()?, request, 1, who.timeout)?;
     let print = if json { print_objects(&outcomes, out) } else { print_lines(&outcomes, out) };
-    print.map_err(Failure::to("print the time"))?;
+    print.map_err(Failure::printing)?;
     none_answered(&outcomes)
 }
 

@@ -9,8 +9,9 @@
 //! `from`; `next` is where the list goes on. The hub keeps nothing of it, so an answer, which may be fifteen times as long as its
 //! question, goes only to an address that has shown a token, on our links too. A session has shown enough.
 //!
-//! A room may have a million members, which are not sorted for each page: those of a small room are looked through, and in a
-//! large one the names of the whole hub are, from `from` on, as far as [`LISTED_MAX`]. A page may be empty, then, and the next not.
+//! A room may have a million members, which are not sorted for each page. The names of the whole hub are in order, and are looked
+//! through from `from` on, as far as [`LISTED_MAX`]; a page may be empty, then, and the next not. Of a room that has few of them its
+//! own members are looked through.
 
 use super::members::{Member, MemberId};
 use super::rooms::{Room, RoomId};
@@ -22,6 +23,9 @@ use std::fmt::Write as _;
 
 /// No entry is shorter: a name of one letter, a word and the shortest value, and what is between.
 const ENTRY_LEN_MIN: usize = "a here idle=0\n".len();
+
+/// A room is thin that has less than one in so many of the hub's members.
+const THIN_PART: usize = 4;
 
 /// What somebody asks for a list, and of what.
 #[derive(Clone, Copy, Debug)]
@@ -136,7 +140,9 @@ impl Hub {
 
     fn add_members(&self, now: Instant, room: RoomId, from: &str, page: &mut Page) {
         let of_room = self.rooms.get(room);
-        if of_room.len() <= LISTED_MAX {
+        // Where every few of the hub are in the room, a page is full after some of its names.
+        let is_thin = of_room.len() * THIN_PART < self.members.len();
+        if is_thin && of_room.len() <= LISTED_MAX {
             let members =
                 first_by_name(of_room.members().map(|id| (self.key_of(id), id)).filter(|(key, _)| **key >= *from));
             let mut members = members.iter().map(|&(_, id)| self.members.get(id));
