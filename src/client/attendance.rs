@@ -11,8 +11,8 @@
 //! }
 //! ```
 //!
-//! A hub may have several addresses, and we may have another one tomorrow. When a link fails, the next address is tried,
-//! by a new link, and the session goes on there.
+//! A hub may have several addresses, and we may have another one tomorrow. When a link fails, or stays silent for its share of
+//! the timeout, the next address is tried, by a new link, and the session goes on there.
 
 use super::link::Link;
 use super::server::{Chosen, Contacts};
@@ -36,6 +36,10 @@ const BUDGET: usize = 64;
 /// How long a goodbye may take: it is said three times meanwhile. A hub that hears none of them forgets us in time.
 const GOODBYE_MAX: Duration = Duration::from_secs(1);
 
+/// How long an address has its turn once our user knows that none answers: time for a few hellos, since each turn begins anew
+/// with those.
+const TURN_MIN: Duration = Duration::from_secs(10);
+
 /// A session, and all that it needs to go on.
 #[derive(Debug)]
 pub(super) struct Attendance {
@@ -46,6 +50,10 @@ pub(super) struct Attendance {
     addrs: Vec<SocketAddr>,
     /// Links that have failed since the hub has welcomed us last.
     failed_count: usize,
+    /// Addresses that were left for their silence since then.
+    silent: Vec<SocketAddr>,
+    /// Since when this link has its turn.
+    turn_began: Instant,
     timeout: Duration,
     patience: Patience,
     trouble: Option<Failure>,
@@ -91,13 +99,15 @@ impl Talker {
         if let Some(name) = &self.name {
             return Ok(Some(name.clone()));
         }
-        let is_fit = |name: &String| {
-            name.starts_with(|c: char| c.is_ascii_alphanumeric())
-                && name.len() <= NAME_MAX
-                && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-        };
-        Ok(Contacts::read()?.name.or_else(|| std::env::var("USER").ok().filter(is_fit)))
+        Ok(Contacts::read()?.name.or_else(|| std::env::var("USER").ok().filter(|name| may_be_called(name))))
     }
+}
+
+/// Whether a hub lets somebody be called so; but for names that look like others, of which it knows more.
+pub(super) fn may_be_called(name: &str) -> bool {
+    name.starts_with(char::is_alphanumeric)
+        && name.len() <= NAME_MAX
+        && name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c))
 }
 
 /// The rooms that were asked for, and whether the hub lets us in.
@@ -146,14 +156,25 @@ impl Entrance {
 impl Attendance {
     /// On the way to the hub; nothing is sent yet.
     pub(super) fn begin(who: &Who, options: &Options) -> Result<Self, Failure> {
+        // Before anything that may take a while.
         let signals = Signals::new().map_err(Failure::to("wait for signals"))?;
-        let server = who.server()?;
+        Self::on_the_way(signals, who.server()?, who.timeout, options)
+    }
+
+    /// The same, when the server is known already.
+    pub(super) fn begin_at(server: Chosen, timeout: Duration, options: &Options) -> Result<Self, Failure> {
+        let signals = Signals::new().map_err(Failure::to("wait for signals"))?;
+        Self::on_the_way(signals, server, timeout, options)
+    }
+
+    fn on_the_way(signals: Signals, server: Chosen, timeout: Duration, options: &Options) -> Result<Self, Failure> {
         let addrs = server.resolve(ServiceName::Chat)?;
         let mut last = None;
         let link = addrs.iter().find_map(|&addr| Link::open(addr).map_err(|failure| last = Some(failure)).ok());
         let link = link.ok_or_else(|| last.expect("a server that resolves has an address"))?;
         let seed = seed().map_err(Failure::to("read /dev/urandom"))?;
-        let session = Session::new(options, seed, link.now());
+        let now = link.now();
+        let session = Session::new(options, seed, now);
         let session = session.map_err(|unfit| Failure::Usage(unfit.to_string()))?;
         Ok(Self {
             session,
@@ -162,7 +183,9 @@ impl Attendance {
             server,
             addrs,
             failed_count: 0,
-            timeout: who.timeout,
+            silent: Vec::new(),
+            turn_began: now,
+            timeout,
             patience: Patience::NotNeeded,
             trouble: None,
         })
@@ -185,7 +208,9 @@ impl Attendance {
 
     /// That the hub is silent.
     pub(super) fn no_answer(&self) -> Failure {
-        Failure::NoAnswer { addr: self.link.addr, timeout: self.timeout }
+        let others = self.silent.iter().copied().filter(|&addr| addr != self.link.addr);
+        let addrs = others.chain([self.link.addr]).collect();
+        self.server.explain(Failure::NoAnswer { addrs, timeout: self.timeout, origin: None })
     }
 
     /// Where the hub is, or may be.
@@ -201,6 +226,7 @@ impl Attendance {
         let event = self.session.poll_event()?;
         if matches!(event, Event::Welcomed { .. }) {
             self.failed_count = 0;
+            self.silent.clear();
         }
         // To be welcomed again is no answer to what was asked.
         if matches!(event, Event::Welcomed { is_new: true, .. } | Event::Done(_) | Event::Refused { .. }) {
@@ -247,13 +273,16 @@ impl Attendance {
             Patience::Since(since) => Some(since + self.timeout),
             Patience::NotNeeded | Patience::Over => None,
         };
-        let timeout = match [until, overdue_at, self.session.next_timeout()].into_iter().flatten().min() {
-            // The caller is to hear of it.
-            _ if has_failed => PollTimeout::ZERO,
-            // Rounded up, lest the last fraction of a millisecond be spent in circles.
-            Some(due) => PollTimeout::try_from(due.since(now) + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX),
-            None => PollTimeout::NONE,
-        };
+        let timeout =
+            match [until, overdue_at, self.turn_end(), self.session.next_timeout()].into_iter().flatten().min() {
+                // The caller is to hear of it.
+                _ if has_failed => PollTimeout::ZERO,
+                // Rounded up, lest the last fraction of a millisecond be spent in circles.
+                Some(due) => {
+                    PollTimeout::try_from(due.since(now) + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+                }
+                None => PollTimeout::NONE,
+            };
         let ours = [self.signals.as_fd(), self.link.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
         let mut fds: Vec<_> =
             ours.into_iter().chain(watched.iter().map(|&(fd, flags)| PollFd::new(fd, flags))).collect();
@@ -270,6 +299,13 @@ impl Attendance {
         let now = self.link.now();
         self.session.handle_timeout(now);
         self.keep_patience(now);
+        if self.turn_end().is_some_and(|end| end <= now) {
+            self.silent.retain(|&addr| addr != self.link.addr);
+            self.silent.push(self.link.addr);
+            if self.turn(now) {
+                self.session.handle_address_change(now);
+            }
+        }
         let signal = self.signals.read().map_err(Failure::to("read a signal"))?;
         Ok(Wake { is_interrupted: signal.is_some(), watched: told[2..].to_vec() })
     }
@@ -302,17 +338,34 @@ impl Attendance {
         };
     }
 
+    /// When an address that stays silent makes way for the next; `None` while the hub answers, or has no other.
+    fn turn_end(&self) -> Option<Instant> {
+        let is_due = self.addrs.len() > 1 && !self.session.is_connected() && !self.session.is_closed();
+        let share = self.timeout / u32::try_from(self.addrs.len()).unwrap_or(u32::MAX);
+        let turn = match self.patience {
+            Patience::Since(_) => share,
+            Patience::NotNeeded | Patience::Over => share.max(TURN_MIN),
+        };
+        is_due.then(|| self.turn_began + turn)
+    }
+
+    /// On to the next address for which there is a way; whether there is one.
+    fn turn(&mut self, now: Instant) -> bool {
+        let here = self.addrs.iter().position(|&addr| addr == self.link.addr).unwrap_or_default();
+        let others = self.addrs.iter().cycle().skip(here + 1).take(self.addrs.len());
+        let link = others.filter_map(|&addr| Link::open(addr).ok()).next();
+        self.turn_began = now;
+        link.map(|link| self.link = link).is_some()
+    }
+
     /// This link has failed: perhaps the next does better. The caller hears of it when none does.
     fn lose(&mut self, failure: Failure) {
         let now = self.link.now();
         // Where nobody listens it is not the link's fault. A hub that comes back knows us by its address.
         if self.addrs.len() > 1 || !matches!(failure, Failure::NobodyListens(_)) {
-            let here = self.addrs.iter().position(|&addr| addr == self.link.addr).unwrap_or_default();
-            let others = self.addrs.iter().cycle().skip(here + 1).take(self.addrs.len());
-            self.link = match others.filter_map(|&addr| Link::open(addr).ok()).next() {
-                Some(link) => link,
-                None => return self.give_up(now, failure),
-            };
+            if !self.turn(now) {
+                return self.give_up(now, failure);
+            }
         }
         self.failed_count = self.failed_count.saturating_add(1);
         if self.failed_count < self.addrs.len() {
@@ -325,7 +378,10 @@ impl Attendance {
     /// Until the session tries again.
     fn give_up(&mut self, now: Instant, failure: Failure) {
         self.session.handle_unreachable(now);
-        // That the hub is overdue is worse.
-        self.trouble.get_or_insert_with(|| self.server.explain(failure));
+        // An address that stays silent may be where the hub is: patience tells when it is over.
+        if self.silent.is_empty() {
+            // That the hub is overdue is worse.
+            self.trouble.get_or_insert_with(|| self.server.explain(failure));
+        }
     }
 }

@@ -35,7 +35,7 @@ const SHELLS: Shells<'static> = Shells(&[&WholeWords, &Fish, &Zsh]);
 /// Answers a shell; `None` when none has asked.
 pub(super) fn complete() -> Option<ExitCode> {
     let words: Vec<OsString> = std::env::args_os().collect();
-    let who = Who { server: servers_in(&words), timeout: DEADLINE };
+    let who = Who { server: servers_in(&words), timeout: DEADLINE, is_hasty: true };
     let folder = std::env::current_dir().ok();
     let environment = CompleteEnv::with_factory(|| with_names(super::command(), &who)).shells(SHELLS);
     match environment.try_complete(words, folder.as_deref()) {
@@ -106,11 +106,11 @@ fn members(who: &Who, names: &Sender<String>) -> Result<(), Failure> {
 }
 
 fn send_names(who: &Who, of_members: bool, names: &Sender<String>) -> Result<(), Failure> {
-    Link::with_first(who, ServiceName::Chat, |link| {
+    Link::with_first(who, ServiceName::Chat, |link, patience| {
         let mut listing = Listing::new(seed().map_err(Failure::to("read /dev/urandom"))?);
         // There is place for one.
         let _ = listing.ask(Wanted::Rooms, link.now());
-        let until = link.now() + who.timeout;
+        let until = link.now() + patience;
         while listing.is_asking() && link.now() < until {
             turn(&link, &mut listing, until)?;
             let Some(Ok(list)) = listing.poll() else { continue };

@@ -1,5 +1,6 @@
 //! A connected UDP socket: what comes from elsewhere does not arrive, and a closed port is noticed at once.
 
+use super::server::Chosen;
 use super::{Failure, Who};
 use crate::clock::Clock;
 use crate::core::Instant;
@@ -41,23 +42,43 @@ impl Link {
         Ok(Self { socket, addr, clock: Clock::new() })
     }
 
-    /// Does `work` with the first of the server's addresses where somebody listens: a name often has two, and a server
-    /// that listens at one of them is there all the same.
+    /// Does `work` with the first of the server's addresses where somebody answers: a name often has two, and a server
+    /// that is heard at one of them is there all the same. `work` is told how long that address may be silent: those that are
+    /// left share what is left of the timeout.
     pub(super) fn with_first<T>(
         who: &Who,
         service: ServiceName,
-        mut work: impl FnMut(Self) -> Result<T, Failure>,
+        work: impl FnMut(Self, Duration) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let server = who.server()?;
+        Self::with_first_of(&server, service, who.timeout, work)
+    }
+
+    /// The same, when the server is known already.
+    pub(super) fn with_first_of<T>(
+        server: &Chosen,
+        service: ServiceName,
+        timeout: Duration,
+        mut work: impl FnMut(Self, Duration) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let addrs = server.resolve(service)?;
-        let mut last = None;
-        for addr in addrs {
-            match Self::open(addr).and_then(&mut work) {
+        let clock = Clock::new();
+        let end = clock.now().mono + timeout;
+        let (mut silent, mut last) = (Vec::new(), None);
+        for (tried, addr) in addrs.iter().copied().enumerate() {
+            let left = u32::try_from(addrs.len() - tried).unwrap_or(u32::MAX);
+            let share = end.since(clock.now().mono) / left;
+            match Self::open(addr).and_then(|link| work(link, share)) {
+                Err(Failure::NoAnswer { .. }) => silent.push(addr),
                 Err(failure @ (Failure::NobodyListens(_) | Failure::Failed(_))) => last = Some(failure),
                 done => return done,
             }
         }
-        Err(server.explain(last.expect("a server that resolves has an address")))
+        // Silence says less than a closed port: behind it the server may be.
+        Err(server.explain(match last {
+            Some(failure) if silent.is_empty() => failure,
+            _ => Failure::NoAnswer { addrs: silent, timeout, origin: None },
+        }))
     }
 
     /// Our own address, as it is chosen for the way there.
@@ -135,7 +156,12 @@ impl Link {
                 }
             }
         }
-        Err(Failure::NoAnswer { addr: self.addr, timeout })
+        Err(self.no_answer(timeout))
+    }
+
+    /// That nothing has come for so long.
+    pub(super) fn no_answer(&self, timeout: Duration) -> Failure {
+        Failure::NoAnswer { addrs: vec![self.addr], timeout, origin: None }
     }
 
     fn failure(&self, doing: &str, error: io::Error) -> Failure {

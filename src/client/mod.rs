@@ -33,12 +33,15 @@ mod who;
 use crate::core::escape::one_line;
 use crate::exit;
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use server::Server;
+use server::{Origin, Server};
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
+
+/// The room that is meant when none is named.
+const LOBBY: &str = "lobby";
 
 /// The longest `--timeout`: a day, so that no deadline overflows.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -69,6 +72,9 @@ struct Who {
     /// How long to wait for an answer, as 500ms or 2s
     #[arg(long, global = true, value_name = "DURATION", default_value = "2s", value_parser = parse_timeout)]
     timeout: Duration,
+    /// Whether any server does, the sooner the better, and nothing is said about it.
+    #[arg(skip)]
+    is_hasty: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -206,8 +212,8 @@ enum Failure {
     Refused(String),
     /// A host answered that the port is closed.
     NobodyListens(SocketAddr),
-    /// Silence.
-    NoAnswer { addr: SocketAddr, timeout: Duration },
+    /// Silence at each of these addresses of a server, and why that server was asked, where more than the user has said so.
+    NoAnswer { addrs: Vec<SocketAddr>, timeout: Duration, origin: Option<Origin> },
     /// Silence, and what may be the reason.
     NobodyThere(String),
     /// Whoever read what we print has read enough, as `head` does.
@@ -246,8 +252,11 @@ impl fmt::Display for Failure {
             Self::Refused(line) => f.write_str(line.strip_prefix("? ").unwrap_or(line)),
             Self::NobodyReads => f.write_str("nobody reads what is printed"),
             Self::NobodyListens(addr) => write!(f, "nobody listens on {addr}/udp"),
-            Self::NoAnswer { addr, timeout } => {
-                write!(f, "no answer from {addr}/udp within {}", humantime::format_duration(*timeout))
+            Self::NoAnswer { addrs, timeout, origin } => {
+                let addrs: Vec<String> = addrs.iter().map(|addr| format!("{addr}/udp")).collect();
+                let timeout = humantime::format_duration(*timeout);
+                write!(f, "no answer from {} within {timeout}", addrs.join(" or "))?;
+                origin.map_or(Ok(()), |origin| write!(f, " ({})", origin.why()))
             }
         }
     }

@@ -51,7 +51,7 @@ impl Style {
 
 /// The zone in which this user wants to see times.
 pub(super) fn local_zone() -> TimeZone {
-    zoneinfo::Source::from_environment().read().local().clone()
+    zoneinfo::Source::from_environment().read_local()
 }
 
 /// When something was said, on the hub's clock.

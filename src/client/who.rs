@@ -2,10 +2,11 @@
 //!
 //! A line for each, in columns for people, or a JSON object for programs. Names and texts are those of strangers.
 
+use super::columns::{aligned, to_the_right};
 use super::link::Link;
 use super::listing::{Entries, List, ListError, Listing, MemberEntry, RoomEntry, Wanted};
 use super::print::object;
-use super::{Failure, Who, complain, shown};
+use super::{Failure, LOBBY, Who, complain, shown};
 use crate::core::Instant;
 use crate::daemon::seed;
 use crate::services::ServiceName;
@@ -13,13 +14,6 @@ use clap::Args;
 use serde::Serialize;
 use std::io::Write;
 use std::time::Duration;
-use unicode_width::UnicodeWidthStr;
-
-/// The room that is meant when none is named.
-const LOBBY: &str = "lobby";
-
-/// The widest first column, so that one long name does not push everything off the screen.
-const COLUMN_MAX: usize = 32;
 
 /// What `belfry who` can be told.
 #[derive(Debug, Args)]
@@ -71,7 +65,7 @@ pub(super) fn rooms(who: &Who, options: &RoomsOptions, out: &mut impl Write) -> 
 }
 
 fn list(who: &Who, wanted: &Wanted, is_json: bool, out: &mut impl Write) -> Result<(), Failure> {
-    let list = Link::with_first(who, ServiceName::Chat, |link| fetch(&link, wanted, who.timeout))?;
+    let list = Link::with_first(who, ServiceName::Chat, |link, patience| fetch(&link, wanted, patience))?;
     let text = if is_json { json(&list) } else { columns(&list) };
     out.write_all(text.as_bytes()).map_err(Failure::printing)?;
     let count = match &list.entries {
@@ -99,7 +93,7 @@ fn fetch(link: &Link, wanted: &Wanted, timeout: Duration) -> Result<List, Failur
             until = link.now() + timeout;
         }
         if until <= link.now() {
-            return Err(Failure::NoAnswer { addr: link.addr, timeout });
+            return Err(link.no_answer(timeout));
         }
     }
 }
@@ -153,7 +147,7 @@ fn json(list: &List) -> String {
 
 fn columns(list: &List) -> String {
     let cleaned = |text: &str| shown(text.as_bytes(), " ");
-    let rows: Vec<[String; 3]> = match &list.entries {
+    let mut rows: Vec<[String; 3]> = match &list.entries {
         Entries::Rooms(rooms) => rooms
             .iter()
             .map(|room| {
@@ -169,16 +163,8 @@ fn columns(list: &List) -> String {
             })
             .collect(),
     };
-    let widest = |column: usize| rows.iter().map(|row| row[column].width()).max().unwrap_or(0).min(COLUMN_MAX);
-    let (names, figures) = (widest(0), widest(1));
-    let mut text = String::new();
-    for [name, figure, rest] in &rows {
-        let behind_name = " ".repeat(names.saturating_sub(name.width()));
-        let line = format!("{name}{behind_name}  {figure:>figures$}  {rest}");
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+    to_the_right(&mut rows, 1);
+    aligned(&rows).map(|line| line + "\n").collect()
 }
 
 /// What there is to say of a member beside when it last said something.

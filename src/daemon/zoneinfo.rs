@@ -44,19 +44,30 @@ impl Source {
         let mut found = Vec::new();
         walk(&self.directory, "", 1, &mut found);
         let mut zones = Zones::new(merge(found));
-        let local = self.local(&mut zones);
+        let local = self.local(|name| zones.find(name));
         zones.set_local(local);
         zones
     }
 
-    fn local(&self, zones: &mut Zones) -> TimeZone {
+    /// Reads the host's own zone and no other.
+    pub fn read_local(&self) -> TimeZone {
+        self.local(|name| {
+            let mut words = name.split('/');
+            let is_name = words.clone().next().is_some_and(|first| !NOT_ZONES.contains(&first))
+                && !words.any(|word| matches!(word, "" | "." | ".."));
+            let file = is_name.then(|| read_zone(&self.directory.join(name))).flatten();
+            file.or_else(|| Zones::new(Vec::new()).find(name))
+        })
+    }
+
+    fn local(&self, find: impl FnOnce(&str) -> Option<TimeZone>) -> TimeZone {
         let Some(tz) = &self.tz else {
             // Without the file the host keeps UTC, which is nothing to complain about.
             return read_zone(&self.localtime).unwrap_or(TimeZone::UTC);
         };
         let found = tz.to_str().and_then(|tz| {
             let name = tz.strip_prefix(':').unwrap_or(tz);
-            if name.starts_with('/') { read_zone(Path::new(name)) } else { zones.find(name) }
+            if name.starts_with('/') { read_zone(Path::new(name)) } else { find(name) }
         });
         found.unwrap_or_else(|| {
             log::warn!("TZ={} is no time zone that is known here: keeping UTC", tz.display());
@@ -143,9 +154,13 @@ mod tests {
             Self(path)
         }
 
-        fn read(&self, tz: Option<&str>) -> Zones {
+        fn source(&self, tz: Option<&str>) -> Source {
             let tz = tz.map(OsString::from);
-            Source { directory: self.0.clone(), localtime: self.0.join("localtime"), tz }.read()
+            Source { directory: self.0.clone(), localtime: self.0.join("localtime"), tz }
+        }
+
+        fn read(&self, tz: Option<&str>) -> Zones {
+            self.source(tz).read()
         }
     }
 
@@ -194,9 +209,12 @@ mod tests {
             (Some("EST5"), -18_000),
             (Some("Mars/Olympus"), 0),
             (Some("/nowhere"), 0),
+            (Some("right/Asia/Tokyo"), 0),
+            (Some("../zone.tab"), 0),
         ];
         for (tz, expected) in table {
             assert_eq!(offset(directory.read(tz).local()), expected, "{tz:?}");
+            assert_eq!(offset(&directory.source(tz).read_local()), expected, "{tz:?} alone");
         }
     }
 

@@ -10,9 +10,11 @@
     reason = "a test waits by the clock, fails by panicking, and says why it skips"
 )]
 
+mod addresses;
 #[path = "../common/mod.rs"]
 mod common;
 mod discover;
+mod doctor;
 mod time;
 
 use belfry::core::frame::{Frame, frames};

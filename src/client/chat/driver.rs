@@ -7,7 +7,6 @@ use super::happening::{Action, Input};
 use super::model::{Connection, Model};
 use super::presence::Presence;
 use crate::client::attendance::{Attendance, News, Wake};
-use crate::client::doctor::why;
 use crate::client::server::Origin;
 use crate::client::session::{self, Audience, Figures};
 use crate::client::{Failure, Who, complain};
@@ -52,7 +51,7 @@ impl Driver {
         let mut model = model(attendance.addr().to_string(), clock.now());
         let server = attendance.server();
         if server.origin != Origin::Option {
-            model.notice(&format!("The server is {}: {}.", server.name, why(server.origin)));
+            model.notice(&format!("The server is {}: {}.", server.name, server.origin.why()));
         }
         Ok(Self {
             model,

@@ -38,12 +38,12 @@ mod tests;
 use super::attendance::Talker;
 use super::print::local_zone;
 use super::session::{self, Wanted};
-use super::{Failure, Who};
+use super::{Failure, LOBBY, Who};
 use crate::core::text::plural;
 use crate::daemon::seed;
 use clap::Args;
 use driver::Driver;
-use model::{Connection, LOBBY, Model, Settings};
+use model::{Connection, Model, Settings};
 use std::io::IsTerminal;
 use theme::Theme;
 

@@ -10,14 +10,12 @@ use super::layout::Layout;
 use super::room::Room;
 use super::survey::Survey;
 use super::theme::Theme;
+use crate::client::LOBBY;
 use crate::client::session::Figures;
 use crate::core::frame::MAILBOX;
 use crate::core::{Instant, Now, Seed};
 use jiff::tz::TimeZone;
 use std::time::Duration;
-
-/// Where one is who has not said where: the hub's word.
-pub(super) const LOBBY: &str = "lobby";
 
 /// The longest text as long as the hub has not said otherwise: its default.
 const TEXT_MAX: usize = 1_024;

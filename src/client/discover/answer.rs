@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// What a server says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Answer {
+pub(in crate::client) struct Answer {
     pub(super) host: Option<String>,
     pub(super) services: Vec<(String, u16)>,
     pub(super) version: Option<String>,

@@ -16,6 +16,7 @@ mod search;
 mod watch;
 
 pub(super) use answer::Found;
+pub(super) use search::acknowlege;
 
 use super::columns::aligned;
 use super::link::Link;
@@ -25,10 +26,10 @@ use crate::core::Interface;
 use crate::daemon::netlink::Netlink;
 use crate::services::ServiceName;
 use crate::services::announce::PADDED_QUESTION;
-use answer::{choose, servers};
+use answer::{Answer, choose, servers};
 use clap::Args;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use search::{Search, acknowlege, groups};
+use search::{Search, groups};
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
@@ -73,8 +74,9 @@ pub(super) struct Options {
     verbose: bool,
 }
 
-/// The server that is asked when nobody says which: that of this host, or else of this network.
-pub(super) fn nearest(timeout: Duration) -> Result<Option<Found>, Failure> {
+/// The server that is asked when nobody says which: that of this host, or else of this network. In haste it is the one that
+/// answers first; otherwise a terminal is told when there are several.
+pub(super) fn nearest(timeout: Duration, is_hasty: bool) -> Result<Option<Found>, Failure> {
     if let Some(found) = here(timeout.min(HERE_WAIT_MAX))? {
         return Ok(Some(found));
     }
@@ -85,13 +87,15 @@ pub(super) fn nearest(timeout: Duration) -> Result<Option<Found>, Failure> {
         return Ok(None);
     }
     let mut search = Search::new(targets, PORT)?;
-    if search.run_and_settle(timeout, SETTLE).is_err() {
+    let settle = if is_hasty { Duration::ZERO } else { SETTLE };
+    if search.run_and_settle(timeout, settle).is_err() {
         return Ok(None);
     }
     let ours = addrs(&interfaces);
     let servers = servers(search.found, &ours);
     let chosen = choose(&servers, &ours).cloned();
-    if let Some(chosen) = chosen.as_ref().filter(|_| servers.len() > 1 && io::stderr().is_terminal()) {
+    let is_told = servers.len() > 1 && !is_hasty && io::stderr().is_terminal();
+    if let Some(chosen) = chosen.as_ref().filter(|_| is_told) {
         let count = servers.len();
         complain(&format_args!(
             "{count} servers here; asking {chosen}; belfry discover lists them, --server names one"
@@ -102,13 +106,13 @@ pub(super) fn nearest(timeout: Duration) -> Result<Option<Found>, Failure> {
 
 /// Whether the announcer with this address, which answers so when it is asked alone, answers a question to the groups; `None`
 /// where it is on no network of ours.
-pub(super) fn answers_groups(addr: SocketAddr, alone: Option<&[u8]>) -> Result<Option<bool>, Failure> {
+pub(super) fn answers_groups(addr: SocketAddr, alone: Option<Answer>) -> Result<Option<bool>, Failure> {
     let interfaces = interfaces()?;
     let is_beyond = |interface: &Interface| report::came_by(addr, interface);
     let Some(interface) = interfaces.iter().find(|interface| is_beyond(interface)) else { return Ok(None) };
     let mut search = Search::new(groups(&interfaces, Some(&interface.name))?, addr.port())?;
     // A host answers from each of its addresses at which it was asked.
-    let alone = alone.and_then(acknowlege).filter(|answer| answer.host.is_some());
+    let alone = alone.filter(|answer| answer.host.is_some());
     let is_it = |found: &Found| found.source.ip() == addr.ip() || Some(&found.answer) == alone.as_ref();
     search.run_until(GROUP_WAIT_MAX, |found| found.iter().any(is_it))?;
     Ok(Some(search.found.iter().any(is_it)))

@@ -291,7 +291,7 @@ impl Search {
 }
 
 /// What an answer says; `None` for everything else.
-pub(super) fn acknowlege(payload: &[u8]) -> Option<Answer> {
+pub(in crate::client) fn acknowlege(payload: &[u8]) -> Option<Answer> {
     let said = parse_announcement(std::str::from_utf8(payload).ok()?)?;
     (said.verb == Verb::Acknowlege).then(|| said.into())
 }

@@ -22,6 +22,9 @@ use std::time::Duration;
 /// How often everybody is asked: an announcer answers once a second.
 const INTERVAL: Duration = Duration::from_secs(3);
 
+/// The shortest time between two rounds, however often interfaces change.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// Questions in a row that a server may leave unanswered.
 const MISSED_MAX: u32 = 3;
 
@@ -44,23 +47,18 @@ fn go_on(who: &Who, options: &Options, signals: &Signals, out: &mut impl Write) 
     let named = named(who, options)?;
     let mut search = super::begin(who, options, &interfaces)?;
     let mut present = Present { servers: Vec::new(), ours: addrs(&interfaces), interfaces, json: options.json };
-    let begin = search.now();
-    // The next last.
-    let mut asks: Vec<Instant> = SCHEDULE.iter().rev().map(|&after| begin + after).collect();
+    let mut rounds = Rounds::begin(search.now());
     loop {
-        if let Some(at) = asks.pop_if(|at| *at <= search.now()) {
+        if let Some(is_missed) = rounds.take(search.now()) {
             // A network that is gone for a while is no reason to end.
             let _ = search.ask();
             let known = present.servers.iter().flat_map(|server| server.sources.iter().copied());
             named.iter().copied().chain(known).for_each(|addr| search.probe(addr));
-            if asks.is_empty() {
-                if let failed @ Err(_) = present.miss(out) {
-                    return Ok(failed);
-                }
-                asks.push(at.max(search.now()) + INTERVAL);
+            if is_missed && let failed @ Err(_) = present.miss(out) {
+                return Ok(failed);
             }
         }
-        search.wait(asks.last().copied(), &[signals.as_fd(), netlink.as_fd()])?;
+        search.wait(rounds.next(), &[signals.as_fd(), netlink.as_fd()])?;
         search.receive();
         let refused = std::mem::take(&mut search.refused);
         let mut printed = refused.into_iter().try_for_each(|addr| present.refuse(addr, out));
@@ -73,11 +71,53 @@ fn go_on(who: &Who, options: &Options, signals: &Signals, out: &mut impl Write) 
         if let Ok(Some(table)) = netlink.on_readable() {
             search.turn_to(groups(&table, options.interface.as_deref()).unwrap_or_default());
             (present.ours, present.interfaces) = (addrs(&table), table);
-            asks = vec![search.now()];
+            rounds.hurry(search.now());
         }
         if signals.read().map_err(Failure::to("read a signal"))?.is_some() {
             return Ok(Ok(()));
         }
+    }
+}
+
+/// When everybody is asked.
+#[derive(Debug)]
+struct Rounds {
+    /// The next last; there is always one.
+    due: Vec<Instant>,
+    asked_at: Instant,
+    /// When a round was counted that has to be answered.
+    counted_at: Option<Instant>,
+}
+
+impl Rounds {
+    fn begin(now: Instant) -> Self {
+        Self { due: SCHEDULE.iter().rev().map(|&after| now + after).collect(), asked_at: now, counted_at: None }
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.due.last().copied()
+    }
+
+    /// Begins a round when it is time; `true` when it counts against whoever does not answer it. Announcers leave questions
+    /// unanswered that follow each other too fast.
+    fn take(&mut self, now: Instant) -> Option<bool> {
+        self.due.pop_if(|at| *at <= now)?;
+        self.asked_at = now;
+        if !self.due.is_empty() {
+            return Some(false);
+        }
+        self.due.push(now + INTERVAL);
+        let counts = self.counted_at.is_none_or(|at| at + INTERVAL <= now);
+        if counts {
+            self.counted_at = Some(now);
+        }
+        Some(counts)
+    }
+
+    /// Something has changed: the next round is at once, or soon after the last.
+    fn hurry(&mut self, now: Instant) {
+        let soon = now.max(self.asked_at + AGAIN);
+        self.due = vec![self.next().map_or(soon, |next| next.min(soon))];
     }
 }
 
@@ -180,6 +220,27 @@ mod tests {
             .unwrap();
         }
         String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn interfaces_that_change_all_the_time_count_no_more_rounds_against_servers_than_the_clock_does() {
+        let at = |millis| Instant::from_nanos(millis * 1_000_000);
+        let run = |changes: std::ops::Range<u64>| {
+            let mut rounds = Rounds::begin(at(0));
+            let mut taken = Vec::new();
+            for millis in (0..10_000).step_by(100) {
+                if changes.contains(&millis) {
+                    rounds.hurry(at(millis));
+                }
+                taken.extend(rounds.take(at(millis)).map(|counts| (millis, counts)));
+            }
+            taken
+        };
+        let calm = [(0, false), (300, false), (1_000, true), (4_000, true), (7_000, true)];
+        assert_eq!(run(0..0), calm);
+        let restless = [(1_000, true), (2_000, false), (3_000, false), (4_000, true), (5_000, false), (8_000, true)];
+        let taken = run(1_100..4_500);
+        assert_eq!(taken[2..], restless);
     }
 
     const TOWER: &str = "Acknowlege belfry/1 host=tower time=8080";

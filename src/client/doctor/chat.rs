@@ -6,10 +6,10 @@ use super::{CHECKS, Finding, Report, figures};
 use crate::client::attendance::{Attendance, News};
 use crate::client::millis::shown;
 use crate::client::progress::Progress;
+use crate::client::say::closed;
 use crate::client::server::Chosen;
 use crate::client::session::{Event, Options, Reason, Wanted};
 use crate::client::{Failure, Who};
-use crate::clock::Clock;
 use crate::core::Instant;
 use crate::services::ServiceName;
 use std::io::Write;
@@ -24,8 +24,9 @@ const PATIENCE: u32 = 2;
 /// Between two heartbeats: forty a second. A hub that goes by its defaults takes fifty.
 const PACE: Duration = Duration::from_millis(25);
 
-/// When a heartbeat counts as lost.
-const LATE: Duration = Duration::from_millis(500);
+/// When a heartbeat counts as lost, on a quick way: others may take four times as long as the welcome has. A late answer would
+/// pass for that to the next.
+const LATE_MIN: Duration = Duration::from_millis(500);
 
 /// So many lost in a row, and the rest would be too.
 const LOST_IN_A_ROW_MAX: usize = 10;
@@ -40,77 +41,102 @@ pub(super) fn chat<W: Write>(
     count: u32,
     report: &mut Report<'_, W>,
 ) -> Result<(), Failure> {
-    // Not by discovery once more.
-    let addr = super::first(chosen, ServiceName::Chat)?;
-    let server = addr.to_string().parse().map_err(Failure::Usage)?;
-    let who = Who { server: vec![server], timeout: who.timeout * PATIENCE };
     let wanted = Wanted { room: NAME.to_owned(), from: None };
     let options = Options { name: Some(NAME.to_owned()), rooms: vec![wanted], ..Options::default() };
-    let clock = Clock::new();
-    let begin = clock.now().mono;
-    let mut attendance = match Attendance::begin(&who, &options) {
+    // Not by discovery once more.
+    let mut attendance = match Attendance::begin_at(chosen.clone(), who.timeout * PATIENCE, &options) {
         Ok(attendance) => attendance,
         Err(failure) => return report.tell(&Finding::unreachable("chat", ServiceName::Chat, &failure)),
     };
-    if let Err(finding) = come_in(&mut attendance) {
-        attendance.leave();
-        return report.tell(&finding);
-    }
-    report.answered.push(ServiceName::Chat);
-    let took = shown(clock.now().mono.since(begin));
-    report.tell(&Finding::ok("chat", format!("{addr} has let a session in after {took}")))?;
-    let measured = if count > 0 { measure(&mut attendance, &clock, count, report) } else { Ok(None) };
+    let checked = check(&mut attendance, who.timeout, count, report);
     attendance.leave();
-    match measured? {
-        Some(finding) => report.tell(&finding),
-        None => Ok(()),
-    }
+    report.progress = Progress::begin(CHECKS, None);
+    checked?.map_or(Ok(()), |finding| report.tell(&finding))
 }
 
-/// Waits for the welcome; fails with what is wrong.
-fn come_in(attendance: &mut Attendance) -> Result<(), Box<Finding>> {
-    let bad = |text: &str, advice: &str| Err(Box::new(Finding::bad("chat", text, advice)));
-    let failed = |failure: Failure| Box::new(Finding::unreachable("chat", ServiceName::Chat, &failure));
+/// What there is to say at the end.
+fn check<W: Write>(
+    attendance: &mut Attendance,
+    timeout: Duration,
+    count: u32,
+    report: &mut Report<'_, W>,
+) -> Result<Option<Finding>, Failure> {
+    let begin = attendance.now();
+    let wrong = come_in(attendance)?;
+    if attendance.session().is_connected() {
+        report.answered.push(ServiceName::Chat);
+    }
+    if wrong.is_some() {
+        return Ok(wrong);
+    }
+    let (addr, took) = (attendance.addr(), shown(attendance.now().since(begin)));
+    report.tell(&Finding::ok("chat", format!("{addr} has let a session in after {took}")))?;
+    if count == 0 { Ok(None) } else { measure(attendance, timeout, count, report).map(Some) }
+}
+
+/// Waits until we are in our room; or what is wrong.
+fn come_in(attendance: &mut Attendance) -> Result<Option<Finding>, Failure> {
     loop {
         while let Some(news) = attendance.next() {
             match news {
-                News::Event(Event::Welcomed { .. }) => return Ok(()),
+                News::Event(Event::Joined { room, .. }) if room.eq_ignore_ascii_case(NAME) => return Ok(None),
+                // The hub has put us elsewhere.
+                News::Event(Event::Joined { .. } | Event::Left { .. }) => return Ok(Some(no_room())),
                 News::Event(Event::Full) => {
                     let advice = "raise max-members in [chat] of the server, or remove somebody: belfry ctl kick NAME";
-                    return bad("the hub is full", advice);
+                    return Ok(Some(Finding::bad("chat", "the hub is full", advice)));
                 }
-                News::Event(Event::Closed(Reason::Version)) => {
-                    return bad("the hub speaks another version", "update whichever is older");
+                News::Event(Event::Closed(reason)) => return Ok(Some(ended(&reason))),
+                News::Trouble(failure) => {
+                    return Ok(Some(Finding::unreachable("chat", ServiceName::Chat, &failure)));
                 }
-                News::Trouble(failure) => return Err(failed(failure)),
                 News::Event(_) => {}
             }
         }
-        if attendance.wait(&[]).map_err(failed)?.is_interrupted {
-            return Err(failed(Failure::Failed("interrupted".to_owned())));
+        if attendance.wait(&[])?.is_interrupted {
+            return Err(interrupted());
         }
     }
+}
+
+fn no_room() -> Finding {
+    let text = format!("the hub has let a session in, but cannot make the room {NAME}: the loss is not measured");
+    Finding::note("chat", text, "wait until rooms that nobody is in are forgotten; belfry rooms lists all")
+}
+
+fn ended(reason: &Reason) -> Finding {
+    let advice = match reason {
+        Reason::Version => "update whichever is older",
+        _ => "ask the operator of the server why",
+    };
+    Finding::bad("chat", closed(reason).to_string(), advice)
+}
+
+fn interrupted() -> Failure {
+    Failure::Failed("interrupted".to_owned())
 }
 
 /// Sends heartbeats, each when the one before is answered or lost, and not too fast.
 fn measure<W: Write>(
     attendance: &mut Attendance,
-    clock: &Clock,
+    timeout: Duration,
     count: u32,
     report: &mut Report<'_, W>,
-) -> Result<Option<Finding>, Failure> {
+) -> Result<Finding, Failure> {
     report.progress = Progress::begin("heartbeats", Some(u64::from(count)));
     let (mut round_trips, mut sent, mut lost_in_a_row) = (Vec::new(), 0, 0);
+    let welcome = attendance.session().figures().round_trip.unwrap_or_default();
+    let late = (welcome * 4).max(LATE_MIN).min(timeout);
     while sent < count as usize && lost_in_a_row < LOST_IN_A_ROW_MAX {
-        let now = clock.now().mono;
+        let now = attendance.now();
         let before = attendance.session().heartbeats().answered;
         if !attendance.session().beat(now) {
             break;
         }
         sent += 1;
         let is_answered = |attendance: &mut Attendance| attendance.session().heartbeats().answered > before;
-        if wait(attendance, clock, now + LATE, is_answered)? {
-            break;
+        if let Some(reason) = wait(attendance, now + late, is_answered)? {
+            return Ok(ended(&reason));
         }
         if is_answered(attendance) {
             round_trips.extend(attendance.session().heartbeats().round_trip);
@@ -119,11 +145,10 @@ fn measure<W: Write>(
             lost_in_a_row += 1;
         }
         report.progress.advance(1);
-        if wait(attendance, clock, now + PACE, |_| false)? {
-            break;
+        if let Some(reason) = wait(attendance, now + PACE, |_| false)? {
+            return Ok(ended(&reason));
         }
     }
-    report.progress = Progress::begin(CHECKS, None);
     let (figures, text) = figures(sent, round_trips);
     let advice = "sessions ask again for what is lost; if it is wireless, go nearer or change its channel, if not, look \
                   for errors of the interface: ip -s link";
@@ -132,21 +157,24 @@ fn measure<W: Write>(
         lost if lost * 100 <= sent * LOST_PERCENT_MAX => Finding::note("loss", text, advice),
         _ => Finding::bad("loss", text, advice),
     };
-    Ok(Some(Finding { figures: Some(figures), ..finding }))
+    Ok(Finding { figures: Some(figures), ..finding })
 }
 
-/// Waits until `is_over`, at most until `until`; whether we were interrupted.
+/// Waits until `is_over`, at most until `until`; or why the session is over.
 fn wait(
     attendance: &mut Attendance,
-    clock: &Clock,
     until: Instant,
     is_over: impl Fn(&mut Attendance) -> bool,
-) -> Result<bool, Failure> {
-    while !is_over(attendance) && clock.now().mono < until {
+) -> Result<Option<Reason>, Failure> {
+    while !is_over(attendance) && attendance.now() < until {
         if attendance.wait_until(Some(until), &[])?.is_interrupted {
-            return Ok(true);
+            return Err(interrupted());
         }
-        while attendance.next().is_some() {}
+        while let Some(news) = attendance.next() {
+            if let News::Event(Event::Closed(reason)) = news {
+                return Ok(Some(reason));
+            }
+        }
     }
-    Ok(false)
+    Ok(None)
 }

@@ -10,7 +10,7 @@ mod services;
 use super::link::Link;
 use super::millis::{millis, shown};
 use super::progress::Progress;
-use super::server::{Chosen, Origin};
+use super::server::Chosen;
 use super::{Failure, Who, discover};
 use crate::control::{Access, Decision, Request};
 use crate::services::ServiceName;
@@ -46,7 +46,7 @@ pub(super) fn doctor(who: &Who, options: &Options, out: &mut impl Write) -> Resu
     let progress = Progress::begin(CHECKS, None);
     let chosen = who.server()?;
     let mut report = Report { out, json: options.json, progress, bad: false, answered: Vec::new() };
-    report.tell(&Finding::ok("server", format!("{}: {}", chosen.name, why(chosen.origin))))?;
+    report.tell(&Finding::ok("server", format!("{}: {}", chosen.name, chosen.origin.why())))?;
     let time = services::time(&chosen, who.timeout, &mut report)?;
     services::announcer(&chosen, who.timeout, &mut report)?;
     if let Some(addr) = time {
@@ -59,17 +59,6 @@ pub(super) fn doctor(who: &Who, options: &Options, out: &mut impl Write) -> Resu
         (true, false) => ExitCode::FAILURE,
         (false, false) => ExitCode::SUCCESS,
     })
-}
-
-/// Why this server was chosen.
-pub(super) fn why(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Option => "--server names it",
-        Origin::Environment => "BELFRY_SERVER names it",
-        Origin::Contacts => "the contacts name it",
-        Origin::Discovered => "it has answered discovery",
-        Origin::Loopback => "nobody is named, and nobody has answered discovery",
-    }
 }
 
 /// What a check has found.
@@ -124,9 +113,9 @@ impl Finding {
     fn unreachable(check: &'static str, service: ServiceName, failure: &Failure) -> Self {
         let name = service.name();
         let advice = match failure {
-            Failure::NoAnswer { addr, .. } => {
-                let port = addr.port();
-                let ours = Link::open(*addr).ok().and_then(|link| link.ours());
+            Failure::NoAnswer { addrs, .. } => {
+                let port = addrs.first().map_or(0, SocketAddr::port);
+                let ours = addrs.iter().find_map(|&addr| Link::open(addr).ok()?.ours());
                 let ours = ours.map_or_else(|| "ADDRESS".to_owned(), |ours| ours.ip().to_string());
                 format!(
                     "see on the server whether it lets this host in (belfry access {ours} --service {name}) and whether a \

@@ -63,13 +63,12 @@ pub(super) fn announcer<W: Write>(
     timeout: Duration,
     report: &mut Report<'_, W>,
 ) -> Result<(), Failure> {
-    let addr = first(chosen, ServiceName::Announce)?;
     // No round trip: an announcer that was asked a moment ago leaves the next question to be repeated.
-    let asked = Link::open(addr).and_then(|link| {
-        link.ask(&PADDED_QUESTION, timeout, |payload| payload.starts_with(b"Acknowlege").then(|| payload.to_vec()))
+    let asked = Link::with_first_of(chosen, ServiceName::Announce, timeout, |link, patience| {
+        Ok((link.addr, link.ask(&PADDED_QUESTION, patience, discover::acknowlege)?))
     });
     match &asked {
-        Ok(_) => {
+        Ok((addr, _)) => {
             report.answered.push(ServiceName::Announce);
             report.tell(&Finding::ok("announcer", format!("{addr} answers")))?;
         }
@@ -79,7 +78,11 @@ pub(super) fn announcer<W: Write>(
         }
         Err(failure) => report.tell(&Finding::unreachable("announcer", ServiceName::Announce, failure))?,
     }
-    report.tell(&match discover::answers_groups(addr, asked.as_deref().ok()) {
+    let (addr, alone) = match asked {
+        Ok((addr, answer)) => (addr, Some(answer)),
+        Err(_) => (first(chosen, ServiceName::Announce)?, None),
+    };
+    report.tell(&match discover::answers_groups(addr, alone) {
         Ok(Some(true)) => Finding::ok("discovery", "a question to the group is answered"),
         Ok(Some(false)) => Finding::bad(
             "discovery",

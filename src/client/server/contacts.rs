@@ -13,7 +13,9 @@
 
 use super::Server;
 use crate::client::Failure;
+use crate::client::attendance::may_be_called;
 use crate::config::{Problem, nearest};
+use crate::core::limits::NAME_MAX;
 use crate::services::ServiceName;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -106,7 +108,7 @@ fn read(text: &str) -> Result<Contacts, Fault> {
     for (key, value) in table.into_inner() {
         match key.get_ref().as_ref() {
             "server" => contacts.server = Some(server("server", value)?),
-            "name" => contacts.name = Some(string("name", value)?.into_inner()),
+            "name" => contacts.name = Some(name(value)?),
             "servers" => contacts.servers = servers(value)?,
             _ => return unknown(&key, &KEYS),
         }
@@ -169,6 +171,19 @@ fn string(key: &str, value: Spanned<DeValue<'_>>) -> Result<Spanned<String>, Fau
     }
 }
 
+fn name(value: Spanned<DeValue<'_>>) -> Result<String, Fault> {
+    let name = string("name", value)?;
+    if may_be_called(name.get_ref()) {
+        return Ok(name.into_inner());
+    }
+    let message = format!("nobody can be called {:?}", name.get_ref());
+    fault(
+        name.span(),
+        message,
+        format!("expected at most {NAME_MAX} bytes of letters, digits, - _ ., a letter or digit first"),
+    )
+}
+
 fn server(key: &str, value: Spanned<DeValue<'_>>) -> Result<Server, Fault> {
     let text = string(key, value)?;
     text.get_ref().parse().or_else(|why: String| fault(text.span(), format!("{key}: {why}"), ""))
@@ -226,6 +241,11 @@ mod tests {
             ("colour = 1", "1:1: unknown key colour", "expected server, name, servers"),
             ("name = \"a\"\nserver = 7", "2:10: server is a string", "expected it in quotes"),
             ("server = \"a:b\"", "1:10: server: \"b\" is not a port from 1 to 65535", ""),
+            (
+                "name = \"anna b\"",
+                "1:8: nobody can be called \"anna b\"",
+                "expected at most 32 bytes of letters, digits, - _ ., a letter or digit first",
+            ),
             ("servers = 1", "1:11: servers is a table", "expected [servers] on a line of its own, and names below"),
             ("[servers]\na = true", "2:5: a is a string", "expected it in quotes"),
             ("[servers]\n\"a b\" = \"c\"", "2:1: no server can be called \"a b\"", "expected a name such as workshop"),

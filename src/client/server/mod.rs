@@ -43,6 +43,19 @@ pub(super) enum Origin {
     Loopback,
 }
 
+impl Origin {
+    /// The same in words.
+    pub(super) fn why(self) -> &'static str {
+        match self {
+            Self::Option => "--server names it",
+            Self::Environment => "BELFRY_SERVER names it",
+            Self::Contacts => "the contacts name it",
+            Self::Discovered => "it has answered discovery",
+            Self::Loopback => "nobody is named, and nobody has answered discovery",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
     /// As it is written.
@@ -72,6 +85,10 @@ impl Chosen {
     /// A failure to reach it, with what was tried before it was chosen.
     pub(super) fn explain(&self, failure: Failure) -> Failure {
         match failure {
+            Failure::NoAnswer { addrs, timeout, .. } => {
+                let origin = Some(self.origin).filter(|origin| *origin != Origin::Option);
+                Failure::NoAnswer { addrs, timeout, origin }
+            }
             Failure::NobodyListens(_) if self.origin == Origin::Loopback => Failure::Failed(format!(
                 "{failure}, and nobody answered on the network: name a server with --server HOST"
             )),
@@ -115,7 +132,7 @@ impl Who {
         if let Some(server) = &contacts.server {
             return Ok(vec![choose(server, Origin::Contacts, &contacts)]);
         }
-        let found = discover::nearest(self.timeout)?;
+        let found = discover::nearest(self.timeout, self.is_hasty)?;
         Ok(vec![match found {
             Some(found) => Chosen { name: found.to_string(), origin: Origin::Discovered, place: Place::Found(found) },
             None => choose(&Server::loopback(), Origin::Loopback, &contacts),

@@ -181,6 +181,11 @@ impl Session {
         self.text_max
     }
 
+    /// Whether the hub has welcomed us and answers, as far as we know.
+    pub fn is_connected(&self) -> bool {
+        self.is_connected
+    }
+
     /// Whether nothing follows any more.
     pub fn is_closed(&self) -> bool {
         self.is_closed

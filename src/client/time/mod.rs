@@ -61,8 +61,8 @@ pub(super) fn time(who: &Who, options: &Options, out: &mut impl Write) -> Result
     if options.json || who.server.len() > 1 {
         return several::several(who, &request, options.json, out);
     }
-    let answer = Link::with_first(who, ServiceName::Time, |link| {
-        link.ask(request.plain().as_bytes(), who.timeout, |payload| Some(shown(payload, "\n")))
+    let answer = Link::with_first(who, ServiceName::Time, |link, patience| {
+        link.ask(request.plain().as_bytes(), patience, |payload| Some(shown(payload, "\n")))
     })?;
     if answer.starts_with("? ") {
         return Err(Failure::Refused(answer));

@@ -89,10 +89,10 @@ pub(in crate::client) fn sample(
     let clock = Clock::new();
     let start = clock.now().mono;
     let mut asking: Vec<Asking<'_>> =
-        servers.iter().map(|server| Asking::new(server, request, count, timeout)).collect();
+        servers.iter().map(|server| Asking::new(server, request, count, timeout, start)).collect();
     loop {
         let now = clock.now();
-        asking.iter_mut().for_each(|one| one.go_on(now, start + timeout));
+        asking.iter_mut().for_each(|one| one.go_on(now));
         let open: Vec<&Asking<'_>> = asking.iter().filter(|one| one.done.is_none()).collect();
         let Some(due) = open.iter().map(|one| one.due).min() else { break };
         let fds = open.iter().filter_map(|one| one.link.as_ref());
@@ -116,19 +116,28 @@ struct Asking<'a> {
     request: &'a Request,
     count: usize,
     timeout: Duration,
+    end: Instant,
+    /// Those that were not asked so far.
     addrs: VecDeque<SocketAddr>,
     addr: Option<SocketAddr>,
+    /// Those that were asked and were silent.
+    silent: Vec<SocketAddr>,
     link: Option<Link>,
+    /// How long this address may be silent, and until when that is: those that are left share what is left of the timeout.
+    share: Duration,
+    turn_end: Instant,
     /// Those that may still be answered; at most as many as are asked.
     questions: Vec<Question>,
     tag: u32,
+    /// Questions that this address may still be sent.
+    left: u32,
     samples: Vec<Sample>,
     due: Instant,
     done: Option<Result<(), Failure>>,
 }
 
 impl<'a> Asking<'a> {
-    fn new(server: &'a Chosen, request: &'a Request, count: usize, timeout: Duration) -> Self {
+    fn new(server: &'a Chosen, request: &'a Request, count: usize, timeout: Duration, now: Instant) -> Self {
         let (addrs, done) = match server.resolve(ServiceName::Time) {
             Ok(addrs) => (addrs.into(), None),
             Err(failure) => (VecDeque::new(), Some(Err(failure))),
@@ -138,52 +147,72 @@ impl<'a> Asking<'a> {
             request,
             count,
             timeout,
+            end: now + timeout,
             addrs,
             addr: None,
+            silent: Vec::new(),
             link: None,
+            share: timeout,
+            turn_end: now,
             questions: Vec::new(),
             tag: 0,
+            left: 0,
             samples: Vec::new(),
-            due: Instant::default(),
+            due: now,
             done,
         };
         if asking.done.is_none() {
-            asking.turn(Failure::Failed(format!("cannot find {}", server.name)));
+            asking.turn(now, Failure::Failed(format!("cannot find {}", server.name)));
         }
         asking
     }
 
     /// To the next of its addresses; if there is none, that is how it ends.
-    fn turn(&mut self, failure: Failure) {
+    fn turn(&mut self, now: Instant, failure: Failure) {
         let mut last = failure;
         while let Some(addr) = self.addrs.pop_front() {
             self.addr = Some(addr);
             match Link::open(addr) {
                 Ok(link) => {
-                    (self.link, self.due) = (Some(link), Instant::default());
+                    (self.link, self.due, self.left) = (Some(link), now, self.count as u32 + ATTEMPTS);
+                    self.share = self.end.since(now) / u32::try_from(self.addrs.len() + 1).unwrap_or(u32::MAX);
+                    self.turn_end = now + self.share;
                     return;
                 }
                 Err(failure) => last = failure,
             }
         }
-        self.done = Some(Err(self.server.explain(last)));
+        self.done = Some(Err(match self.silent.is_empty() {
+            true => self.server.explain(last),
+            false => self.no_answer(),
+        }));
     }
 
-    fn go_on(&mut self, now: Now, end: Instant) {
+    fn no_answer(&self) -> Failure {
+        self.server.explain(Failure::NoAnswer { addrs: self.silent.clone(), timeout: self.timeout, origin: None })
+    }
+
+    fn go_on(&mut self, now: Now) {
         if self.done.is_some() {
             return;
         }
-        let most = self.count as u32 + ATTEMPTS;
-        if self.samples.len() >= self.count || now.mono >= end || (self.due <= now.mono && self.tag >= most) {
+        if self.samples.is_empty() && now.mono >= self.turn_end {
+            self.silent.extend(self.addr);
+            return self.turn(now.mono, self.no_answer());
+        }
+        if self.samples.len() >= self.count || now.mono >= self.end || (self.due <= now.mono && self.left == 0) {
             self.done = Some(Ok(()));
         } else if self.due <= now.mono {
-            self.tag += 1;
+            (self.tag, self.left) = (self.tag + 1, self.left - 1);
             self.questions.push(Question { tag: self.tag, asked: now });
             let best = self.samples.iter().map(|sample| sample.round_trip).min();
-            self.due = now.mono + best.map_or(self.timeout / ATTEMPTS, |best| best * 4 + PATIENCE);
+            self.due = best.map_or_else(
+                || (now.mono + self.share / ATTEMPTS).min(self.turn_end),
+                |best| now.mono + best * 4 + PATIENCE,
+            );
             let sent = self.link.as_ref().map(|link| link.send(self.request.of(self.tag).as_bytes()));
             if let Some(Err(failure)) = sent {
-                self.turn(failure);
+                self.turn(now.mono, failure);
             }
         }
     }
@@ -203,7 +232,7 @@ impl<'a> Asking<'a> {
                         self.due = heard;
                     }
                 }
-                Err(failure) => self.turn(failure),
+                Err(failure) => self.turn(heard, failure),
             }
         }
     }
@@ -211,10 +240,7 @@ impl<'a> Asking<'a> {
     fn end(self) -> Outcome {
         let samples = match self.done {
             Some(Err(failure)) if self.samples.is_empty() => Err(failure),
-            _ if self.samples.is_empty() => Err(match self.addr {
-                Some(addr) => Failure::NoAnswer { addr, timeout: self.timeout },
-                None => Failure::Failed(format!("cannot find {}", self.server.name)),
-            }),
+            _ if self.samples.is_empty() => Err(self.no_answer()),
             _ => Ok(self.samples),
         };
         Outcome { name: self.server.name.clone(), addr: self.addr, samples }

@@ -10,6 +10,7 @@
 use super::request::Request;
 use super::samples::Question;
 use crate::client::link::Link;
+use crate::client::server::Chosen;
 use crate::client::{Failure, Who, complain};
 use crate::clock::Clock;
 use crate::core::Instant;
@@ -19,6 +20,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -31,74 +33,161 @@ const ESTIMATES_MAX: usize = 8;
 /// Questions that may still be answered.
 const QUESTIONS_MAX: usize = 8;
 
+/// The shortest time that an address has to answer.
+const SHARE_MIN: Duration = Duration::from_millis(500);
+
 /// After so long a silence we say so: one answer may be lost.
 const SILENCE: Duration = Duration::from_millis(2_500);
 
 /// Goes on until it is interrupted, or nobody reads any more.
 pub(super) fn watch(who: &Who, request: &Request, out: &mut impl Write) -> Result<(), Failure> {
     let signals = Signals::new().map_err(Failure::to("wait for signals"))?;
-    let server = who.server()?;
-    let mut addrs = server.resolve(ServiceName::Time)?;
-    addrs.reverse();
-    let first = addrs.pop().expect("a server that resolves has an address");
-    let mut link = Link::open(first)?;
-    let clock = Clock::new();
-    let mut face = Face { is_rewritten: io::stdout().is_terminal(), ..Face::new(clock.now().mono) };
-    let (mut ticker, mut tag, mut questions) = (Ticker::default(), 0, VecDeque::new());
-    let mut due = clock.now().mono;
-    loop {
-        let now = clock.now();
-        if due <= now.mono {
-            tag += 1;
-            questions.push_back(Question { tag, asked: now });
-            keep_newest(&mut questions, QUESTIONS_MAX);
-            // That nobody listens is heard below.
-            let _ = link.send(request.of(tag).as_bytes());
-            due = ticker.next_tick(now.mono);
-            if done(face.show_silence(now.mono, out))? {
-                return Ok(());
-            }
-        }
-        let wait = due.since(clock.now().mono) + Duration::from_millis(1);
-        let mut fds = [signals.as_fd(), link.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-        match poll(&mut fds, PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(error) => return Err(Failure::to("wait")(error.into())),
-        }
-        if signals.read().map_err(Failure::to("read a signal"))?.is_some() {
-            return face.end(out).map_err(Failure::to("print"));
-        }
-        let heard = clock.now().mono;
-        match link.receive_now() {
-            Ok(Some(payload)) if payload.starts_with(b"? ") => {
-                return Err(Failure::Refused(crate::client::shown(&payload, " ")));
-            }
-            Ok(Some(payload)) => {
-                let answered = questions.iter().position(|question: &Question| question.read(&payload).is_some());
-                let Some(question) = answered.and_then(|at| questions.remove(at)) else { continue };
-                let Some((server, text)) = question.read(&payload) else { continue };
-                ticker.learn(server, question.asked.mono, heard);
-                due = ticker.next_tick(heard);
-                if done(face.show(heard, &text.replace('\n', " "), out))? {
-                    return Ok(());
-                }
-            }
-            Ok(None) => {}
-            Err(failure) => match addrs.pop() {
-                // A name often has two addresses, and the server listens at one of them.
-                Some(addr) if face.shown.is_empty() => (link, due) = (Link::open(addr)?, heard),
-                _ => face.trouble = Some(server.explain(failure).to_string()),
-            },
-        }
+    match Watch::begin(who, request)?.go_on(&signals, out) {
+        Err(End::Failed(failure)) => Err(failure),
+        Ok(()) | Err(End::NobodyReads) => Ok(()),
     }
 }
 
-/// Whether nobody reads any more.
-fn done(printed: io::Result<()>) -> Result<bool, Failure> {
-    match printed {
-        Ok(()) => Ok(false),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(true),
-        Err(error) => Err(Failure::to("print the time")(error)),
+/// Why it ends by itself.
+#[derive(Debug)]
+enum End {
+    NobodyReads,
+    Failed(Failure),
+}
+
+impl From<Failure> for End {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+fn printed(printed: io::Result<()>) -> Result<(), End> {
+    printed.map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => End::NobodyReads,
+        _ => End::Failed(Failure::to("print the time")(error)),
+    })
+}
+
+/// A server that is asked at every second.
+#[derive(Debug)]
+struct Watch<'a> {
+    server: Chosen,
+    request: &'a Request,
+    /// The one that is asked first.
+    addrs: VecDeque<SocketAddr>,
+    link: Link,
+    /// How long an address may be silent before the next has its turn.
+    share: Duration,
+    turn_began: Instant,
+    clock: Clock,
+    face: Face,
+    ticker: Ticker,
+    tag: u32,
+    questions: VecDeque<Question>,
+    due: Instant,
+}
+
+impl<'a> Watch<'a> {
+    fn begin(who: &Who, request: &'a Request) -> Result<Self, Failure> {
+        let server = who.server()?;
+        let addrs = VecDeque::from(server.resolve(ServiceName::Time)?);
+        let clock = Clock::new();
+        let now = clock.now().mono;
+        Ok(Self {
+            link: Link::open(*addrs.front().expect("a server that resolves has an address"))?,
+            share: (who.timeout / u32::try_from(addrs.len()).unwrap_or(u32::MAX)).max(SHARE_MIN),
+            server,
+            request,
+            addrs,
+            turn_began: now,
+            clock,
+            face: Face { is_rewritten: io::stdout().is_terminal(), ..Face::new(now) },
+            ticker: Ticker::default(),
+            tag: 0,
+            questions: VecDeque::new(),
+            due: now,
+        })
+    }
+
+    fn go_on(mut self, signals: &Signals, out: &mut impl Write) -> Result<(), End> {
+        loop {
+            self.ask(out)?;
+            self.wait(signals)?;
+            if signals.read().map_err(Failure::to("read a signal"))?.is_some() {
+                return Ok(self.face.end(out).map_err(Failure::to("print"))?);
+            }
+            self.hear(out)?;
+        }
+    }
+
+    /// Asks when it is time to.
+    fn ask(&mut self, out: &mut impl Write) -> Result<(), End> {
+        let now = self.clock.now();
+        if self.turn_end().is_some_and(|end| end <= now.mono) {
+            self.turn(now.mono)?;
+        }
+        if now.mono < self.due {
+            return Ok(());
+        }
+        self.tag += 1;
+        self.questions.push_back(Question { tag: self.tag, asked: now });
+        keep_newest(&mut self.questions, QUESTIONS_MAX);
+        // That nobody listens is heard below.
+        let _ = self.link.send(self.request.of(self.tag).as_bytes());
+        self.due = self.ticker.next_tick(now.mono);
+        printed(self.face.show_silence(now.mono, out))
+    }
+
+    fn wait(&self, signals: &Signals) -> Result<(), Failure> {
+        let until = self.turn_end().map_or(self.due, |end| end.min(self.due));
+        let wait = until.since(self.clock.now().mono) + Duration::from_millis(1);
+        let mut fds = [signals.as_fd(), self.link.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        match poll(&mut fds, PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(error) => Err(Failure::to("wait")(error.into())),
+        }
+    }
+
+    fn hear(&mut self, out: &mut impl Write) -> Result<(), End> {
+        let heard = self.clock.now().mono;
+        match self.link.receive_now() {
+            Ok(Some(payload)) if payload.starts_with(b"? ") => {
+                Err(Failure::Refused(crate::client::shown(&payload, " ")).into())
+            }
+            Ok(Some(payload)) => {
+                let answered = self.questions.iter().position(|question| question.read(&payload).is_some());
+                let Some(question) = answered.and_then(|at| self.questions.remove(at)) else { return Ok(()) };
+                let Some((server, text)) = question.read(&payload) else { return Ok(()) };
+                self.ticker.learn(server, question.asked.mono, heard);
+                self.due = self.ticker.next_tick(heard);
+                printed(self.face.show(heard, &text.replace('\n', " "), out))
+            }
+            Ok(None) => Ok(()),
+            Err(failure) => {
+                self.face.trouble = Some(self.server.explain(failure).to_string());
+                // Where all are closed each is asked once a second.
+                if self.turn_end().is_some() && self.tag < self.addrs.len() as u32 {
+                    self.turn(heard)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// When the next address has its turn; `None` once one has answered, or where there is no other.
+    fn turn_end(&self) -> Option<Instant> {
+        let is_open = self.face.shown.is_empty() && self.addrs.len() > 1;
+        is_open.then(|| self.turn_began + self.share)
+    }
+
+    /// A name often has two addresses, and the server answers at one of them.
+    fn turn(&mut self, now: Instant) -> Result<(), Failure> {
+        self.addrs.rotate_left(1);
+        if let Some(&addr) = self.addrs.front() {
+            self.link = Link::open(addr)?;
+        }
+        (self.turn_began, self.due) = (now, now);
+        Ok(())
     }
 }
 
