@@ -15,7 +15,7 @@
 //! the timeout, the next address is tried, by a new link, and the session goes on there.
 
 use super::link::Link;
-use super::server::{Chosen, Contacts};
+use super::server::{Chosen, Contacts, Origin};
 use super::session::{Event, Options, Session};
 use super::{Failure, Who};
 use crate::core::Instant;
@@ -158,7 +158,25 @@ impl Attendance {
     pub(super) fn begin(who: &Who, options: &Options) -> Result<Self, Failure> {
         // Before anything that may take a while.
         let signals = Signals::new().map_err(Failure::to("wait for signals"))?;
-        Self::on_the_way(signals, who.server()?, who.timeout, options)
+        let mut attendance = Self::on_the_way(signals, who.server()?, who.timeout, options)?;
+        // Where a server was named it is waited for, since it comes back. This one is only a guess.
+        if attendance.server.origin == Origin::Loopback {
+            attendance.reach()?;
+        }
+        Ok(attendance)
+    }
+
+    /// Waits until the hub has welcomed us; what it says is told later.
+    fn reach(&mut self) -> Result<(), Failure> {
+        while self.session.name().is_empty() {
+            if self.wait(&[])?.is_interrupted {
+                return Err(Failure::Failed("interrupted".to_owned()));
+            }
+            if let Some(trouble) = self.trouble.take() {
+                return Err(trouble);
+            }
+        }
+        Ok(())
     }
 
     /// The same, when the server is known already.

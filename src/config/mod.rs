@@ -279,7 +279,7 @@ impl Default for Announce {
             groups: vec![IpAddr::from([224, 0, 0, 1]), IpAddr::from([0xff02, 0, 0, 0, 0, 0, 0, 1])],
             interfaces: ["*", "!docker*", "!veth*", "!br-*", "!virbr*"].map(str::to_owned).to_vec(),
             interval: Duration::from_secs(60),
-            rate_limit: Some(Rate { leak: 8, ..Rate::new(1, 4) }),
+            rate_limit: Some(Rate { leak: 8, ..Rate::new(5, 20) }),
         }
     }
 }

@@ -110,11 +110,7 @@ fn load_from(main: &Path, required: bool, known: &Known<'_>) -> Result<(Config, 
     }
     let beside = main.parent().unwrap_or(Path::new("")).join("conf.d");
     for path in drop_ins(&beside)? {
-        // A pipe would have us wait for whoever writes into it.
-        if std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
-            return Err(LoadError::Read(path, io::Error::other("it is no file")));
-        }
-        let text = read(&path)?;
+        let text = read_file(&path)?;
         files.push((path, text));
     }
     let names: Vec<_> = files.iter().map(|(path, _)| path.display().to_string()).collect();
@@ -147,6 +143,15 @@ fn drop_ins(directory: &Path) -> Result<Vec<PathBuf>, LoadError> {
     }
     files.sort();
     Ok(files)
+}
+
+/// The text of something that must be a file.
+pub fn read_file(path: &Path) -> Result<String, LoadError> {
+    // A pipe would have us wait for whoever writes into it.
+    if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        return Err(LoadError::Read(path.to_owned(), io::Error::other("it is no file")));
+    }
+    read(path)
 }
 
 fn read(path: &Path) -> Result<String, LoadError> {

@@ -188,9 +188,17 @@ fn a_command_that_is_told_no_server_asks_that_of_its_host_and_else_one_of_the_ne
     assert!(asked("here UTC\n"));
     drop((here, there));
     let (printed, status) = belfry("time --timeout 300ms", nowhere);
-    let told = "belfry: nobody listens on 127.0.0.1:8080/udp, and nobody answered on the network: \
-                name a server with --server HOST\n";
-    assert_eq!((printed.as_str(), status), (told, 1));
+    let told = |port| {
+        format!(
+            "belfry: no server found: nobody listens on 127.0.0.1:{port}/udp, and nobody answered on the network; \
+             name a server with --server HOST\n"
+        )
+    };
+    assert_eq!((printed, status), (told(8080), 2));
+    // Nobody is to wait for a server that nothing has told of.
+    for words in ["tail", "chat --plain", "history", "say hello"] {
+        assert_eq!(belfry(&format!("{words} --timeout 300ms"), nowhere), (told(9999), 2), "{words}");
+    }
 }
 
 #[test]

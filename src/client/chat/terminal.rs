@@ -3,8 +3,9 @@
 //! A release build ends at a panic without unwinding, so it is given back by the panic hook as well as by `Drop`.
 
 use crate::client::Failure;
-use nix::sys::signal::{SigSet, Signal, raise};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::Pid;
 use ratatui::Frame;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
@@ -61,7 +62,8 @@ impl Terminal {
     /// Waits as a stopped job until it is to go on.
     pub(super) fn suspend(&mut self) -> Result<(), Failure> {
         give_back();
-        let stopped = raise(Signal::SIGTSTP);
+        // The whole job, as the terminal would: whoever runs us waits for us.
+        let stopped = kill(Pid::from_raw(0), Signal::SIGTSTP);
         take_over().map_err(Failure::to("use the terminal"))?;
         stopped.map_err(|error| Failure::to("stop")(error.into()))?;
         self.clear()
@@ -129,7 +131,7 @@ mod tests {
         let resizes = Resizes::watch().unwrap();
         let told = || poll(&mut [PollFd::new(resizes.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).unwrap();
         assert_eq!(told(), 0);
-        raise(Signal::SIGWINCH).unwrap();
+        nix::sys::signal::raise(Signal::SIGWINCH).unwrap();
         assert_eq!(told(), 1);
         resizes.take();
         assert_eq!(told(), 0);

@@ -44,13 +44,13 @@ const INTERFACES_WAIT_MAX: Duration = Duration::from_secs(2);
 /// How long the announcer of this host may take. It takes less than a millisecond, unless the machine is busy.
 const HERE_WAIT_MAX: Duration = Duration::from_millis(100);
 
-/// After how long this host's announcer is asked again. Whoever asks more than once a second gets one answer in eight.
+/// After how long this host's announcer is asked again. Whoever asks more than five times a second gets one answer in eight.
 const HERE_AGAIN: Duration = Duration::from_millis(5);
 
 /// From the first answer to the choice: an answer to a group comes up to 120 ms after the question.
 const SETTLE: Duration = Duration::from_millis(150);
 
-/// How long an answer to a group may take where it is what is checked: announcers answer once a second, and were asked before.
+/// How long an answer to a group may take where it is what is checked: announcers answer so many questions a second, and were asked before.
 const GROUP_WAIT_MAX: Duration = Duration::from_millis(2_500);
 
 /// What `belfry discover` can be told.

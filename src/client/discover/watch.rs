@@ -19,7 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// How often everybody is asked: an announcer answers once a second.
+/// How often everybody is asked, well below what an announcer answers.
 const INTERVAL: Duration = Duration::from_secs(3);
 
 /// The shortest time between two rounds, however often interfaces change.

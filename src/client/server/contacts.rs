@@ -16,6 +16,7 @@ use crate::client::Failure;
 use crate::client::attendance::may_be_called;
 use crate::config::{Problem, nearest};
 use crate::core::limits::NAME_MAX;
+use crate::daemon::config_file::{LoadError, read_file};
 use crate::services::ServiceName;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -56,10 +57,14 @@ impl Contacts {
     pub(crate) fn read() -> Result<Self, Failure> {
         let Some(path) = path() else { return Ok(Self::default()) };
         let file = path.display().to_string();
-        match std::fs::read_to_string(&path) {
+        match read_file(&path) {
             Ok(text) => Self::parse(&file, &text).map_err(|problem| Failure::Failed(problem.to_string())),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Self::default()),
-            Err(error) => Err(Failure::Failed(format!("cannot read {file}: {error}"))),
+            Err(LoadError::Read(_, error))
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                Ok(Self::default())
+            }
+            Err(error) => Err(Failure::Failed(error.to_string())),
         }
     }
 

@@ -89,18 +89,21 @@ impl Chosen {
                 let origin = Some(self.origin).filter(|origin| *origin != Origin::Option);
                 Failure::NoAnswer { addrs, timeout, origin }
             }
-            Failure::NobodyListens(_) if self.origin == Origin::Loopback => Failure::Failed(format!(
-                "{failure}, and nobody answered on the network: name a server with --server HOST"
+            Failure::NobodyListens(_) if self.origin == Origin::Loopback => Failure::NobodyThere(format!(
+                "no server found: {failure}, and nobody answered on the network; name a server with --server HOST"
             )),
             failure => failure,
         }
     }
 }
 
+/// Contacts that are named where none of them was meant.
+const NAMED_MAX: usize = 16;
+
 /// What may have been meant by a name that nobody knows.
 fn among_contacts(server: &Server, failure: Failure) -> Failure {
     let contacts = if server.may_be_name() { Contacts::read().unwrap_or_default() } else { Contacts::default() };
-    let names: Vec<&str> = contacts.names().collect();
+    let names: Vec<&str> = contacts.names().take(NAMED_MAX).collect();
     match failure {
         Failure::Failed(why) if !names.is_empty() => {
             Failure::Failed(format!("{why}; the contacts are {}", names.join(", ")))
@@ -299,7 +302,7 @@ mod tests {
         let closed = || Failure::NobodyListens("127.0.0.1:9999".parse().unwrap());
         let explain = |origin| choose(&Server::loopback(), origin, &Contacts::default()).explain(closed()).to_string();
         assert_eq!(explain(Origin::Option), "nobody listens on 127.0.0.1:9999/udp");
-        let told = "nobody listens on 127.0.0.1:9999/udp, and nobody answered on the network: \
+        let told = "no server found: nobody listens on 127.0.0.1:9999/udp, and nobody answered on the network; \
                     name a server with --server HOST";
         assert_eq!(explain(Origin::Loopback), told);
     }

@@ -150,7 +150,7 @@ pub enum Unfit {
     },
     /// No room or member can be called so.
     BadName,
-    /// A session is in no more rooms than [`ROOMS_MAX`](super::ROOMS_MAX).
+    /// A session is in no more rooms than [`ROOMS_MAX`].
     TooManyRooms,
     /// The session is over.
     Closed,
