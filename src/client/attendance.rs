@@ -362,10 +362,9 @@ impl Attendance {
     fn lose(&mut self, failure: Failure) {
         let now = self.link.now();
         // Where nobody listens it is not the link's fault. A hub that comes back knows us by its address.
-        if self.addrs.len() > 1 || !matches!(failure, Failure::NobodyListens(_)) {
-            if !self.turn(now) {
-                return self.give_up(now, failure);
-            }
+        let is_left = self.addrs.len() > 1 || !matches!(failure, Failure::NobodyListens(_));
+        if is_left && !self.turn(now) {
+            return self.give_up(now, failure);
         }
         self.failed_count = self.failed_count.saturating_add(1);
         if self.failed_count < self.addrs.len() {
