@@ -15,15 +15,13 @@
 //! the timeout, the next address is tried, by a new link, and the session goes on there.
 
 use super::link::Link;
-use super::server::{Chosen, Contacts, Origin};
+use super::server::{Chosen, Origin};
 use super::session::{Event, Options, Session};
 use super::{Failure, Who};
 use crate::core::Instant;
-use crate::core::limits::NAME_MAX;
 use crate::daemon::seed;
 use crate::daemon::signals::Signals;
 use crate::services::ServiceName;
-use clap::Args;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::net::SocketAddr;
@@ -83,74 +81,6 @@ pub(super) struct Wake {
     pub(super) is_interrupted: bool,
     /// What the kernel says of each that was to be watched.
     pub(super) watched: Vec<PollFlags>,
-}
-
-/// Who it is that talks.
-#[derive(Clone, Debug, Args)]
-pub(super) struct Talker {
-    /// Your name in the room; if it is taken, a number is added [default: `name` in your contacts, or $USER]
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
-}
-
-impl Talker {
-    /// The name that is wanted; where there is none the hub makes one.
-    pub(super) fn name(&self) -> Result<Option<String>, Failure> {
-        if let Some(name) = &self.name {
-            return Ok(Some(name.clone()));
-        }
-        Ok(Contacts::read()?.name.or_else(|| std::env::var("USER").ok().filter(|name| may_be_called(name))))
-    }
-}
-
-/// Whether a hub lets somebody be called so; but for names that look like others, of which it knows more.
-pub(super) fn may_be_called(name: &str) -> bool {
-    name.starts_with(char::is_alphanumeric)
-        && name.len() <= NAME_MAX
-        && name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c))
-}
-
-/// The rooms that were asked for, and whether the hub lets us in.
-#[derive(Clone, Debug)]
-pub(super) struct Entrance {
-    /// Those that we have not seen so far.
-    wanted: Vec<String>,
-    seen: Vec<String>,
-    is_over: bool,
-}
-
-impl Entrance {
-    /// Before the hub has said anything.
-    pub(super) fn new(rooms: &[String]) -> Self {
-        Self { wanted: rooms.to_vec(), seen: Vec::new(), is_over: false }
-    }
-
-    /// Whether we are in.
-    pub(super) fn is_over(&self) -> bool {
-        self.is_over
-    }
-
-    /// Whether we have been in a room that is spelt like this.
-    pub(super) fn has_seen(&self, room: &str) -> bool {
-        self.seen.iter().any(|seen| seen == room)
-    }
-
-    /// Fails when a room that was asked for is not to be had. The hub has its own spelling of names.
-    pub(super) fn hear(&mut self, news: &News) -> Result<(), Failure> {
-        match news {
-            News::Event(Event::Joined { room, .. }) => {
-                self.is_over = true;
-                self.wanted.retain(|wanted| !wanted.eq_ignore_ascii_case(room));
-                self.seen.push(room.clone());
-            }
-            News::Event(Event::Left { room }) if self.wanted.contains(room) => {
-                let why = format!("the hub has no room {room:?}, and cannot make one; belfry rooms lists what it has");
-                return Err(Failure::Refused(why));
-            }
-            _ => {}
-        }
-        Ok(())
-    }
 }
 
 impl Attendance {
@@ -380,10 +310,9 @@ impl Attendance {
     fn lose(&mut self, failure: Failure) {
         let now = self.link.now();
         // Where nobody listens it is not the link's fault. A hub that comes back knows us by its address.
-        if self.addrs.len() > 1 || !matches!(failure, Failure::NobodyListens(_)) {
-            if !self.turn(now) {
-                return self.give_up(now, failure);
-            }
+        let is_left = self.addrs.len() > 1 || !matches!(failure, Failure::NobodyListens(_));
+        if is_left && !self.turn(now) {
+            return self.give_up(now, failure);
         }
         self.failed_count = self.failed_count.saturating_add(1);
         if self.failed_count < self.addrs.len() {

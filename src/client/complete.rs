@@ -29,6 +29,9 @@ use std::time::Duration;
 /// How long somebody who has pressed TAB waits for names.
 const DEADLINE: Duration = Duration::from_millis(300);
 
+/// Names of one list that are offered: more than anybody looks through.
+const NAMES_MAX: usize = 256;
+
 /// The shells that can ask.
 const SHELLS: Shells<'static> = Shells(&[&WholeWords, &Fish, &Zsh]);
 
@@ -107,7 +110,7 @@ fn members(who: &Who, names: &Sender<String>) -> Result<(), Failure> {
 
 fn send_names(who: &Who, of_members: bool, names: &Sender<String>) -> Result<(), Failure> {
     Link::with_first(who, ServiceName::Chat, |link, patience| {
-        let mut listing = Listing::new(seed().map_err(Failure::to("read /dev/urandom"))?);
+        let mut listing = Listing::new(seed().map_err(Failure::to("read /dev/urandom"))?).keeping(NAMES_MAX);
         // There is place for one.
         let _ = listing.ask(Wanted::Rooms, link.now());
         let until = link.now() + patience;

@@ -16,6 +16,7 @@ mod ctl;
 mod daemon;
 mod discover;
 mod doctor;
+mod entrance;
 mod lines;
 mod link;
 pub mod listing;
@@ -27,6 +28,7 @@ mod say;
 mod server;
 pub mod session;
 mod tail;
+mod talker;
 mod time;
 mod who;
 

@@ -3,10 +3,12 @@
 //! It is done when the hub has acknowledged everything. Whatever has not come that far is reported: that it was refused,
 //! or that nobody can tell. A text is data, whatever it looks like.
 
-use super::attendance::{Attendance, Entrance, News, Talker};
+use super::attendance::{Attendance, News};
+use super::entrance::Entrance;
 use super::lines::{Lines, TooLong};
 use super::progress::Progress;
 use super::session::{self, Audience, Event, REQUESTS_MAX, Reason, RequestId, Unfit, Wanted};
+use super::talker::Talker;
 use super::{Failure, Who, complain, shown};
 use clap::Args;
 use nix::poll::PollFlags;

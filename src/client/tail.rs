@@ -3,7 +3,8 @@
 //! Standard output has what is said and nothing else. That the hub is away, or that something is lost, is said on standard
 //! error, once.
 
-use super::attendance::{Attendance, Entrance, News};
+use super::attendance::{Attendance, News};
+use super::entrance::Entrance;
 use super::print::{Style, local_zone};
 use super::printer::{Printer, Reader};
 use super::say::closed;

@@ -35,9 +35,9 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-use super::attendance::Talker;
 use super::print::local_zone;
 use super::session::{self, Wanted};
+use super::talker::Talker;
 use super::{Failure, LOBBY, Who};
 use crate::core::text::plural;
 use crate::daemon::seed;

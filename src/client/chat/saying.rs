@@ -71,8 +71,12 @@ impl Model {
 
     fn leave_unsaid(&mut self, at: usize, why: &str, text: Text) {
         let time = self.unix();
-        self.push(at, time, What::Unsaid { why: clean_line(why), text });
+        self.push(at, time, What::Unsaid { why: clean_line(why), text: text.clone() });
         self.unsaid_count += 1;
+        // Whoever has said it from another room is looking at that one.
+        if at != self.current {
+            self.push(self.current, time, What::Unsaid { why: clean_line(why), text });
+        }
     }
 
     /// A line that nobody saw being typed: whatever is not said of it is told and counted.

@@ -13,7 +13,7 @@
 
 use super::Server;
 use crate::client::Failure;
-use crate::client::attendance::may_be_called;
+use crate::client::talker::may_be_called;
 use crate::config::{Problem, nearest};
 use crate::core::limits::NAME_MAX;
 use crate::daemon::config_file::{LoadError, read_file};
