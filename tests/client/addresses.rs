@@ -4,13 +4,16 @@
 use super::{END, Server, asked, ended, hub, netns, outcome, silent};
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The addresses of `tower`, in the order in which they are asked.
 const TOWER: [&str; 2] = ["[::1]:9999", "127.0.0.1:9999"];
 
 /// Runs `belfry` where the name `tower` has two addresses.
 fn belfry(words: &[&str]) -> Output {
-    let hosts = std::env::temp_dir().join(format!("belfry-hosts-{}", std::process::id()));
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let hosts = std::env::temp_dir().join(format!("belfry-hosts-{}-{number}", std::process::id()));
     std::fs::write(&hosts, "127.0.0.1 tower\n::1 tower\n").unwrap();
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-ec", "mount --bind \"$1\" /etc/hosts; shift; exec \"$@\"", "sh"]);
