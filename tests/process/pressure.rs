@@ -73,7 +73,8 @@ fn what_the_kernel_drops_is_counted_and_told() {
     let mut belfryd = Belfryd::start(QUIET);
     let time = belfryd.client("time");
     belfryd.signal(SIGSTOP);
-    for _ in 0..20_000 {
+    // More than twice as many as its buffer holds.
+    for _ in 0..60_000 {
         time.send([b'x'; 500]);
     }
     belfryd.signal(SIGCONT);

@@ -295,8 +295,7 @@ impl Session {
             return;
         }
         if self.heartbeat_at <= now {
-            self.heartbeat_is_due = true;
-            self.heartbeat_at = now + jittered(&mut self.random, self.heartbeat);
+            self.beat(now);
         }
         self.requests.handle_timeout(now, &mut self.random);
         self.streams.handle_timeout(now, &mut self.random);
