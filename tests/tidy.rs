@@ -92,7 +92,7 @@ fn code(text: &str) -> &str {
 
 /// Files that hold nothing but tests.
 fn is_tests(path: &str) -> bool {
-    path.ends_with("/tests.rs") || path.ends_with("/properties.rs")
+    path.contains("/tests/") || path.ends_with("/tests.rs") || path.ends_with("/properties.rs")
 }
 
 /// Lines that are code, with their numbers.
