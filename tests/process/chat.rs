@@ -160,7 +160,7 @@ fn a_terminal_is_as_it_was_after_each_way_to_leave_and_while_the_chat_is_suspend
     }
     let belfryd = Belfryd::start("");
     let folder = new_folder();
-    let terminal = Terminal::start(&folder, 80, 24, "env PS1='$ ' ENV= sh -i");
+    let terminal = Terminal::start(&folder, 200, 40, "env PS1='$ ' ENV= sh -i");
     let (before, after) = (folder.join("before"), folder.join("after"));
     let stty = |to: &Path| format!("stty -a > {}", to.display());
     terminal.says(&format!("{}; echo the shell is ''here", stty(&before)));
@@ -360,7 +360,7 @@ fn what_is_said_last_is_said_although_its_speaker_leaves_at_once_and_what_is_not
     }
     belfryd.signal(Signal::SIGSTOP);
     let folder = new_folder();
-    let shell = Terminal::start(&folder, 80, 24, "env PS1='$ ' ENV= sh -i");
+    let shell = Terminal::start(&folder, 200, 40, "env PS1='$ ' ENV= sh -i");
     shell.shows("$");
     shell.says(&chat("127.0.0.1", "emil"));
     shell.shows("connecting");
