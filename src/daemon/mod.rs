@@ -8,6 +8,7 @@ pub mod args;
 pub mod clock_helper;
 pub mod config_file;
 mod control;
+mod endpoint;
 mod error;
 mod listener;
 pub mod logging;
