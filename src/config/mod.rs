@@ -6,6 +6,7 @@
 //! by a test. Files are read elsewhere, in [`daemon::config_file`](crate::daemon::config_file).
 
 mod check;
+mod echo;
 mod error;
 mod print;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod setting;
 #[cfg(test)]
 mod tests;
 
+pub use echo::{Connections, Echo, Transform};
 pub use error::{ConfigError, Problem};
 pub(crate) use raw::nearest;
 pub use setting::LEVELS;
@@ -65,6 +67,8 @@ pub struct Config {
     pub chat: Chat,
     /// `[announce]`
     pub announce: Announce,
+    /// `[echo]`
+    pub echo: Echo,
 }
 
 impl Config {
@@ -74,6 +78,15 @@ impl Config {
             ServiceName::Time => (self.time.enabled, &self.time.listen),
             ServiceName::Chat => (self.chat.enabled, &self.chat.listen),
             ServiceName::Announce => (self.announce.enabled, &self.announce.listen),
+            ServiceName::Echo => (self.echo.enabled, &self.echo.listen),
+        }
+    }
+
+    /// How many connections a service has, and for how long; `None` for one that is spoken to by UDP alone.
+    pub fn connections(&self, service: ServiceName) -> Option<&Connections> {
+        match service {
+            ServiceName::Echo => Some(&self.echo.connections),
+            ServiceName::Time | ServiceName::Chat | ServiceName::Announce => None,
         }
     }
 }

@@ -111,6 +111,16 @@ fn each_key_is_taken_over() {
         interfaces = ['eth0']
         interval = '0'
         rate-limit = '7/s burst 9'
+        [echo]
+        enabled = true
+        listen = ['127.0.0.1:7']
+        allow = ['any']
+        deny = ['loopback']
+        transform = 'upper'
+        rate-limit = 'off'
+        max-connections = 2
+        max-connections-per-address = 1
+        idle-timeout = '100ms'
     ";
     let expected = Config {
         log: Log { target: LogTarget::Syslog, level: log::LevelFilter::Trace },
@@ -160,6 +170,15 @@ fn each_key_is_taken_over() {
             interval: Duration::ZERO,
             rate_limit: Some(Rate::new(7, 9)),
         },
+        echo: Echo {
+            enabled: true,
+            listen: vec!["127.0.0.1:7".parse().unwrap()],
+            allow: vec![AccessRule::Any],
+            deny: vec![AccessRule::Loopback],
+            transform: Transform::Upper,
+            rate_limit: None,
+            connections: Connections { max: 2, max_per_address: 1, idle_timeout: Duration::from_millis(100) },
+        },
     };
     assert_eq!(read(text).unwrap(), expected);
     assert_eq!(read(&expected.to_toml()).unwrap(), expected);
@@ -198,13 +217,13 @@ fn unknown_keys_and_tables_are_refused_with_the_nearest_known() {
         (
             "[\"a\\u001b[2J\"]",
             "1:2: unknown table [a\\u{1b}[2J]",
-            "expected [log], [access], [time], [chat], [announce]",
+            "expected [log], [access], [time], [chat], [announce], [echo]",
         ),
-        ("[irc]\n", "1:2: unknown table [irc]", "expected [log], [access], [time], [chat], [announce]"),
+        ("[irc]\n", "1:2: unknown table [irc]", "expected [log], [access], [time], [chat], [announce], [echo]"),
         (
             "enabled = true",
             "1:1: enabled stands outside of all tables",
-            "expected it below [time] or [chat] or [announce]",
+            "expected it below [time] or [chat] or [announce] or [echo]",
         ),
         ("port = 1", "1:1: port stands outside of all tables", "expected keys below a table such as [time]"),
         ("time = 8080", "1:1: time is a table", "expected a table: [time] on a line of its own, and its keys below"),
@@ -355,6 +374,7 @@ fn a_message_fits_a_datagram_with_all_that_stands_around_it() {
 #[test]
 fn counts_have_bounds() {
     assert!(read("[chat]\nmax-members = 1000000\nhistory = 65536\nmax-members-per-address = 1000000").is_ok());
+    assert!(read("[echo]\nmax-connections = 4096\nmax-connections-per-address = 4096").is_ok());
     check(&[
         ("[chat]\nmax-members = 0", "2:15: max-members cannot be 0", "expected a number from 1 to 1000000"),
         ("[chat]\nmax-members = 1000001", "2:15: max-members cannot be 1000001", "expected a number from 1 to 1000000"),
@@ -363,6 +383,22 @@ fn counts_have_bounds() {
             "[chat]\nmax-members-per-address = 0",
             "2:27: max-members-per-address cannot be 0",
             "expected a number from 1 to 1000000",
+        ),
+        ("[echo]\nmax-connections = 4097", "2:19: max-connections cannot be 4097", "expected a number from 1 to 4096"),
+        (
+            "[echo]\nmax-connections-per-address = 0",
+            "2:31: max-connections-per-address cannot be 0",
+            "expected a number from 1 to 4096",
+        ),
+        (
+            "[echo]\nidle-timeout = '99ms'",
+            "2:16: idle-timeout is too short",
+            "expected a duration such as \"10m\", of at least 100ms",
+        ),
+        (
+            "[echo]\ntransform = 'lower'",
+            "2:13: transform: there is no transform \"lower\"",
+            "expected \"none\" or \"upper\"",
         ),
         (&format!("[access]\ndeny = [{}]", "'any',".repeat(65)), "2:8: deny has 65 entries", "expected at most 64"),
     ]);

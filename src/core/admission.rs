@@ -93,6 +93,28 @@ impl Admission {
         }
     }
 
+    /// Says whether a source that has connected to a service may, and takes a token of it; if so, whether it is on-link.
+    ///
+    /// Whoever has connected has shown to be there. Its port does not matter: nobody can introduce it to another by forging it.
+    pub fn admit_connection(
+        &mut self,
+        service: ServiceName,
+        now: Instant,
+        addr: IpAddr,
+        arrived_on: u32,
+    ) -> Result<bool, DropReason> {
+        let decision = self.access.decide(addr, arrived_on, service);
+        let on_link = decision.on_link.is_some();
+        match decision.ground {
+            Ground::Allowed(_) => {}
+            Ground::Denied(_) | Ground::NoRule => return Err(DropReason::Access),
+            Ground::Nobody => return Err(DropReason::SourceAddress),
+        }
+        let meter = self.meters[service as usize].as_mut();
+        let in_time = meter.is_none_or(|meter| meter.allow(now, addr, on_link, true));
+        if in_time { Ok(on_link) } else { Err(DropReason::RateLimit) }
+    }
+
     /// Says whether the questions to a service pile up, or its answers, and only sources that have been sparing are to be heard.
     pub fn set_congested(&mut self, service: ServiceName, congested: bool) {
         if let Some(meter) = &mut self.meters[service as usize] {
@@ -116,8 +138,8 @@ impl Admission {
 }
 
 fn configured_ports(config: &Config) -> Vec<u16> {
-    let listen = [&config.time.listen, &config.chat.listen, &config.announce.listen];
-    listen.into_iter().flatten().map(|addr| addr.port()).filter(|&port| port != 0).collect()
+    let listen = ServiceName::ALL.into_iter().map(|service| config.listen(service).1);
+    listen.flatten().map(|addr| addr.port()).filter(|&port| port != 0).collect()
 }
 
 fn rate(config: &Config, service: ServiceName) -> Option<Rate> {
@@ -125,6 +147,7 @@ fn rate(config: &Config, service: ServiceName) -> Option<Rate> {
         ServiceName::Time => config.time.rate_limit,
         ServiceName::Chat => config.chat.rate_limit,
         ServiceName::Announce => config.announce.rate_limit,
+        ServiceName::Echo => config.echo.rate_limit,
     }
 }
 

@@ -96,6 +96,8 @@ reasons! {
         Reflex = "reflex",
         /// It is nothing that the service answers.
         NotForUs = "not-for-us",
+        /// The answer would be longer than a datagram.
+        TooLong = "too-long",
         /// A table is full.
         Full = "full",
     }

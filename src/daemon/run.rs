@@ -1,7 +1,7 @@
 //! The loop: one turn after the other, until a signal ends it.
 //!
 //! A turn: poll; read the clocks once; mark what is ready; signals; interfaces; timers; the error queues and one batch
-//! from each ready socket; the control socket; what is to be kept; the outboxes; the service manager and the log. mio
+//! from each ready socket; some of those who are connected; the control socket; what is to be kept; the outboxes; the service manager and the log. mio
 //! tells of changes only (it is edge-triggered), so what was not emptied stays marked, and while anything is marked the
 //! next poll does not wait.
 //!
@@ -21,6 +21,7 @@ use super::report::{Report, status_line};
 use super::services::{Posts, Services};
 use super::signals::{Request, Signals};
 use super::state::State;
+use super::streams::Streams;
 use super::supervisor::Supervisor;
 use super::sys::{Receiver, Sender};
 use crate::clock::Clock;
@@ -64,6 +65,7 @@ pub(super) struct Daemon {
     pub(super) listeners: Vec<Listener>,
     /// The number of the next socket, if none has it.
     pub(super) next_listener: u16,
+    pub(super) streams: Streams,
     pub(super) admission: Admission,
     pub(super) services: Services,
     pub(super) posts: Posts,
@@ -133,6 +135,7 @@ impl Daemon {
             poll,
             listeners: Vec::new(),
             next_listener: 0,
+            streams: Streams::default(),
             admission,
             services: Services::default(),
             posts: Posts::default(),
@@ -198,9 +201,10 @@ impl Daemon {
             self.read_interfaces(&now);
         }
         self.services.handle_timeouts(&now, &mut self.posts);
-        let Self { services, listeners, receiver, admission, posts, interfaces, .. } = self;
+        let Self { services, listeners, streams, receiver, admission, posts, interfaces, poll, .. } = self;
         services.hear_errors(&now, interfaces, listeners, receiver, posts);
         services.hear(&now, listeners, receiver, admission, posts);
+        streams.serve(&now, poll.registry(), services, admission, posts);
         self.serve_control(&now);
         self.flush();
         self.tell(&now);
@@ -231,7 +235,8 @@ impl Daemon {
 
     fn next_timeout(&self) -> Option<Instant> {
         let control = self.control.as_ref().and_then(Control::next_timeout);
-        let others = [self.report.next_timeout(), self.watchdog_due, control, self.state.next_timeout()];
+        let streams = self.streams.next_timeout();
+        let others = [self.report.next_timeout(), self.watchdog_due, control, streams, self.state.next_timeout()];
         self.services.next_timeout().into_iter().chain(others.into_iter().flatten()).min()
     }
 
@@ -240,6 +245,7 @@ impl Daemon {
         self.interfaces_waiting
             || self.listeners.iter().any(|listener| listener.readable || listener.errored)
             || self.has_sendable()
+            || self.streams.is_busy()
             || self.control.as_ref().is_some_and(Control::is_busy)
     }
 
@@ -254,6 +260,7 @@ impl Daemon {
             match event.token() {
                 SIGNALS => signalled = true,
                 NETLINK => interfaces_changed = true,
+                _ if self.streams.mark(event) => {}
                 token => {
                     let Some(listener) = self.listeners.iter_mut().find(|listener| listener.token() == token) else {
                         self.control.iter_mut().for_each(|control| control.mark(event));

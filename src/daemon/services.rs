@@ -7,8 +7,9 @@ use crate::core::admission::Admission;
 use crate::core::{Datagram, Instant, Interface, Now, Path};
 use crate::services::announce::Announcer;
 use crate::services::chat::Hub;
+use crate::services::echo::Echo;
 use crate::services::time::TimeService;
-use crate::services::{Service, ServiceName, hear};
+use crate::services::{Conversation, Service, ServiceName, StreamService, hear};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// One outbox and set of counters for each service, by its name.
@@ -20,6 +21,7 @@ pub(super) struct Services {
     pub(super) time: Option<TimeService>,
     pub(super) announce: Option<Announcer>,
     pub(super) chat: Option<Hub>,
+    pub(super) echo: Option<Echo>,
 }
 
 impl Services {
@@ -28,6 +30,15 @@ impl Services {
             ServiceName::Time => self.time.as_mut().map(|service| service as _),
             ServiceName::Announce => self.announce.as_mut().map(|service| service as _),
             ServiceName::Chat => self.chat.as_mut().map(|service| service as _),
+            ServiceName::Echo => self.echo.as_mut().map(|service| service as _),
+        }
+    }
+
+    /// Begins a conversation with somebody who has connected to a service.
+    pub(super) fn begin(&mut self, name: ServiceName) -> Option<Box<dyn Conversation>> {
+        match name {
+            ServiceName::Echo => self.echo.as_mut().map(StreamService::begin),
+            ServiceName::Time | ServiceName::Announce | ServiceName::Chat => None,
         }
     }
 
@@ -37,6 +48,7 @@ impl Services {
             self.time.as_ref().and_then(Service::next_timeout),
             self.announce.as_ref().and_then(Service::next_timeout),
             self.chat.as_ref().and_then(Service::next_timeout),
+            self.echo.as_ref().and_then(Service::next_timeout),
         ];
         timeouts.into_iter().flatten().min()
     }
