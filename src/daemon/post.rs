@@ -7,7 +7,7 @@
 use super::listener::Listener;
 use super::sys::{BATCH_MAX, Sender};
 use crate::core::limits::BURST_MAX;
-use crate::core::{Counters, Delivery, ListenerId, Outbox, Path};
+use crate::core::{Counters, ListenerId, Outbox, Path};
 use crate::services::ServiceName;
 use mio::Registry;
 use nix::libc;
@@ -148,10 +148,9 @@ fn attempt(
         }
         let mut piece_max = if listener.takes_bursts { BURST_MAX } else { 1 };
         for _ in 0..=RETRIES_MAX {
-            let batch = pieces(outbox, piece_max, budget);
-            match sender.send(listener.fd(), listener.id, batch.clone()) {
+            let mut deliveries = outbox.deliveries(piece_max);
+            match sender.send(listener.fd(), listener.id, budget, deliveries.clone()) {
                 Ok(sent) => {
-                    let sent = batch.take(sent).map(Delivery::datagram_count).sum();
                     outbox.advance(sent);
                     return Attempt::Sent(sent);
                 }
@@ -160,7 +159,7 @@ fn attempt(
                     return Attempt::Blocked;
                 }
                 Err(error) if is_about_another(&error) => listener.errored = true,
-                Err(_) if batch.clone().next().is_some_and(|first| first.datagram_count() > 1) => piece_max = 1,
+                Err(_) if deliveries.next().is_some_and(|first| first.datagram_count() > 1) => piece_max = 1,
                 // None of ours is too long itself: an earlier one has met a small MTU on its way.
                 Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => listener.errored = true,
                 Err(_) => break,
@@ -169,15 +168,6 @@ fn attempt(
     }
     outbox.advance(1);
     Attempt::Vain
-}
-
-/// The first deliveries in pieces of at most `piece_max` datagrams, until there are `budget` datagrams or somewhat more.
-fn pieces(outbox: &Outbox, piece_max: usize, budget: usize) -> impl Iterator<Item = Delivery<'_>> + Clone {
-    outbox.deliveries().flat_map(move |delivery| delivery.split(piece_max)).scan(budget, |left, piece| {
-        let is_within = *left > 0;
-        *left = left.saturating_sub(piece.datagram_count());
-        is_within.then_some(piece)
-    })
 }
 
 /// Whether an error tells of a datagram that was sent before: the kernel hands those to whatever is called next, once.
