@@ -14,10 +14,6 @@ use nix::libc;
 use std::io;
 use std::time::Duration;
 
-/// Datagrams that one service tries in a turn, the vain ones too. A room of 100,000 members must not keep the others
-/// waiting, and less so when the network is down and each of them fails on its own.
-const BUDGET: usize = 4 * BATCH_MAX;
-
 /// How often one datagram is tried again because an error of an earlier one came up in its place.
 const RETRIES_MAX: u32 = 8;
 
@@ -39,6 +35,18 @@ impl Patience {
         match service {
             ServiceName::Chat => Self::Some,
             ServiceName::Time | ServiceName::Announce => Self::None,
+        }
+    }
+
+    /// Datagrams that a service tries in a turn, the vain ones too.
+    ///
+    /// A room of 100,000 members must not keep the others waiting, and less so when the network is down and each of them
+    /// fails on its own: what is said there goes out in slices of about 200 µs. Answers are no more than what was heard
+    /// in the turn, a batch for each socket, but for those of the announcer that come due together.
+    const fn budget(self) -> usize {
+        match self {
+            Self::Some => BATCH_MAX,
+            Self::None => 4 * BATCH_MAX,
         }
     }
 }
@@ -78,7 +86,7 @@ impl Post {
         sender: &mut Sender,
         registry: &Registry,
     ) {
-        let mut budget = BUDGET;
+        let mut budget = patience.budget();
         self.flush_held(&mut budget, listeners, sender, registry);
         while budget > 0 {
             let Some((&Path { listener, .. }, _)) = self.outbox.pending().next() else {
@@ -243,6 +251,8 @@ mod tests {
         }
         true
     }
+
+    const BUDGET: usize = Patience::Some.budget();
 
     #[test]
     fn a_burst_goes_in_one_piece_and_counts_against_the_budget_with_each_of_its_datagrams() {
