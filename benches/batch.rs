@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, AsRawFd};
 /// Datagrams in one call.
 pub(crate) const BATCH_MAX: usize = 64;
 
-/// Room for packet information (28 bytes with its header, in 32) and the length of a segment (24).
+/// Room for packet information (28 bytes with its header, in 32) and the length of a segment or the drop counter (24).
 const CONTROL_MAX: usize = 64;
 
 /// `cmsghdr` wants the alignment of a `size_t`.

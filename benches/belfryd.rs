@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 pub(crate) struct Settings {
     /// `rate-limit` of the time service.
     pub(crate) time_rate_limit: &'static str,
-    /// Whether who speaks in the room gets it back.
-    pub(crate) echo: bool,
+    /// Whether there is an announcer, which speaks only when it is asked.
+    pub(crate) announces_when_asked: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { time_rate_limit: "off", echo: false }
+        Self { time_rate_limit: "off", announces_when_asked: false }
     }
 }
 
@@ -84,14 +84,6 @@ impl Belfryd {
         }
         Err(io::Error::other(format!("{count} members were to be there, and belfryd has {members:?}")))
     }
-
-    /// A counter of a service, by its name in `stats`.
-    pub(crate) fn counter(&self, service: &str, name: &str) -> io::Result<u64> {
-        let stats = self.ask("stats")?;
-        let services = stats["services"].as_array().into_iter().flatten();
-        let of = services.into_iter().find(|it| it["service"] == service).and_then(|it| it[name].as_u64());
-        of.ok_or_else(|| io::Error::other(format!("stats have no {name} of {service}")))
-    }
 }
 
 fn program() -> std::ffi::OsString {
@@ -106,7 +98,8 @@ pub(crate) fn version() -> String {
 
 /// Members send a heartbeat when they come and never again, so that only what a figure is about is sent.
 fn configuration(settings: &Settings, time: SocketAddrV4, chat: SocketAddrV4) -> String {
-    let Settings { time_rate_limit, echo } = settings;
+    let Settings { time_rate_limit, announces_when_asked } = settings;
+    let announce = SocketAddrV4::new(Ipv4Addr::LOCALHOST, place::new_port());
     format!(
         r#"[log]
 target = "stderr"
@@ -121,14 +114,17 @@ listen = ["{chat}"]
 heartbeat-interval = "1h"
 heartbeat-timeout = "2h"
 silent-timeout = "3h"
-echo-to-sender = {echo}
+echo-to-sender = false
 max-members = 200000
 max-members-per-address = 200000
 rate-limit = "off"
 fan-out = "off"
 
 [announce]
-enabled = false
+enabled = {announces_when_asked}
+listen = ["{announce}"]
+groups = ["224.0.0.1"]
+interval = "0s"
 "#
     )
 }

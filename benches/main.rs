@@ -16,14 +16,18 @@ mod bare;
 #[expect(unsafe_code, reason = "recvmmsg and sendmmsg, in one place")]
 mod batch;
 mod belfryd;
+mod crowd;
 mod figures;
+mod frames;
 mod page;
 mod peers;
 mod place;
 mod plot;
 mod process;
 mod report;
+mod rooms;
 mod rounds;
+mod subscribers;
 
 use figures::{Bench, FIGURES};
 use place::Cores;
@@ -34,6 +38,9 @@ use std::time::{Duration, Instant};
 
 /// Rounds of each contestant, and how long one is, unless the environment says something else.
 const PLAN: Plan = Plan { rounds: 5, round: Duration::from_secs(1) };
+
+/// With a higher load average others take part of the two cores.
+const QUIET_LOAD_MAX: f64 = 0.5;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -65,6 +72,10 @@ fn run(arguments: &[String]) -> io::Result<()> {
     let cores = Cores::find()?;
     place::pin(cores.load)?;
     let bench = Bench { cores, plan: plan()? };
+    let load = page::load_average();
+    if load > QUIET_LOAD_MAX {
+        eprintln!("the load average is {load}: what else runs here is measured, too");
+    }
     let (begin, mut all) = (Instant::now(), Vec::new());
     for figure in FIGURES.iter().filter(|figure| names.is_empty() || names.iter().any(|name| *name == figure.name)) {
         let findings = (figure.run)(&bench)?;
@@ -72,7 +83,7 @@ fn run(arguments: &[String]) -> io::Result<()> {
         all.push(findings);
     }
     if names.is_empty() && bench.plan == PLAN {
-        page::write(&all, bench.plan, cores, begin.elapsed())?;
+        page::write(&all, &page::Run { plan: bench.plan, cores, load, took: begin.elapsed() })?;
         println!("docs/BENCHMARKS.md is written");
     } else {
         println!("docs/BENCHMARKS.md stays as it is: not every figure, or not with full rounds");

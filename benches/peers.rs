@@ -4,7 +4,7 @@
 use crate::place::{self, Cores};
 use crate::process::{Process, new_folder};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -17,7 +17,7 @@ const PROGRAMS: [(&str, &str, &str); 4] = [
 ];
 
 /// Where a program is: in the path, and in the folders of administrators.
-fn find(program: &str) -> io::Result<PathBuf> {
+pub(crate) fn find(program: &str) -> io::Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     let mut places = folders.map(|folder| folder.join(program));
@@ -57,6 +57,35 @@ pub(crate) fn chrony(cores: Cores) -> io::Result<(Process, SocketAddrV4)> {
 /// Starts the time server of a Python tutorial.
 pub(crate) fn python_time(cores: Cores) -> io::Result<(Process, SocketAddrV4)> {
     python(cores, include_str!("peers/time_server.py"))
+}
+
+/// Starts the chat server of a Python tutorial.
+pub(crate) fn python_chat(cores: Cores) -> io::Result<(Process, SocketAddrV4)> {
+    python(cores, include_str!("peers/chat_server.py"))
+}
+
+/// Starts the NATS server.
+pub(crate) fn nats(cores: Cores) -> io::Result<(Process, SocketAddrV4)> {
+    let server = new_address();
+    let mut command = Command::new(find("nats-server")?);
+    command.args(["-a", "127.0.0.1", "-p"]).arg(server.port().to_string());
+    connectable(Process::start(cores, new_folder()?, &mut command)?, server)
+}
+
+/// Starts mosquitto, which lets anybody in.
+pub(crate) fn mosquitto(cores: Cores) -> io::Result<(Process, SocketAddrV4)> {
+    let (server, folder) = (new_address(), new_folder()?);
+    let config = format!("listener {} 127.0.0.1\nallow_anonymous true\nuser root\n", server.port());
+    std::fs::write(folder.join("mosquitto.conf"), config)?;
+    let mut command = Command::new(find("mosquitto")?);
+    command.arg("-c").arg(folder.join("mosquitto.conf"));
+    connectable(Process::start(cores, folder, &mut command)?, server)
+}
+
+/// Waits until a broker takes connections.
+fn connectable(mut process: Process, server: SocketAddrV4) -> io::Result<(Process, SocketAddrV4)> {
+    process.wait_until(|| TcpStream::connect(server).is_ok())?;
+    Ok((process, server))
 }
 
 fn python(cores: Cores, program: &str) -> io::Result<(Process, SocketAddrV4)> {

@@ -58,6 +58,13 @@ pub(crate) fn raise_open_files() -> io::Result<()> {
     Ok(setrlimit(Resource::RLIMIT_NOFILE, most, most)?)
 }
 
+/// Whether we are root, and not only in a namespace of our own.
+pub(crate) fn is_privileged() -> bool {
+    // Of all users, from the first on.
+    fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
+        && getuid().is_root()
+}
+
 /// A port that nobody has been given yet.
 pub(crate) fn new_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(20_000);

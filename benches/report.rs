@@ -13,27 +13,27 @@ pub(crate) enum Unit {
     Mebibytes,
     Bytes,
     Nanoseconds,
-    Wakeups,
+    Times,
 }
 
 impl Unit {
     const fn name(self) -> &'static str {
         match self {
-            Self::PerSecond => "/s",
+            Self::PerSecond => "a second",
             Self::Microseconds => "µs",
             Self::Milliseconds => "ms",
             Self::Mebibytes => "MiB",
             Self::Bytes => "bytes",
             Self::Nanoseconds => "ns",
-            Self::Wakeups => "wakeups",
+            Self::Times => "times",
         }
     }
 
-    fn text(self, value: f64) -> String {
+    pub(crate) fn text(self, value: f64) -> String {
         match self {
             Self::PerSecond => grouped(value),
             Self::Microseconds | Self::Milliseconds | Self::Mebibytes if value < 100.0 => format!("{value:.2}"),
-            Self::Wakeups | Self::Nanoseconds | Self::Bytes => format!("{value:.0}"),
+            Self::Times | Self::Nanoseconds | Self::Bytes => format!("{value:.0}"),
             Self::Microseconds | Self::Milliseconds | Self::Mebibytes => format!("{value:.0}"),
         }
     }
@@ -82,6 +82,7 @@ impl Target {
 
 struct Row {
     work: String,
+    unit: Unit,
     series: Series,
     /// `belfryd` in relation to who this row is about.
     ratio: Option<f64>,
@@ -91,49 +92,48 @@ struct Row {
 /// The table of a figure.
 pub(crate) struct Table {
     title: String,
-    unit: Unit,
     /// How it is measured, and what stands in the way of a fair comparison.
     about: String,
     rows: Vec<Row>,
 }
 
 impl Table {
-    pub(crate) fn new(title: &str, unit: Unit, about: &str) -> Self {
+    pub(crate) fn new(title: &str, about: &str) -> Self {
         Self {
             title: title.to_owned(),
-            unit,
             about: about.split_whitespace().collect::<Vec<_>>().join(" "),
             rows: Vec::new(),
         }
     }
 
     /// Adds a row that is compared with nobody.
-    pub(crate) fn add(&mut self, work: &str, series: Series, target: Option<Target>) {
-        self.rows.push(Row { work: work.to_owned(), series, ratio: None, target });
+    pub(crate) fn add(&mut self, work: &str, unit: Unit, series: Series, target: Option<Target>) {
+        self.rows.push(Row { work: work.to_owned(), unit, series, ratio: None, target });
     }
 
-    /// Adds the rows of one work: that of `belfryd`, which comes first, and those that it is compared with, some of which
-    /// have a ratio that it is to reach.
+    /// Adds the rows of one work, all of them rates: that of `belfryd`, which comes first, and those that it is compared
+    /// with, some of which have a ratio that it is to reach.
     pub(crate) fn compare(&mut self, work: &str, series: &[Series], targets: &[(&str, f64)]) {
         let Some((belfryd, others)) = series.split_first() else { return };
-        self.add(work, belfryd.clone(), None);
+        let unit = Unit::PerSecond;
+        self.add(work, unit, belfryd.clone(), None);
         for other in others {
             let ratio = belfryd.ratio_to(other);
             let least = targets.iter().find(|(who, _)| *who == other.who).map(|&(_, least)| least);
             let target = least.map(|least| Target::ratio_at_least(ratio, least));
-            self.rows.push(Row { work: work.to_owned(), series: other.clone(), ratio, target });
+            self.rows.push(Row { work: work.to_owned(), unit, series: other.clone(), ratio, target });
         }
     }
 
-    fn cells(&self) -> Vec<[String; 7]> {
-        let head =
-            ["work", "who", &format!("median, {}", self.unit.name()), "lowest–highest", "belfryd / this", "target", ""];
+    fn cells(&self) -> Vec<[String; 8]> {
+        let head = ["work", "who", "median", "lowest–highest", "server busy", "belfryd / this", "target", ""];
         let mut cells = vec![head.map(str::to_owned)];
         let mut last_work = "";
-        for Row { work, series, ratio, target } in &self.rows {
-            let unit = self.unit;
+        for Row { work, unit, series, ratio, target } in &self.rows {
             let value = match &series.values {
-                Ok(_) => series.median().map_or_else(|| "none".to_owned(), |median| unit.text(median)),
+                Ok(_) => series
+                    .median()
+                    .map_or_else(|| "none".to_owned(), |median| format!("{} {}", unit.text(median), unit.name())),
                 Err(reason) => format!("not measured: {reason}"),
             };
             let spread = series.spread().map(|(low, high)| format!("{}–{}", unit.text(low), unit.text(high)));
@@ -142,6 +142,7 @@ impl Table {
                 series.who.clone(),
                 value,
                 spread.unwrap_or_default(),
+                series.busy().map(|busy| format!("{:.0} %", busy * 100.0)).unwrap_or_default(),
                 ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default(),
                 target.as_ref().map(|target| target.text.clone()).unwrap_or_default(),
                 target.as_ref().map(|target| target.verdict().to_owned()).unwrap_or_default(),
@@ -157,7 +158,7 @@ impl Table {
         for (at, cells) in self.cells().iter().enumerate() {
             let _ = writeln!(text, "| {} |", cells.join(" | "));
             if at == 0 {
-                text.push_str("|---|---|---:|---:|---:|---|---|\n");
+                text.push_str("|---|---|---:|---:|---:|---:|---|---|\n");
             }
         }
         text
@@ -173,10 +174,10 @@ impl Table {
                 cells.iter().map(|row| &row[column]).filter(|cell| !is_reason(cell)).map(|cell| cell.chars().count());
             lens.max().unwrap_or(0)
         };
-        let widths: [usize; 7] = std::array::from_fn(width);
+        let widths: [usize; 8] = std::array::from_fn(width);
         let mut text = format!("{}\n", self.title);
         for row in &cells {
-            let line: Vec<_> = (0..7).map(|at| format!("{:<1$}", row[at].replace("**", ""), widths[at])).collect();
+            let line: Vec<_> = (0..8).map(|at| format!("{:<1$}", row[at].replace("**", ""), widths[at])).collect();
             let _ = writeln!(text, "  {}", line.join("  ").trim_end());
         }
         text

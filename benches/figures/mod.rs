@@ -1,6 +1,12 @@
 //! The figures: each says what is to be done, who does it, and what is to be reached. One more is a module here and a line
 //! in [`FIGURES`].
 
+mod fan_out;
+mod heartbeats;
+mod idle;
+mod latency;
+mod sessions;
+mod start;
 mod time;
 
 use crate::place::Cores;
@@ -30,4 +36,12 @@ pub(crate) struct Figure {
 }
 
 /// All of them, in the order of the page.
-pub(crate) const FIGURES: [Figure; 1] = [Figure { name: "time", run: time::run }];
+pub(crate) const FIGURES: [Figure; 7] = [
+    Figure { name: "time", run: time::run },
+    Figure { name: "fan-out", run: fan_out::run },
+    Figure { name: "sessions", run: sessions::run },
+    Figure { name: "heartbeats", run: heartbeats::run },
+    Figure { name: "latency", run: latency::run },
+    Figure { name: "start", run: start::run },
+    Figure { name: "idle", run: idle::run },
+];

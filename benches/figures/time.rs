@@ -6,7 +6,7 @@ use crate::bare::Loop;
 use crate::belfryd::{Belfryd, Settings};
 use crate::peers;
 use crate::process::Process;
-use crate::report::{Table, Unit};
+use crate::report::Table;
 use crate::rounds::{Contestant, Series, interleave};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -24,10 +24,10 @@ const HIGH_LIMIT: &str = "1000000/s burst 1000000 leak 1/8";
 pub(super) fn run(bench: &Bench) -> io::Result<Findings> {
     let mut table = Table::new(
         "Time answers",
-        Unit::PerSecond,
         &format!(
             "{IN_FLIGHT} questions in flight, from four sockets; each answer is followed by the next question. The bare \
-            loop answers every datagram with a constant of the same length. chrony is asked for NTP (48 bytes), the Python \
+            loop answers every datagram with a constant of the same length; in its second form it does so as a server must that \
+            has several addresses (`IP_PKTINFO`, `SO_RXQ_OVFL`, `IP_RECVERR`). chrony is asked for NTP (48 bytes), the Python \
             server is `recvfrom`, `strftime`, `sendto`. With the rate limit on, the questions come from {MANY} addresses, \
             each of which may ask {HIGH_LIMIT}: nothing is refused. The load does as many system calls as the server, so \
             beyond the rate of the bare loop the two share the limit."
@@ -35,6 +35,9 @@ pub(super) fn run(bench: &Bench) -> io::Result<Findings> {
     );
     let one = Work { requests: vec![b"%Y-%m-%d %X".to_vec()], len: TIME_LEN, sources: Vec::new(), rate_limit: "off" };
     let mut contestants = one.contestants(bench);
+    let informed = Loop::AnswerFrom { len: TIME_LEN }.start(bench.cores);
+    let who = "bare loop, several addresses";
+    contestants.push(contestant(who, informed, one.requests.clone(), Vec::new(), is_constant));
     contestants.push(contestant("chrony, NTP", peers::chrony(bench.cores), vec![ntp_request()], Vec::new(), is_ntp));
     let python = peers::python_time(bench.cores);
     contestants.push(contestant("Python", python, one.requests.clone(), Vec::new(), is_time));
@@ -73,7 +76,7 @@ impl Work {
         let (requests, sources) = (&self.requests, &self.sources);
         vec![
             contestant("belfryd", belfryd, requests.clone(), sources.clone(), is_time),
-            contestant("bare loop", bare, requests.clone(), sources.clone(), |answer| answer.starts_with(b"0000")),
+            contestant("bare loop", bare, requests.clone(), sources.clone(), is_constant),
         ]
     }
 }
@@ -89,13 +92,19 @@ fn contestant(
     let made = started.and_then(|(mut process, server)| {
         let mut askers = Askers::new(server, requests, sources, is_answer)?;
         process.wait_until(|| askers.is_served().unwrap_or(false))?;
-        Ok(move |time: Duration| {
+        let server_pid = process.pid();
+        let round = move |time: Duration| {
             // It lives as long as the contestant.
             let _ = &process;
             askers.rate(time)
-        })
+        };
+        Ok((server_pid, round))
     });
     Contestant::new(who, made)
+}
+
+fn is_constant(answer: &[u8]) -> bool {
+    answer.starts_with(b"0000")
 }
 
 fn is_time(answer: &[u8]) -> bool {
