@@ -2,6 +2,7 @@
 
 use crate::belfryd::{Belfryd, PATIENCE, QUIET, eventually};
 use crate::control;
+use crate::netns::{self, Host, cable, ip};
 use crate::person::is_installed;
 use belfry::control::{ServiceStats, Stats};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -20,9 +21,13 @@ fn config(keys: &str) -> String {
 
 /// Somebody who connects from an address of loopback.
 fn connect_from(host: u8, addr: SocketAddr) -> TcpStream {
+    connect_between(SocketAddr::from((Ipv4Addr::new(127, 0, 0, host), 0)), addr)
+}
+
+fn connect_between(from: SocketAddr, to: SocketAddr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 0, host), 0)).into()).unwrap();
-    socket.connect(&addr.into()).unwrap();
+    socket.bind(&from.into()).unwrap();
+    socket.connect(&to.into()).unwrap();
     let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -222,6 +227,31 @@ fn who_may_not_speak_may_not_connect_and_a_reload_closes_whom_it_keeps_out() {
     assert!(is_closed(&three));
     assert_eq!(ask(&one, "hello").as_deref(), Some("hello"), "a connection goes on as it began");
     assert_eq!(ask(&connect_from(2, addr), "hello").as_deref(), Some("HELLO"));
+}
+
+#[test]
+fn who_connects_is_on_link_by_a_subnet_of_the_interface_that_it_came_by() {
+    if !netns::enter() {
+        return;
+    }
+    let (neighbour, other) = (Host::new(), Host::new());
+    cable("lan", 1, &neighbour);
+    cable("dmz", 2, &other);
+    // Somebody at another link who has an address of the first, and is answered there.
+    other.run(|| ip("addr add 10.77.1.7/32 dev dmz1"));
+    ip("route add 10.77.1.7/32 dev dmz0");
+    neighbour.run(|| ip("route add 10.77.2.0/24 via 10.77.1.1"));
+    let (belfryd, control) = control::start("[echo]\nenabled = true\n[announce]\nenabled = false\n");
+    let port = belfryd.addr("echo/tcp").port();
+    let connect = |host: &Host, from: [u8; 4], to: [u8; 4]| {
+        host.run(|| connect_between(SocketAddr::from((from, 0)), SocketAddr::from((to, port))))
+    };
+    let client = connect(&neighbour, [10, 77, 1, 2], [10, 77, 2, 1]);
+    assert_eq!(ask(&client, "hello").as_deref(), Some("hello"), "by whichever of our addresses");
+    assert!(is_closed(&connect(&other, [10, 77, 1, 7], [10, 77, 2, 1])));
+    assert_eq!(stats(&control).dropped["access"], 1);
+    let client = connect(&other, [10, 77, 2, 2], [10, 77, 2, 1]);
+    assert_eq!(ask(&client, "hello").as_deref(), Some("hello"));
 }
 
 #[test]
