@@ -95,7 +95,7 @@ impl Admission {
 
     /// Says whether a source that has connected to a service may, and takes a token of it; if so, whether it is on-link.
     ///
-    /// Whoever has connected has shown to be there. Its port does not matter: nobody can introduce it to another by forging it.
+    /// Whoever has connected has shown to be there. Its port does not matter: nobody can introduce two services to each other so.
     pub fn admit_connection(
         &mut self,
         service: ServiceName,
@@ -272,6 +272,27 @@ mod tests {
         assert_eq!(admit(&mut admission, ServiceName::Time, "192.0.2.8:5000"), Ok(()), "interfaces stay");
         assert_eq!(admit(&mut admission, ServiceName::Time, "192.0.2.8:5001"), Err(DropReason::SourcePort));
         assert!(!admission.decide("192.0.2.9".parse().unwrap(), 0, ServiceName::Chat).is_allowed());
+    }
+
+    #[test]
+    fn who_has_connected_may_come_from_any_port_and_takes_no_token_of_datagrams() {
+        let mut admission = Admission::new(
+            &config(|c| {
+                c.echo.rate_limit = Some(Rate::new(1, 2));
+                c.echo.deny = vec!["127.0.0.2".parse().unwrap()];
+            }),
+            Seed(1),
+        );
+        let connect = |admission: &mut Admission, addr: &str| {
+            admission.admit_connection(ServiceName::Echo, START, addr.parse().unwrap(), 0)
+        };
+        // Somebody sends datagrams in its name.
+        while admit(&mut admission, ServiceName::Echo, "127.0.0.1:5000").is_ok() {}
+        let expected = [Ok(true), Ok(true), Err(DropReason::RateLimit)];
+        assert_eq!(expected.map(|_| connect(&mut admission, "127.0.0.1")), expected);
+        assert_eq!(connect(&mut admission, "127.0.0.2"), Err(DropReason::Access));
+        assert_eq!(connect(&mut admission, "192.0.2.1"), Err(DropReason::Access));
+        assert_eq!(connect(&mut admission, "224.0.0.1"), Err(DropReason::SourceAddress));
     }
 
     #[test]

@@ -128,9 +128,11 @@ mod tests {
     #[test]
     fn what_grows_or_shrinks_with_each_return_is_a_return_too() {
         for lens in [(1..=50).collect::<Vec<_>>(), (1..=50).rev().collect()] {
-            let mut asked = Asked::new();
-            let answers = lens.iter().filter(|&&len| asked.is_answered(MILLISECOND, &"!".repeat(len)));
-            assert_eq!(answers.count(), ERRORS_IN_A_ROW_MAX);
+            for end in ["", "\n"] {
+                let mut asked = Asked::new();
+                let answers = lens.iter().filter(|&&len| asked.is_answered(MILLISECOND, &("!".repeat(len) + end)));
+                assert_eq!(answers.count(), ERRORS_IN_A_ROW_MAX, "{end:?}");
+            }
         }
     }
 
