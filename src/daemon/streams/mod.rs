@@ -39,8 +39,8 @@ const CONNECTIONS: usize = LISTENERS + (1 << 16);
 /// Connections that are taken in at one socket in a turn.
 const ACCEPTS_MAX: usize = 32;
 
-/// Connections that get on in a turn, and bytes that they move together: half a millisecond, so that the datagrams of the next turn
-/// do not wait for longer.
+/// Connections that get on in a turn, as many as there are datagrams in a batch, and bytes that they move together: the datagrams of
+/// the next turn wait for that.
 const TURN_CONNECTIONS_MAX: usize = 64;
 const TURN_BYTES_MAX: usize = 256 * 1024;
 
