@@ -123,6 +123,24 @@ fn read_to_end_and_drop(mut client: TcpStream, connection: Connection) -> Vec<u8
     }
 }
 
+#[test]
+fn who_has_closed_its_half_gets_what_waits_for_it_and_then_the_end() {
+    let (mut client, mut connection) = connected(echo());
+    let mut sent = 0;
+    // Until the kernel takes no more, and there is still room with us, so that the end is seen.
+    while connection.endpoint.output.is_empty() {
+        client.write_all(&[b'x'; 1_024]).unwrap();
+        sent += 1_024;
+        settle(&mut connection);
+    }
+    client.shutdown(Shutdown::Write).unwrap();
+    for _ in 0..1_000 {
+        settle(&mut connection);
+    }
+    assert!(connection.endpoint.is_ended() && !connection.is_over());
+    assert_eq!(read_to_end_and_drop(client, connection).len(), sent);
+}
+
 /// Waits for something that does not come.
 #[derive(Debug)]
 struct Waiting;
