@@ -46,7 +46,9 @@ use crate::config;
 use crate::core::frame::SessionId;
 use crate::core::rate_limit::RateLimit;
 use crate::core::text::split_line;
-use crate::core::{Datagram, DropReason, ErrorStreaks, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
+use crate::core::{
+    Datagram, DropReason, ErrorStreaks, Instant, ListenerId, Now, Outbox, Path, Place, Refusal, Seed, Verdict,
+};
 use command::Problem;
 use departure::Departure;
 use fan_out::FanOut;
@@ -82,8 +84,10 @@ pub struct Hub {
     /// When this hub heard of the time for the first time, in nanoseconds: no other has the same.
     begun: Option<i128>,
     errors: ErrorStreaks,
-    /// Rooms that have something for their sessions at the end of the turn.
+    /// Rooms that have something for their sessions.
     speaking: Vec<RoomId>,
+    /// What is to leave before that, if something waits.
+    spoken_behind: Option<Place>,
     /// When to tell the sessions of a room how far they should be.
     beacons: BTreeSet<(Instant, RoomId)>,
 }
@@ -122,6 +126,7 @@ impl Hub {
             begun: None,
             errors: ErrorStreaks::new(seed),
             speaking: Vec::new(),
+            spoken_behind: None,
             beacons: BTreeSet::new(),
         }
     }
@@ -336,7 +341,9 @@ impl Service for Hub {
     fn next_timeout(&self) -> Option<Instant> {
         let tries = self.out_of_reach.front().map(|&(due, _)| due);
         let beacon = self.beacons.first().map(|&(due, _)| due);
-        let others = [tries, beacon, self.sessions.next_timeout()];
+        // At once, but not before all the others of the turn.
+        let frames = self.spoken_behind.map(|_| Instant::default());
+        let others = [tries, beacon, frames, self.sessions.next_timeout()];
         self.members.next_expiry(self.lifetimes()).into_iter().chain(others.into_iter().flatten()).min()
     }
 }

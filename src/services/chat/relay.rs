@@ -57,7 +57,7 @@ impl Hub {
         }
     }
 
-    /// Adds a frame to what the sessions of a room get at the end of the turn.
+    /// Adds a frame to what the sessions of a room get together.
     pub(super) fn add_frame_for(&mut self, room: RoomId, frame: &[u8]) {
         let frames = &mut self.rooms.get_mut(room).frames;
         if frames.is_empty() {

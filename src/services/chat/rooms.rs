@@ -46,7 +46,7 @@ pub(super) struct Room {
     pub(super) keeps_history: bool,
     /// Where the numbers stood in the hub before this one, until the history shows that they can go on.
     pub(super) kept_position: Option<(Epoch, u64)>,
-    /// Frames for the sessions in it, until the turn ends.
+    /// Frames for the sessions in it, until they are sent.
     pub(super) frames: Packer,
     /// When to tell its sessions the newest number, if nothing is said meanwhile.
     pub(super) beacon: Option<Instant>,

@@ -296,8 +296,21 @@ impl Hub {
             session.frames.clear();
         }
         // Whoever has just come is welcomed before it is spoken to.
-        for room in std::mem::take(&mut self.speaking) {
-            self.rooms.get_mut(room).send_frames(out);
+        self.speak(out);
+    }
+
+    /// Sends what has gathered for the sessions of rooms, once what waited before it has left: what is said until then goes
+    /// in the same datagrams, so the more there is to send, the less each message takes.
+    fn speak(&mut self, out: &mut Outbox) {
+        let is_much = |room: &RoomId| self.rooms.get(*room).frames.is_burst();
+        let backlog = self.spoken_behind.unwrap_or(out.backlog());
+        if out.has_reached(backlog) || self.speaking.iter().any(is_much) {
+            self.spoken_behind = None;
+            for room in std::mem::take(&mut self.speaking) {
+                self.rooms.get_mut(room).send_frames(out);
+            }
+        } else if !self.speaking.is_empty() {
+            self.spoken_behind = Some(backlog);
         }
     }
 
