@@ -1,7 +1,7 @@
 //! How somebody comes in: while there is place, with a word to the others, and a welcome to who came by a terminal.
 
 use super::command::Problem;
-use super::members::{MemberId, Way};
+use super::member::{MemberId, Way};
 use super::news::News;
 use super::rooms::{LOBBY, RoomId};
 use super::{Hub, Sender};
@@ -67,7 +67,7 @@ impl Hub {
         if way == Way::Line {
             let welcome = self.welcome(id);
             self.tell(id, &welcome, out);
-            self.members.get_mut(id).reflex.note_told(now.mono, &welcome);
+            self.members.get_mut(id).reflex().note_told(now.mono, &welcome);
         }
         Ok(id)
     }

@@ -14,11 +14,13 @@ mod actions;
 mod command;
 mod consent;
 mod departure;
+mod directory;
 mod entrance;
 mod fan_out;
 mod history;
 mod keeping;
 mod listing;
+mod member;
 mod members;
 mod message;
 mod name;
@@ -35,7 +37,7 @@ mod utterance;
 
 pub use history::file_name;
 pub use keeping::{Restored, kept_seed};
-pub use members::Way;
+pub use member::Way;
 pub use message::{Entry, Message};
 pub use name::Hosts;
 pub use news::News;
@@ -52,7 +54,8 @@ use departure::Departure;
 use fan_out::FanOut;
 use keeping::Keeping;
 use listing::Question;
-use members::{Lifetimes, MemberId, Members};
+use member::MemberId;
+use members::{Lifetimes, Members};
 use message::{By, Draft};
 use rooms::{RoomId, Rooms};
 use session::Sessions;
@@ -111,7 +114,7 @@ impl Hub {
             config: config.clone(),
             host: host.to_owned(),
             hosts,
-            members: Members::new(seed),
+            members: Members::new(seed, config.max_members),
             rooms: Rooms::new(seed),
             out_of_reach: VecDeque::new(),
             keeping: Keeping::new(seed),
@@ -136,6 +139,7 @@ impl Hub {
             self.tell_of_the_log(out);
         }
         self.hosts = hosts;
+        self.members.reserve(config.max_members);
         if config.rate_limit != was.rate_limit {
             let seed = self.keeping.seed();
             self.request_limit = config.rate_limit.map(|rate| RateLimit::new(rate, seed));
@@ -270,9 +274,10 @@ impl Hub {
     /// Why a member's text is to be dropped without a word, lest two services talk for ever.
     fn reflex_in(&mut self, now: &Now, id: MemberId, said: Option<Said<'_>>) -> Option<DropReason> {
         let Some(Said::Text(text)) = said else { return None };
+        let name = self.members.get(id).name.clone();
         let member = self.members.get_mut(id);
         let room = &self.rooms.get(member.room()).lines;
-        member.reflex.find(now.mono, room, &self.config.line_format, &member.name, text)
+        member.reflex().find(now.mono, room, &self.config.line_format, &name, text)
     }
 
     fn too_long(&self) -> Problem {
@@ -297,7 +302,7 @@ impl Service for Hub {
             if let Some(id) = self.members.at(datagram.path.remote) {
                 let member = self.members.get_mut(id);
                 newline = member.way == Way::Line;
-                member.reflex.note_told(now.mono, &problem.line);
+                member.reflex().note_told(now.mono, &problem.line);
             }
             out.send_line(datagram.path, &problem.line, newline);
             Verdict::Refused(problem.why)
@@ -324,7 +329,7 @@ impl Service for Hub {
     fn handle_excess(&mut self, now: &Now, datagram: &Datagram<'_>) {
         let member = self.members.at(datagram.path.remote);
         let is_question = Question::in_datagram(datagram.payload).is_some();
-        if let Some(id) = member.filter(|&id| !is_question && self.members.get(id).session.is_none()) {
+        if let Some(id) = member.filter(|&id| !is_question && self.members.get(id).session().is_none()) {
             self.members.heard(id, now.mono, false);
         }
     }
