@@ -29,20 +29,19 @@ impl Hub {
         out: &mut Outbox,
     ) -> Result<Verdict, Problem> {
         let command = command::parse(typed)?;
-        let Sender { path, newline, .. } = sender;
+        let Sender { path, member, newline, .. } = sender;
         match command {
             // Whoever asks how it works need not come in, and whoever leaves must not.
             Command::Help => {
-                let way = self.members.at(path.remote).map(|id| self.members.get(id).way);
+                let way = member.map(|id| self.members.get(id).way);
                 out.send_line(path, &command::help(), way.map_or(newline, |way| way == Way::Line));
                 return Ok(Verdict::Answered);
             }
             Command::Quit => return Ok(self.quit(now, path, out)),
             _ => {}
         }
-        let was_here = self.members.at(path.remote).is_some();
         let id = self.enter(now, sender, out)?;
-        if command == Command::Here && !was_here && newline {
+        if command == Command::Here && member.is_none() && newline {
             // The welcome has said as much.
             return Ok(Verdict::Accepted);
         }

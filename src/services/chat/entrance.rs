@@ -18,7 +18,7 @@ impl Hub {
     /// The member who has sent something, who joins if need be.
     pub(super) fn enter(&mut self, now: &Now, sender: Sender, out: &mut Outbox) -> Result<MemberId, Problem> {
         let path = sender.path;
-        let Some(id) = self.members.at(path.remote) else { return self.join(now, sender, out) };
+        let Some(id) = sender.member else { return self.join(now, sender, out) };
         if self.members.get(id).path != path {
             self.rooms.unseat(id, &mut self.members, now.mono);
             self.members.get_mut(id).path = path;
@@ -56,7 +56,7 @@ impl Hub {
     }
 
     fn join(&mut self, now: &Now, sender: Sender, out: &mut Outbox) -> Result<MemberId, Problem> {
-        let Sender { path, on_link, newline } = sender;
+        let Sender { path, on_link, newline, .. } = sender;
         let way = if newline { Way::Line } else { Way::Program };
         self.has_place_for(path.remote.ip(), on_link, 0)?;
         self.keeping.changed = true;

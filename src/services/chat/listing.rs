@@ -56,9 +56,12 @@ impl<'a> Question<'a> {
 
     /// The question that a datagram is, if it is one and nothing else.
     pub(super) fn in_datagram(payload: &'a [u8]) -> Option<Self> {
-        let mut frames = frames(payload);
-        let question = frames.next()?.ok().and_then(Self::read)?;
-        frames.next().is_none().then_some(question)
+        frames(payload).next()?.ok().and_then(Self::read).filter(|_| Self::is_alone(payload))
+    }
+
+    /// Whether nothing stands behind the first frame of a datagram.
+    pub(super) fn is_alone(payload: &[u8]) -> bool {
+        frames(payload).nth(1).is_none()
     }
 
     fn value(&self, key: &str) -> Option<&'a str> {
@@ -71,12 +74,9 @@ impl<'a> Question<'a> {
     }
 }
 
-/// Whether a datagram is a list, which only a hub says.
-pub(super) fn is_list(payload: &[u8]) -> bool {
-    let first = frames(payload).next();
-    first.is_some_and(|frame| {
-        frame.is_ok_and(|frame| matches!(frame.verb, "rooms" | "members") && frame.value("count").is_some())
-    })
+/// Whether a frame is a list, which only a hub says.
+pub(super) fn is_list(frame: Frame<'_>) -> bool {
+    matches!(frame.verb, "rooms" | "members") && frame.value("count").is_some()
 }
 
 impl Hub {

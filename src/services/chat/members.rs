@@ -197,6 +197,11 @@ impl Members {
         self.consents.extend(until.map(|until| (until, id)));
     }
 
+    /// Whether anybody has shown something.
+    pub(super) fn has_consents(&self) -> bool {
+        !self.consents.is_empty()
+    }
+
     /// Notes that a member was heard, and whether it was by a heartbeat; whether it is the first of those.
     pub(super) fn heard(&mut self, id: MemberId, now: Instant, heartbeat: bool) -> bool {
         self.dequeue(id);

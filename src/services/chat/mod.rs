@@ -45,7 +45,7 @@ pub use roster::{Kicked, MemberView, NoSuchMember};
 
 use super::Service;
 use crate::config;
-use crate::core::frame::SessionId;
+use crate::core::frame::{SessionId, frames};
 use crate::core::rate_limit::RateLimit;
 use crate::core::text::split_line;
 use crate::core::{Datagram, DropReason, ErrorStreaks, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
@@ -89,6 +89,8 @@ pub struct Hub {
     speaking: Vec<RoomId>,
     /// When to tell the sessions of a room how far they should be.
     beacons: BTreeSet<(Instant, RoomId)>,
+    /// The moment at which what was due was last seen to.
+    settled: Option<Instant>,
 }
 
 /// A datagram, read.
@@ -102,6 +104,8 @@ struct Utterance<'a> {
 #[derive(Clone, Copy, Debug)]
 struct Sender {
     path: Path,
+    /// Who it is, if it is here.
+    member: Option<MemberId>,
     on_link: bool,
     /// Whether it ended in a newline.
     newline: bool,
@@ -126,12 +130,14 @@ impl Hub {
             errors: ErrorStreaks::new(seed),
             speaking: Vec::new(),
             beacons: BTreeSet::new(),
+            settled: None,
         }
     }
 
     /// Takes a new configuration; everybody stays.
     pub fn reconfigure(&mut self, config: &config::Chat, hosts: Hosts, out: &mut Outbox) {
         let was = std::mem::replace(&mut self.config, config.clone());
+        self.settled = None;
         // Whether numbers go on after a restart, too.
         self.keeping.changed |= (config.history == 0) != (was.history == 0);
         if config.log_messages != was.log_messages {
@@ -193,16 +199,19 @@ impl Hub {
         if let Some((session, rest)) = session::claimed(datagram.payload) {
             return Ok(self.hear_session(now, datagram, session, rest, out));
         }
-        if let Some(hello) = session::hello_in(datagram.payload) {
-            return Ok(self.hello(now, datagram, None, &hello, out));
+        if let Some(Ok(first)) = frames(datagram.payload).next() {
+            if first.verb == "hello" {
+                return Ok(self.hello(now, datagram, None, &first, out));
+            }
+            if let Some(question) = Question::read(first).filter(|_| Question::is_alone(datagram.payload)) {
+                return Ok(self.hear_question(now, datagram, &question, out));
+            }
+            if listing::is_list(first) {
+                return Ok(session::FROM_A_HUB);
+            }
         }
-        if let Some(question) = Question::in_datagram(datagram.payload) {
-            return Ok(self.hear_question(now, datagram, &question, out));
-        }
-        if listing::is_list(datagram.payload) {
-            return Ok(session::FROM_A_HUB);
-        }
-        if self.is_session_at(datagram) {
+        let member = self.members.at(path.remote);
+        if self.is_session(member) {
             return Err(session::is_not_the_session());
         }
         let utterance = self.read(datagram);
@@ -214,9 +223,11 @@ impl Hub {
             }
         }
         let newline = utterance.as_ref().is_ok_and(|utterance| utterance.newline);
-        let sender = Sender { path, on_link: datagram.on_link, newline };
+        let sender = Sender { path, member, on_link: datagram.on_link, newline };
         let heard = self.hear_line(now, sender, utterance.map(|utterance| utterance.said), out);
-        if let Some(id) = self.members.at(path.remote).filter(|_| is_shown) {
+        let is_noted = is_shown && (!datagram.on_link || self.members.has_consents());
+        // It may have come or gone by what it has said.
+        if let Some(id) = is_noted.then(|| self.members.at(path.remote)).flatten() {
             self.note_consent(now, id, datagram.on_link);
         }
         heard
@@ -230,12 +241,13 @@ impl Hub {
         said: Result<Said<'_>, Problem>,
         out: &mut Outbox,
     ) -> Result<Verdict, Problem> {
-        let path = sender.path;
-        if let Some(id) = self.members.at(path.remote) {
+        let Sender { path, member, .. } = sender;
+        let is_heartbeat = matches!(said, Ok(Said::Heartbeat(_)));
+        if let Some(id) = member {
             if let Some(why) = self.reflex_in(now, id, said.as_ref().ok().copied()) {
                 return Ok(Verdict::Dropped(why));
             }
-            self.members.heard(id, now.mono, false);
+            self.keeping.changed |= self.members.heard(id, now.mono, is_heartbeat);
             self.set_in_reach(now, id, true);
         }
         let said = said?;
@@ -248,7 +260,9 @@ impl Hub {
             Said::Command(typed) => self.command(now, sender, typed, out),
             Said::Nothing | Said::Heartbeat(_) => {
                 let id = self.enter(now, sender, out)?;
-                self.keeping.changed |= self.members.heard(id, now.mono, matches!(said, Said::Heartbeat(_)));
+                if member.is_none() {
+                    self.members.heard(id, now.mono, is_heartbeat);
+                }
                 Ok(Verdict::Accepted)
             }
             Said::Text(text) => {
@@ -288,8 +302,11 @@ impl Hub {
 impl Service for Hub {
     fn handle_datagram(&mut self, now: &Now, datagram: &Datagram<'_>, out: &mut Outbox) -> Verdict {
         self.begin(now);
-        // The caller may be late; the expired get not even the message that finds them expired.
-        self.handle_timeout(now, out);
+        // The caller may be late; the expired get not even the message that finds them expired. Nothing more is due until the next
+        // moment.
+        if self.settled != Some(now.mono) {
+            self.handle_timeout(now, out);
+        }
         let heard = self.hear(now, datagram, out);
         if heard.as_ref().is_ok_and(|verdict| !matches!(verdict, Verdict::Dropped(_))) {
             self.errors.end(datagram.path.remote);
@@ -310,6 +327,7 @@ impl Service for Hub {
     }
 
     fn handle_timeout(&mut self, now: &Now, out: &mut Outbox) {
+        self.settled = Some(now.mono);
         self.fill_fan_out(now.mono);
         let mut gone = Vec::new();
         while let Some(id) = self.members.expired(now.mono, self.lifetimes()) {

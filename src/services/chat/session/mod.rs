@@ -69,9 +69,8 @@ pub(super) fn is_of_hub(line: &str) -> bool {
 }
 
 impl Hub {
-    /// Whether nobody but a session itself may speak from an address.
-    pub(super) fn is_session_at(&self, datagram: &Datagram<'_>) -> bool {
-        let member = self.members.at(datagram.path.remote);
+    /// Whether nobody but a session itself may speak from where this member is, if somebody is there.
+    pub(super) fn is_session(&self, member: Option<MemberId>) -> bool {
         member.is_some_and(|id| self.members.get(id).session().is_some())
     }
 
