@@ -3,6 +3,7 @@
 use super::member::{MemberId, Way};
 use super::rooms::RoomId;
 use super::{Hub, actions};
+use crate::core::limits::EXPIRIES_MAX;
 use crate::core::source::Source;
 use crate::core::{ListenerId, Now, Outbox, Path, Verdict};
 use compact_str::CompactString;
@@ -60,6 +61,16 @@ impl Hub {
         ids.retain(|&id| goes(&self.members.get(id).path));
         let gone = ids.into_iter().flat_map(|id| self.take_out(now, id)).collect();
         self.tell_of(gone, departure, out);
+    }
+
+    /// Takes out those whose time is over, so many at once; when there are more, the next are due at once.
+    pub(super) fn expire(&mut self, now: &Now, out: &mut Outbox) {
+        let mut gone = Vec::new();
+        for _ in 0..EXPIRIES_MAX {
+            let Some(id) = self.members.expired(now.mono, self.lifetimes()) else { break };
+            gone.extend(self.take_out(now, id));
+        }
+        self.tell_of(gone, Departure::Expired, out);
     }
 
     pub(super) fn remove(&mut self, now: &Now, id: MemberId, departure: Departure, out: &mut Outbox) {

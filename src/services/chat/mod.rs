@@ -302,8 +302,8 @@ impl Hub {
 impl Service for Hub {
     fn handle_datagram(&mut self, now: &Now, datagram: &Datagram<'_>, out: &mut Outbox) -> Verdict {
         self.begin(now);
-        // The caller may be late; the expired get not even the message that finds them expired. Nothing more is due until the next
-        // moment.
+        // The caller may be late; the expired get not even the message that finds them expired, unless they are too many for one
+        // turn. Nothing more is due until the next.
         if self.settled != Some(now.mono) {
             self.handle_timeout(now, out);
         }
@@ -329,11 +329,7 @@ impl Service for Hub {
     fn handle_timeout(&mut self, now: &Now, out: &mut Outbox) {
         self.settled = Some(now.mono);
         self.fill_fan_out(now.mono);
-        let mut gone = Vec::new();
-        while let Some(id) = self.members.expired(now.mono, self.lifetimes()) {
-            gone.extend(self.take_out(now, id));
-        }
-        self.tell_of(gone, Departure::Expired, out);
+        self.expire(now, out);
         self.try_out_of_reach(now);
         self.tell_newest(now.mono);
         self.keeping.changed |= self.sessions.forget_old(now.mono);
