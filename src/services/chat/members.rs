@@ -1,7 +1,7 @@
 //! Who is here: the members by address, by name, and by how long they have been silent.
 //!
-//! Each stands once, in a table, and whatever else finds members holds their places in it. All of it has room for `max-members` from
-//! the beginning: a table that doubles when somebody comes holds up everybody else meanwhile.
+//! Each stands once, in a table, and whatever else finds members holds their places in it. When the first comes, all of it is given
+//! room for `max-members`: a table that doubles when somebody comes holds up everybody else meanwhile.
 //!
 //! Two queues, one for members that send heartbeats and one for those that never have, are kept in the order of the last
 //! datagram. All in a queue have the same time to live, so the first is the next to expire, and a datagram costs one
@@ -11,14 +11,15 @@ use super::directory::Directory;
 use super::member::{Consent, Member, MemberId, Way};
 use super::name::{self, Hosts};
 use super::rooms::RoomId;
+use super::tally::Tally;
 use crate::core::source::Source;
-use crate::core::{Instant, Path, Seed, SeededMap};
+use crate::core::{Instant, Path, Seed};
 use compact_str::CompactString;
 use hashbrown::HashTable;
 use slab::Slab;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Members in the order in which they were last heard: a ring, of which this is the first.
@@ -32,35 +33,44 @@ pub(super) struct Members {
     slots: Slab<Member>,
     by_addr: HashTable<MemberId>,
     by_name: Directory,
-    of_source: SeededMap<Source, u32>,
+    of_source: Tally,
     silent: Queue,
     heartbeats: Queue,
     /// Until when what was shown holds, and of whom.
     consents: BTreeSet<(Instant, MemberId)>,
+    count_max: usize,
     seed: Seed,
 }
 
 impl Members {
-    /// Tables for so many members.
+    /// Tables for so many members, in which nobody is.
     pub(super) fn new(seed: Seed, count_max: usize) -> Self {
         Self {
-            slots: Slab::with_capacity(count_max),
-            by_addr: HashTable::with_capacity(count_max),
+            slots: Slab::new(),
+            by_addr: HashTable::new(),
             by_name: Directory::default(),
-            of_source: SeededMap::with_capacity_and_hasher(count_max, seed),
+            of_source: Tally::new(seed),
             silent: Queue::default(),
             heartbeats: Queue::default(),
             consents: BTreeSet::new(),
+            count_max,
             seed,
         }
     }
 
     /// From now on there may be so many members.
-    pub(super) fn reserve(&mut self, count_max: usize) {
-        let further = count_max.saturating_sub(self.len());
+    pub(super) fn set_count_max(&mut self, count_max: usize) {
+        self.count_max = count_max;
+        if self.len() > 0 {
+            self.make_room();
+        }
+    }
+
+    fn make_room(&mut self) {
+        let further = self.count_max.saturating_sub(self.len());
         self.slots.reserve(further);
         self.by_addr.reserve(further, |&id| self.seed.hash(&self.slots[id as usize].path.remote));
-        self.of_source.reserve(count_max.saturating_sub(self.of_source.len()));
+        self.of_source.reserve(self.count_max);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -69,7 +79,7 @@ impl Members {
 
     /// Members from a source.
     pub(super) fn count_of(&self, source: Source) -> usize {
-        self.of_source.get(&source).map_or(0, |&count| count as usize)
+        self.of_source.of(source)
     }
 
     pub(super) fn at(&self, addr: SocketAddr) -> Option<MemberId> {
@@ -111,6 +121,9 @@ impl Members {
 
     /// Takes a member in under its automatic name; the caller seats it.
     pub(super) fn insert(&mut self, now: Instant, path: Path, way: Way, room: RoomId, hosts: &Hosts) -> MemberId {
+        if self.len() == 0 {
+            self.make_room();
+        }
         let name = self.free_name(hosts.automatic_name(path.remote));
         let id = self.slots.insert(Member::new(now, path, way, name.into(), room));
         let id = MemberId::try_from(id).expect("max-members fits in 32 bits");
@@ -151,21 +164,14 @@ impl Members {
         let (slots, seed) = (&self.slots, self.seed);
         let addr = |id: MemberId| slots[id as usize].path.remote;
         self.by_addr.insert_unique(seed.hash(&addr(id)), id, |&id| seed.hash(&addr(id)));
-        for source in sources(addr(id).ip()) {
-            *self.of_source.entry(source).or_insert(0) += 1;
-        }
+        self.of_source.add(addr(id).ip());
     }
 
     fn remove_addr(&mut self, id: MemberId) {
         let addr = self.get(id).path.remote;
         let entry = self.by_addr.find_entry(self.seed.hash(&addr), |&other| other == id);
         entry.expect("every member has an address").remove();
-        for source in sources(addr.ip()) {
-            match self.of_source.get_mut(&source) {
-                Some(count) if *count > 1 => *count -= 1,
-                _ => drop(self.of_source.remove(&source)),
-            }
-        }
+        self.of_source.subtract(addr.ip());
     }
 
     fn add_name(&mut self, id: MemberId) {
@@ -266,12 +272,6 @@ impl Members {
         self.get_mut(before).after = after;
         self.get_mut(after).before = before;
     }
-}
-
-/// The sources that an address counts for: itself, and its network if that is another.
-fn sources(addr: IpAddr) -> impl Iterator<Item = Source> {
-    let host = Source::of_sender(addr, true);
-    std::iter::once(host).chain(host.network())
 }
 
 /// How long a member stays after it was last heard.

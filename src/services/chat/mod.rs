@@ -33,6 +33,7 @@ mod rooms;
 mod roster;
 mod session;
 mod stream;
+mod tally;
 mod utterance;
 
 pub use history::file_name;
@@ -145,7 +146,7 @@ impl Hub {
             self.tell_of_the_log(out);
         }
         self.hosts = hosts;
-        self.members.reserve(config.max_members);
+        self.members.set_count_max(config.max_members);
         if config.rate_limit != was.rate_limit {
             let seed = self.keeping.seed();
             self.request_limit = config.rate_limit.map(|rate| RateLimit::new(rate, seed));
