@@ -18,7 +18,7 @@ pub(super) use keeping::SessionLine;
 pub(super) use table::{Session, Sessions};
 
 use super::listing::Question;
-use super::members::{MemberId, Place};
+use super::member::{Member, MemberId};
 use super::message::Message;
 use super::packer::Packer;
 use super::relay::text_frames;
@@ -33,7 +33,7 @@ use crate::core::{Datagram, DropReason, Instant, Now, Outbox, Refusal, Verdict};
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
-use table::{Owed, Stay};
+use table::Owed;
 
 /// What only a hub says: it means nothing to another.
 const OF_HUBS: [&str; 12] =
@@ -69,10 +69,9 @@ pub(super) fn is_of_hub(line: &str) -> bool {
 }
 
 impl Hub {
-    /// Whether nobody but a session itself may speak from an address.
-    pub(super) fn is_session_at(&self, datagram: &Datagram<'_>) -> bool {
-        let member = self.members.at(datagram.path.remote);
-        member.is_some_and(|id| self.members.get(id).session.is_some())
+    /// Whether nobody but a session itself may speak from where this member is, if somebody is there.
+    pub(super) fn is_session(&self, member: Option<MemberId>) -> bool {
+        member.is_some_and(|id| self.members.get(id).session().is_some())
     }
 
     /// A datagram that says it is of this session.
@@ -139,7 +138,7 @@ impl Hub {
     /// Whether a member is at the address of a datagram, and has shown it if it must.
     pub(super) fn is_known_at(&self, member: MemberId, datagram: &Datagram<'_>) -> bool {
         let member = self.members.get(member);
-        member.path.remote == datagram.path.remote && (datagram.on_link || member.consent.is_some())
+        member.path.remote == datagram.path.remote && (datagram.on_link || member.consent().is_some())
     }
 
     /// Does what one frame says.
@@ -224,7 +223,7 @@ impl Hub {
 
     /// Has a member that is a session told anew who and where it is.
     pub(super) fn tell_welcome(&mut self, member: MemberId) {
-        if let Some(id) = self.members.get(member).session.as_ref().map(|session| session.id) {
+        if let Some(id) = self.members.get(member).session() {
             self.sessions.touch(id).owed.welcome = true;
         }
     }
@@ -259,11 +258,10 @@ impl Hub {
     }
 
     /// A member with a session goes: it may come back.
-    pub(super) fn part(&mut self, now: &Now, id: SessionId, source: Source, name: &str, places: &[Place]) {
-        let stays =
-            places.iter().map(|place| Stay { room: self.rooms.get(place.room).name.clone(), since: place.since });
+    pub(super) fn part(&mut self, now: &Now, id: SessionId, source: Source, member: &Member) {
+        let was = (member.name.to_string(), self.stays_of(member));
         let place = (Some(source), self.config.max_members_per_address);
-        self.sessions.leave(now.mono, id, (name.to_owned(), stays.collect()), place);
+        self.sessions.leave(now.mono, id, was, place);
     }
 
     // ---- the end of the turn ----
