@@ -194,6 +194,10 @@ pub const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// The highest `max-members`: that many heartbeats every 3 s are about what one thread can receive at all.
 pub const MEMBERS_MAX: usize = 1_000_000;
 
+/// Members whose time is over that are taken out in one turn: two milliseconds' work, so that nobody waits longer for the time
+/// because a whole network has gone. The others go in the next turns; until then they are members.
+pub const EXPIRIES_MAX: usize = 1_024;
+
 /// What a hub has to tell that waits to be written down. One turn brings no more: a batch from each of [`LIST_MAX`] sockets
 /// with [`REQUESTS_MAX`] in each datagram, and a reload that has each room forget something. The daemon, which knows its batches, asserts it.
 pub const NEWS_MAX: usize = 4_096 * REQUESTS_MAX + ROOMS_MAX;
@@ -249,7 +253,7 @@ pub const LOGGED_MESSAGES_PERIOD: Duration = Duration::from_secs(30);
 /// Sources whose last answers the echo remembers: a little more than a megabyte, if all are as long as can be.
 pub const ECHOES_MAX: usize = 1_024;
 
-/// The highest `max-connections`: with what waits on each at its bound they take half a gigabyte, half of it in the kernel.
+/// The highest `max-connections`: if all that may wait on each does, they take 128 MiB, and 512 MiB of the kernel's.
 pub const CONNECTIONS_MAX: usize = 4_096;
 
 /// The shortest `idle-timeout`: a connection across the world takes three round trips before its first byte is there.
