@@ -88,6 +88,8 @@ pub struct Hub {
     /// When this hub heard of the time for the first time, in nanoseconds: no other has the same.
     begun: Option<i128>,
     errors: ErrorStreaks,
+    /// The line that is being relayed.
+    line: String,
     /// Rooms that have something for their sessions.
     speaking: Vec<RoomId>,
     /// What is to leave before that, if something waits.
@@ -133,6 +135,7 @@ impl Hub {
             asking: None,
             begun: None,
             errors: ErrorStreaks::new(seed),
+            line: String::new(),
             speaking: Vec::new(),
             spoken_behind: None,
             beacons: BTreeSet::new(),
