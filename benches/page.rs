@@ -47,8 +47,8 @@ language, by `belfryd` as it is released, and by what one would pick instead.
 
 They take turns (A B C A B C …) in one run, {rounds} rounds of {:.1} s each. A value is the median of the rounds, with the lowest
 and the highest. *belfryd / this* is the median of the ratios of each round; it says more than the values, which are those of one
-machine. *Server busy* is the part of the time for which the server ran: much below 100 % it was the load that was not faster,
-or something else had the core. The server has one core, the load another; all of it is on loopback, in a network namespace of
+machine. *Server busy* is the part of the time for which the server ran, and for how long for each of what it did: much below 100 % it
+waited for the load, or something else had the core. The server has one core, the load another; all of it is on loopback, in a network namespace of
 its own.
 
 **{met} of {count} targets are met.** What is missed says so.
