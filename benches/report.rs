@@ -4,6 +4,9 @@
 use crate::rounds::Series;
 use std::fmt::Write as _;
 
+/// The longest line of a paragraph on the page.
+const LINE_MAX: usize = 120;
+
 /// What a value counts.
 #[derive(Clone, Copy)]
 pub(crate) enum Unit {
@@ -37,6 +40,23 @@ impl Unit {
             Self::Microseconds | Self::Milliseconds | Self::Mebibytes => format!("{value:.0}"),
         }
     }
+}
+
+/// A paragraph in lines.
+pub(crate) fn wrapped(paragraph: &str) -> String {
+    let (mut text, mut column) = (String::new(), 0);
+    for word in paragraph.split_whitespace() {
+        let len = word.chars().count();
+        if column > 0 {
+            let is_full = column + 1 + len > LINE_MAX;
+            text.push(if is_full { '\n' } else { ' ' });
+            column = if is_full { 0 } else { column + 1 };
+        }
+        text.push_str(word);
+        column += len;
+    }
+    text.push('\n');
+    text
 }
 
 /// For how much of the time the server ran, and for how long for each of what it did.
@@ -105,11 +125,7 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(title: &str, about: &str) -> Self {
-        Self {
-            title: title.to_owned(),
-            about: about.split_whitespace().collect::<Vec<_>>().join(" "),
-            rows: Vec::new(),
-        }
+        Self { title: title.to_owned(), about: about.to_owned(), rows: Vec::new() }
     }
 
     /// Adds a row that is compared with nobody.
@@ -165,7 +181,7 @@ impl Table {
 
     /// As a section of the page.
     pub(crate) fn markdown(&self) -> String {
-        let mut text = format!("## {}\n\n{}\n", self.title, self.about);
+        let mut text = format!("## {}\n\n{}", self.title, wrapped(&self.about));
         if self.rows.is_empty() {
             return text;
         }
