@@ -168,8 +168,8 @@ pub const REPEATS_MAX: usize = 3;
 /// one does not come back.
 pub const ANSWERS_IN_A_ROW_MAX: usize = 1_000;
 
-/// Formats whose answers are remembered within a second.
-pub const TIME_CACHE_MAX: usize = 1_024;
+/// Requests whose answers are remembered within a second.
+pub const TIME_CACHE_MAX: usize = 2_048;
 
 /// The longest line of the announcer, its newline included: 42 bytes of headers and these are three times the shortest
 /// frame of Ethernet (60 bytes without its check sum), which is what `Notify` comes in.
