@@ -1,10 +1,5 @@
 //! What the benchmarks make of their numbers. The numbers are for `make bench`.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    dead_code,
-    reason = "parts of the benchmarks, which measure by the clock; a test fails by panics"
-)]
+#![expect(clippy::disallowed_methods, dead_code, reason = "parts of the benchmarks, which measure by the clock")]
 
 #[path = "../benches/frames.rs"]
 mod frames;
