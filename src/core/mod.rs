@@ -24,6 +24,6 @@ pub use datagram::{Datagram, ListenerId, Path};
 pub use error_streaks::ErrorStreaks;
 pub use interfaces::Interface;
 pub use now::{ClockState, Instant, Now};
-pub use outbox::{Deliveries, Delivery, Outbox, Payload};
+pub use outbox::{Deliveries, Delivery, Outbox, Payload, Place};
 pub use seeded::{Seed, SeededMap, SplitMix};
 pub use verdict::{Counters, DropReason, Refusal, Verdict};
