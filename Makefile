@@ -34,10 +34,11 @@ units:
 packages:
 	@$(call install,$(TEST_PACKAGES),going on without,0)
 
-# What belfryd is measured against. They are unpacked there, not installed: that would start servers, and put chrony in the
-# place of the host's own time daemon.
+# What belfryd is measured against. It is unpacked, not installed: that would start servers, and put chrony in the place of the
+# host's own time daemon.
 PEERS = chrony nats-server mosquitto
 PEERS_FOLDER = $(abspath $(or $(CARGO_TARGET_DIR),target))/peers
+# All of them, unless some are named.
 FIGURES =
 
 bench: bench-peers
@@ -45,15 +46,21 @@ bench: bench-peers
 	LD_LIBRARY_PATH="$$(echo $(PEERS_FOLDER)/usr/lib/*-linux-gnu*)" \
 	cargo bench --locked --bench figures -- $(FIGURES)
 
-# With the libraries that they need and the host does not have. Without them the tables say who is missing.
-bench-peers: $(PEERS_FOLDER)/unpacked
-$(PEERS_FOLDER)/unpacked:
-	@mkdir -p $(PEERS_FOLDER)
-	@if [ "$$(id -u)" -eq 0 ]; then apt-get update -q; fi
-	@cd $(PEERS_FOLDER) && missing=$$(apt-get install --simulate --no-install-recommends $(PEERS) | sed -n 's/^Inst \([^ ]*\).*/\1/p') && \
-	{ [ -z "$$missing" ] || apt-get download -q -o APT::Sandbox::User=root $$missing; } && \
-	for archive in *.deb; do [ ! -e "$$archive" ] || dpkg-deb -x "$$archive" .; done && rm -f *.deb && touch unpacked || \
-	echo 'going on without some of:' $(PEERS)
+# What the host does not have of them, with the libraries that they need. Without them the tables say who is missing.
+bench-peers:
+	@test -e $(PEERS_FOLDER)/unpacked || $(unpack-peers) || echo 'going on without those that are not installed of:' $(PEERS)
+
+define unpack-peers
+{ \
+    mkdir -p $(PEERS_FOLDER) && cd $(PEERS_FOLDER) && \
+    { [ "$$(id -u)" -ne 0 ] || apt-get update -q; } && \
+    plan=$$(apt-get install --simulate --no-install-recommends $(PEERS)) && \
+    missing=$$(echo "$$plan" | sed -n 's/^Inst \([^ ]*\).*/\1/p') && \
+    { [ -z "$$missing" ] || apt-get download -q -o APT::Sandbox::User=root $$missing; } && \
+    for archive in *.deb; do [ ! -e "$$archive" ] || dpkg-deb -x "$$archive" . || exit 1; done && \
+    rm -f *.deb && touch unpacked; \
+}
+endef
 
 deb: deb-packages
 	packaging/build-deb

@@ -16,11 +16,13 @@ pub(crate) struct Settings {
     pub(crate) time_rate_limit: &'static str,
     /// Whether there is an announcer, which speaks only when it is asked.
     pub(crate) announces_when_asked: bool,
+    /// Whether a service manager is there, for which it keeps a list of the members.
+    pub(crate) supervised: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { time_rate_limit: "off", announces_when_asked: false }
+        Self { time_rate_limit: "off", announces_when_asked: false, supervised: true }
     }
 }
 
@@ -29,7 +31,7 @@ pub(crate) struct Belfryd {
     pub(crate) process: Process,
     pub(crate) time: SocketAddrV4,
     pub(crate) chat: SocketAddrV4,
-    /// From the start of the program to its `READY=1`.
+    /// From the start of the program to its `READY=1`, if anybody is told that.
     pub(crate) start: Duration,
 }
 
@@ -49,11 +51,18 @@ impl Belfryd {
         {
             command.env_remove(variable);
         }
-        command.env("NOTIFY_SOCKET", folder.join("notify"));
+        command.env_remove("NOTIFY_SOCKET");
+        if settings.supervised {
+            command.env("NOTIFY_SOCKET", folder.join("notify"));
+        }
+        let control = folder.join("control");
         let begin = Instant::now();
         let mut process = Process::start(cores, folder, &mut command)?;
         let mut start = None;
         process.wait_until(|| {
+            if !settings.supervised {
+                return UnixStream::connect(&control).is_ok();
+            }
             let deadline = Instant::now() + Duration::from_millis(100);
             let mut notice = [0; 4_096];
             while start.is_none() && Instant::now() < deadline {
@@ -98,7 +107,7 @@ pub(crate) fn version() -> String {
 
 /// Members send a heartbeat when they come and never again, so that only what a figure is about is sent.
 fn configuration(settings: &Settings, time: SocketAddrV4, chat: SocketAddrV4) -> String {
-    let Settings { time_rate_limit, announces_when_asked } = settings;
+    let Settings { time_rate_limit, announces_when_asked, .. } = settings;
     let announce = SocketAddrV4::new(Ipv4Addr::LOCALHOST, place::new_port());
     format!(
         r#"[log]
