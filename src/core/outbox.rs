@@ -25,16 +25,25 @@ pub struct Payload {
     len: u32,
     /// Length of each datagram but the last; never 0.
     segment_len: u32,
+    /// Whether its last bytes are the moment at which it leaves.
+    is_stamped: bool,
 }
 
 impl Payload {
     /// Stands for bytes that found no room.
-    const FORGOTTEN: Self = Self { start: u64::MAX, len: 0, segment_len: 1 };
+    const FORGOTTEN: Self = Self { start: u64::MAX, len: 0, segment_len: 1, is_stamped: false };
 
     /// The same payload without its last byte, if it has one.
     #[must_use]
     pub fn without_last(self) -> Self {
         Self { len: self.len.saturating_sub(1), ..self }
+    }
+
+    /// The same payload, one datagram, whose last bytes are to say when it leaves, as an
+    /// [`NtpTimestamp`](super::NtpTimestamp): who sends it writes that in their place.
+    #[must_use]
+    pub fn stamped(self) -> Self {
+        Self { is_stamped: true, ..self }
     }
 
     /// Length in bytes.
@@ -62,6 +71,8 @@ pub struct Delivery<'a> {
     pub bytes: &'a [u8],
     /// Length of each datagram but the last, which may be shorter; never 0.
     pub segment_len: usize,
+    /// Whether the moment at which it leaves stands in place of its last bytes, see [`Payload::stamped`].
+    pub is_stamped: bool,
 }
 
 impl<'a> Delivery<'a> {
@@ -182,7 +193,7 @@ impl Outbox {
     pub fn move_first_to(&mut self, other: &mut Self) {
         self.skip_finished();
         if let Some(entry) = self.pop() {
-            let payload = Payload { segment_len: entry.payload.segment_len, ..other.store(self.bytes(entry.payload)) };
+            let payload = Payload { start: other.store(self.bytes(entry.payload)).start, ..entry.payload };
             other.push_entry(Entry { payload, ..entry });
         }
         self.reclaim();
@@ -219,7 +230,7 @@ impl Outbox {
         let start = self.base + self.arena.len() as u64;
         parts.iter().for_each(|part| self.arena.extend_from_slice(part));
         let len = u32::try_from(len).expect("a payload is at most a burst");
-        Payload { start, len, segment_len: len.max(1) }
+        Payload { start, len, segment_len: len.max(1), is_stamped: false }
     }
 
     /// Sends `bytes` on `path`.
@@ -291,12 +302,13 @@ impl Outbox {
     pub fn deliveries(&self) -> impl Iterator<Item = Delivery<'_>> + Clone {
         self.entries.iter().flat_map(move |entry| {
             let (bytes, segment_len) = (self.bytes(entry.payload), entry.payload.segment_len as usize);
+            let is_stamped = entry.payload.is_stamped;
             let (mut at, mut sent) = (entry.next, entry.sent);
             std::iter::from_fn(move || {
                 let (place, path) = entry.recipient(at)?;
                 let left = &bytes[sent * segment_len..];
                 (at, sent) = (place + 1, 0);
-                Some(Delivery { path, bytes: left, segment_len })
+                Some(Delivery { path, bytes: left, segment_len, is_stamped })
             })
         })
     }
@@ -424,7 +436,7 @@ mod tests {
     fn a_delivery_is_split_between_its_datagrams() {
         let path = path(1);
         let split = |bytes: &'static [u8], count_max| {
-            let delivery = Delivery { path: &path, bytes, segment_len: 2 };
+            let delivery = Delivery { path: &path, bytes, segment_len: 2, is_stamped: false };
             delivery.split(count_max).map(|part| (part.bytes, part.datagram_count())).collect::<Vec<_>>()
         };
         assert_eq!(split(b"", 1), [(&b""[..], 1)], "an empty datagram is one too");

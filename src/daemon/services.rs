@@ -134,6 +134,7 @@ fn datagram<'a>(listener: &Listener, received: &Received<'a>) -> Option<Datagram
     Some(Datagram {
         path: Path { listener: listener.id, local, interface, remote: received.remote? },
         arrived_on: received.interface,
+        arrived_at: received.arrived_at,
         multicast: received.multicast,
         on_link: false,
         payload: received.payload,
