@@ -223,7 +223,7 @@ mod tests {
         let attic = contacts.get("attic").unwrap();
         assert_eq!(attic.server, "attic.lan:7".parse().unwrap());
         let ports = ServiceName::ALL.map(|service| (service.name(), attic.port(service)));
-        assert_eq!(ports, [("time", Some(8081)), ("announce", None), ("chat", Some(9998))]);
+        assert_eq!(ports, [("time", Some(8081)), ("ntp", None), ("announce", None), ("chat", Some(9998))]);
         assert_eq!(contacts.get("workshop").unwrap().port(ServiceName::Time), None);
         assert_eq!(contacts.get("cellar"), None);
         assert_eq!(parse(""), Ok(Contacts::default()));
