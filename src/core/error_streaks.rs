@@ -14,6 +14,8 @@ use std::net::SocketAddr;
 pub struct ErrorStreaks {
     seed: Seed,
     streaks: Vec<Option<Streak>>,
+    /// How many there are: mostly nobody makes mistakes.
+    len: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -26,30 +28,35 @@ struct Streak {
 impl ErrorStreaks {
     /// A table in which nobody has made a mistake. All its memory is taken here.
     pub fn new(seed: Seed) -> Self {
-        Self { seed, streaks: vec![None; ERROR_STREAKS_MAX] }
+        Self { seed, streaks: vec![None; ERROR_STREAKS_MAX], len: 0 }
     }
 
     /// Whether `source` is to be told of its mistake.
     pub fn may_tell(&mut self, now: Instant, source: SocketAddr) -> bool {
-        let place = self.place(source);
-        let before = place.filter(|streak| streak.source == source && now.since(streak.last) < ERROR_PAUSE);
+        let at = self.place(source);
+        let before = self.streaks[at];
+        let same = before.filter(|streak| streak.source == source && now.since(streak.last) < ERROR_PAUSE);
         // What was heard in the same turn was sent before the last error could be answered.
-        let count = before.map_or(0, |streak| streak.count.saturating_add((now > streak.last).into()));
-        *place = Some(Streak { source, count, last: now });
+        let count = same.map_or(0, |streak| streak.count.saturating_add((now > streak.last).into()));
+        self.streaks[at] = Some(Streak { source, count, last: now });
+        self.len += usize::from(before.is_none());
         count < ERRORS_IN_A_ROW_MAX
     }
 
     /// `source` has said something that is no mistake.
     pub fn end(&mut self, source: SocketAddr) {
-        let place = self.place(source);
-        if place.is_some_and(|streak| streak.source == source) {
-            *place = None;
+        if self.len == 0 {
+            return;
+        }
+        let at = self.place(source);
+        if self.streaks[at].is_some_and(|streak| streak.source == source) {
+            self.streaks[at] = None;
+            self.len -= 1;
         }
     }
 
-    fn place(&mut self, source: SocketAddr) -> &mut Option<Streak> {
-        let at = self.seed.hash(&source) as usize % self.streaks.len();
-        &mut self.streaks[at]
+    fn place(&self, source: SocketAddr) -> usize {
+        self.seed.hash(&source) as usize % self.streaks.len()
     }
 }
 
@@ -88,5 +95,9 @@ mod tests {
             assert!(errors.may_tell(Instant::from_nanos(1), source(number)));
         }
         assert_eq!((errors.streaks.len(), errors.streaks.capacity()), (ERROR_STREAKS_MAX, ERROR_STREAKS_MAX));
+        let present = |errors: &ErrorStreaks| errors.streaks.iter().flatten().count();
+        assert_eq!(errors.len, present(&errors));
+        (0..10 * ERROR_STREAKS_MAX as u32).for_each(|number| errors.end(source(number)));
+        assert_eq!((errors.len, present(&errors)), (0, 0));
     }
 }

@@ -175,8 +175,8 @@ pub const ANSWERS_IN_A_ROW_MAX: usize = 1_000;
 /// The highest stratum that a server may tell (RFC 5905 §7.3); 16 means that it is not synchronised.
 pub const STRATUM_MAX: u8 = 15;
 
-/// Formats whose answers are remembered within a second.
-pub const TIME_CACHE_MAX: usize = 1_024;
+/// Requests whose answers are remembered within a second.
+pub const TIME_CACHE_MAX: usize = 2_048;
 
 /// The longest line of the announcer, its newline included: 42 bytes of headers and these are three times the shortest
 /// frame of Ethernet (60 bytes without its check sum), which is what `Notify` comes in.

@@ -26,6 +26,6 @@ pub use error_streaks::ErrorStreaks;
 pub use interfaces::Interface;
 pub use now::{ClockState, Instant, Leap, Now};
 pub use ntp_timestamp::NtpTimestamp;
-pub use outbox::{Delivery, Outbox, Payload};
+pub use outbox::{Deliveries, Delivery, Outbox, Payload};
 pub use seeded::{Seed, SeededMap, SplitMix};
 pub use verdict::{Counters, DropReason, Refusal, Verdict};

@@ -12,7 +12,7 @@
 
 use super::limits::{BURST_MAX, DATAGRAM_MAX, OUTBOX_BYTES_MAX, OUTBOX_DATAGRAMS_MAX, OUTBOX_ENTRIES_MAX};
 use super::{Instant, Path};
-use std::collections::VecDeque;
+use std::collections::{VecDeque, vec_deque};
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -58,8 +58,8 @@ impl Payload {
 }
 
 fn datagram_count(len: usize, segment_len: usize) -> usize {
-    // An empty payload is one empty datagram.
-    len.div_ceil(segment_len).max(1)
+    // An empty payload is one empty datagram; nearly all are one, and a division takes longer than all the rest.
+    if len <= segment_len { 1 } else { len.div_ceil(segment_len) }
 }
 
 /// What goes on one path at once: a datagram, or the datagrams of a burst that are left.
@@ -79,15 +79,6 @@ impl<'a> Delivery<'a> {
     /// Datagrams in it.
     pub fn datagram_count(self) -> usize {
         datagram_count(self.bytes.len(), self.segment_len)
-    }
-
-    /// The same datagrams in deliveries of at most `count_max` each.
-    pub fn split(self, count_max: usize) -> impl Iterator<Item = Self> + Clone + use<'a> {
-        let len = self.segment_len * count_max;
-        (0..self.datagram_count().div_ceil(count_max)).map(move |part| {
-            let end = self.bytes.len().min((part + 1) * len);
-            Self { bytes: &self.bytes[part * len..end], ..self }
-        })
     }
 }
 
@@ -123,6 +114,25 @@ impl Entry {
         self.len() - self.next * self.payload.datagram_count() - self.sent
     }
 
+    /// Takes the next datagrams off, `count` of them or as many as there are; how many that was.
+    fn advance(&mut self, count: usize) -> usize {
+        let each = self.payload.datagram_count();
+        let mut left = count;
+        while left > 0
+            && let Some((place, _)) = self.recipient(self.next)
+        {
+            let taken = left.min(each - self.sent);
+            left -= taken;
+            (self.next, self.sent) =
+                if self.sent + taken == each { (place + 1, 0) } else { (place, self.sent + taken) };
+        }
+        count - left
+    }
+
+    fn is_finished(&self) -> bool {
+        self.recipient(self.next).is_none()
+    }
+
     /// The recipient at `at` or the next one that is not left out, with its place.
     fn recipient(&self, at: usize) -> Option<(usize, &Path)> {
         match &self.recipients {
@@ -130,6 +140,46 @@ impl Entry {
             Recipients::Room { paths, except } => {
                 paths.iter().enumerate().skip(at).find(|(_, path)| Some(path.remote) != *except)
             }
+        }
+    }
+}
+
+/// What waits in an outbox, in order: see [`Outbox::deliveries`].
+#[derive(Clone, Debug)]
+pub struct Deliveries<'a> {
+    outbox: &'a Outbox,
+    entries: vec_deque::Iter<'a, Entry>,
+    /// The entry that it has come to, and its payload.
+    current: Option<(&'a Entry, &'a [u8])>,
+    /// The place of the next recipient there, and the datagrams that are behind.
+    at: usize,
+    sent: usize,
+    piece_max: usize,
+}
+
+impl<'a> Iterator for Deliveries<'a> {
+    type Item = Delivery<'a>;
+
+    fn next(&mut self) -> Option<Delivery<'a>> {
+        loop {
+            let (entry, bytes) = match self.current {
+                Some(current) => current,
+                None => {
+                    let entry = self.entries.next()?;
+                    (self.at, self.sent) = (entry.next, entry.sent);
+                    *self.current.insert((entry, self.outbox.bytes(entry.payload)))
+                }
+            };
+            let Some((place, path)) = entry.recipient(self.at) else {
+                self.current = None;
+                continue;
+            };
+            let segment_len = entry.payload.segment_len as usize;
+            let left = &bytes[self.sent * segment_len..];
+            let piece = &left[..left.len().min(segment_len.saturating_mul(self.piece_max))];
+            (self.at, self.sent) =
+                if piece.len() == left.len() { (place + 1, 0) } else { (place, self.sent + self.piece_max) };
+            return Some(Delivery { path, bytes: piece, segment_len, is_stamped: entry.payload.is_stamped });
         }
     }
 }
@@ -295,22 +345,12 @@ impl Outbox {
 
     /// The datagrams that wait, in order. [`Outbox::advance`] takes them off.
     pub fn pending(&self) -> impl Iterator<Item = (&Path, &[u8])> {
-        self.deliveries().flat_map(|delivery| delivery.split(1)).map(|single| (single.path, single.bytes))
+        self.deliveries(1).map(|single| (single.path, single.bytes))
     }
 
-    /// The same with the datagrams of a burst together.
-    pub fn deliveries(&self) -> impl Iterator<Item = Delivery<'_>> + Clone {
-        self.entries.iter().flat_map(move |entry| {
-            let (bytes, segment_len) = (self.bytes(entry.payload), entry.payload.segment_len as usize);
-            let is_stamped = entry.payload.is_stamped;
-            let (mut at, mut sent) = (entry.next, entry.sent);
-            std::iter::from_fn(move || {
-                let (place, path) = entry.recipient(at)?;
-                let left = &bytes[sent * segment_len..];
-                (at, sent) = (place + 1, 0);
-                Some(Delivery { path, bytes: left, segment_len, is_stamped })
-            })
-        })
+    /// The same with the datagrams of a burst together, as many as `piece_max` of them.
+    pub fn deliveries(&self, piece_max: usize) -> Deliveries<'_> {
+        Deliveries { outbox: self, entries: self.entries.iter(), current: None, at: 0, sent: 0, piece_max }
     }
 
     fn bytes(&self, payload: Payload) -> &[u8] {
@@ -320,24 +360,19 @@ impl Outbox {
     }
 
     /// Takes the first `count` datagrams off: they were sent, or can never be.
-    pub fn advance(&mut self, count: usize) {
-        for _ in 0..count {
-            self.advance_one();
+    pub fn advance(&mut self, mut count: usize) {
+        while let Some(entry) = self.entries.front_mut() {
+            count -= entry.advance(count);
+            if !entry.is_finished() {
+                break;
+            }
+            self.pop();
         }
-        self.skip_finished();
         self.reclaim();
     }
 
-    fn advance_one(&mut self) {
-        self.skip_finished();
-        let Some(entry) = self.entries.front_mut() else { return };
-        let Some((place, _)) = entry.recipient(entry.next) else { return };
-        let is_last = entry.sent + 1 == entry.payload.datagram_count();
-        (entry.next, entry.sent) = if is_last { (place + 1, 0) } else { (place, entry.sent + 1) };
-    }
-
     fn skip_finished(&mut self) {
-        while self.entries.front().is_some_and(|entry| entry.recipient(entry.next).is_none()) {
+        while self.entries.front().is_some_and(Entry::is_finished) {
             self.pop();
         }
     }
@@ -426,24 +461,27 @@ mod tests {
         for (taken, together) in together.into_iter().enumerate() {
             assert_eq!(sent(&out), all[taken..], "after {taken}");
             let delivery = |one: Delivery<'_>| format!("{} {}", one.path.remote.port(), one.bytes.escape_ascii());
-            assert_eq!(out.deliveries().map(delivery).collect::<Vec<_>>().join(" "), together);
+            assert_eq!(out.deliveries(BURST_MAX).map(delivery).collect::<Vec<_>>().join(" "), together);
             out.advance(1);
         }
         assert!(out.is_empty());
     }
 
     #[test]
-    fn a_delivery_is_split_between_its_datagrams() {
-        let path = path(1);
-        let split = |bytes: &'static [u8], count_max| {
-            let delivery = Delivery { path: &path, bytes, segment_len: 2, is_stamped: false };
-            delivery.split(count_max).map(|part| (part.bytes, part.datagram_count())).collect::<Vec<_>>()
+    fn a_burst_is_split_between_its_datagrams() {
+        let split = |bytes: &[u8], piece_max| {
+            let mut out = Outbox::default();
+            let payload = out.store_burst(bytes, 2);
+            out.send_payload(path(1), payload);
+            let piece = |one: Delivery<'_>| (String::from_utf8_lossy(one.bytes).into_owned(), one.datagram_count());
+            out.deliveries(piece_max).map(piece).collect::<Vec<_>>()
         };
-        assert_eq!(split(b"", 1), [(&b""[..], 1)], "an empty datagram is one too");
-        assert_eq!(split(b"aabbc", 1), [(&b"aa"[..], 1), (b"bb", 1), (b"c", 1)]);
-        assert_eq!(split(b"aabbc", 2), [(&b"aabb"[..], 2), (b"c", 1)]);
-        assert_eq!(split(b"aabb", 2), [(&b"aabb"[..], 2)]);
-        assert_eq!(split(b"aabb", 16), [(&b"aabb"[..], 2)]);
+        let pieces = |list: &[(&str, usize)]| list.iter().map(|&(text, n)| (text.to_owned(), n)).collect::<Vec<_>>();
+        assert_eq!(split(b"", 1), pieces(&[("", 1)]), "an empty datagram is one too");
+        assert_eq!(split(b"aabbc", 1), pieces(&[("aa", 1), ("bb", 1), ("c", 1)]));
+        assert_eq!(split(b"aabbc", 2), pieces(&[("aabb", 2), ("c", 1)]));
+        assert_eq!(split(b"aabb", 2), pieces(&[("aabb", 2)]));
+        assert_eq!(split(b"aabb", 16), pieces(&[("aabb", 2)]));
     }
 
     #[test]

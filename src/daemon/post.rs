@@ -7,16 +7,12 @@
 use super::listener::Listener;
 use super::sys::{BATCH_MAX, Sender};
 use crate::core::limits::BURST_MAX;
-use crate::core::{Counters, Delivery, ListenerId, Outbox, Path};
+use crate::core::{Counters, ListenerId, Outbox, Path};
 use crate::services::ServiceName;
 use mio::Registry;
 use nix::libc;
 use std::io;
 use std::time::Duration;
-
-/// Datagrams that one service tries in a turn, the vain ones too. A room of 100,000 members must not keep the others
-/// waiting, and less so when the network is down and each of them fails on its own.
-const BUDGET: usize = 4 * BATCH_MAX;
 
 /// How often one datagram is tried again because an error of an earlier one came up in its place.
 const RETRIES_MAX: u32 = 8;
@@ -39,6 +35,18 @@ impl Patience {
         match service {
             ServiceName::Chat => Self::Some,
             ServiceName::Time | ServiceName::Announce | ServiceName::Ntp => Self::None,
+        }
+    }
+
+    /// Datagrams that a service tries in a turn, the vain ones too.
+    ///
+    /// A room of 100,000 members must not keep the others waiting, and less so when the network is down and each of them
+    /// fails on its own: what is said there goes out in slices of about 200 µs. Answers are no more than what was heard
+    /// in the turn, a batch for each socket, but for those of the announcer that come due together.
+    const fn budget(self) -> usize {
+        match self {
+            Self::Some => BATCH_MAX,
+            Self::None => 4 * BATCH_MAX,
         }
     }
 }
@@ -78,7 +86,7 @@ impl Post {
         sender: &mut Sender,
         registry: &Registry,
     ) {
-        let mut budget = BUDGET;
+        let mut budget = patience.budget();
         self.flush_held(&mut budget, listeners, sender, registry);
         while budget > 0 {
             let Some((&Path { listener, .. }, _)) = self.outbox.pending().next() else {
@@ -148,10 +156,9 @@ fn attempt(
         }
         let mut piece_max = if listener.takes_bursts { BURST_MAX } else { 1 };
         for _ in 0..=RETRIES_MAX {
-            let batch = pieces(outbox, piece_max, budget);
-            match sender.send(listener.fd(), listener.id, batch.clone()) {
+            let mut deliveries = outbox.deliveries(piece_max);
+            match sender.send(listener.fd(), listener.id, budget, deliveries.clone()) {
                 Ok(sent) => {
-                    let sent = batch.take(sent).map(Delivery::datagram_count).sum();
                     outbox.advance(sent);
                     return Attempt::Sent(sent);
                 }
@@ -160,7 +167,7 @@ fn attempt(
                     return Attempt::Blocked;
                 }
                 Err(error) if is_about_another(&error) => listener.errored = true,
-                Err(_) if batch.clone().next().is_some_and(|first| first.datagram_count() > 1) => piece_max = 1,
+                Err(_) if deliveries.next().is_some_and(|first| first.datagram_count() > 1) => piece_max = 1,
                 // None of ours is too long itself: an earlier one has met a small MTU on its way.
                 Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => listener.errored = true,
                 Err(_) => break,
@@ -169,15 +176,6 @@ fn attempt(
     }
     outbox.advance(1);
     Attempt::Vain
-}
-
-/// The first deliveries in pieces of at most `piece_max` datagrams, until there are `budget` datagrams or somewhat more.
-fn pieces(outbox: &Outbox, piece_max: usize, budget: usize) -> impl Iterator<Item = Delivery<'_>> + Clone {
-    outbox.deliveries().flat_map(move |delivery| delivery.split(piece_max)).scan(budget, |left, piece| {
-        let is_within = *left > 0;
-        *left = left.saturating_sub(piece.datagram_count());
-        is_within.then_some(piece)
-    })
 }
 
 /// Whether an error tells of a datagram that was sent before: the kernel hands those to whatever is called next, once.
@@ -253,6 +251,8 @@ mod tests {
         }
         true
     }
+
+    const BUDGET: usize = Patience::Some.budget();
 
     #[test]
     fn a_burst_goes_in_one_piece_and_counts_against_the_budget_with_each_of_its_datagrams() {

@@ -1,9 +1,9 @@
 //! The loop: one turn after the other, until a signal ends it.
 //!
-//! A turn: poll; read the clocks once; mark what is ready; signals; interfaces; timers; the error queues and one batch
-//! from each ready socket; the control socket; what is to be kept; the outboxes; the service manager and the log. mio
-//! tells of changes only (it is edge-triggered), so what was not emptied stays marked, and while anything is marked the
-//! next poll does not wait.
+//! A turn: poll; read the clocks once; mark what is ready; signals; interfaces; timers; the error queues; one batch from
+//! each ready socket, service by service, and its answers; the control socket; what is to be kept; the outboxes; the service
+//! manager and the log. mio tells of changes only (it is edge-triggered), so what was not emptied stays marked, and while
+//! anything is marked the next poll does not wait.
 //!
 //! Only the poller and the signals are worth ending for; everything else that fails while running is counted.
 
@@ -198,13 +198,25 @@ impl Daemon {
             self.read_interfaces(&now);
         }
         self.services.handle_timeouts(&now, &mut self.posts);
-        let Self { services, listeners, receiver, admission, posts, interfaces, .. } = self;
-        services.hear_errors(&now, interfaces, listeners, receiver, posts);
-        services.hear(&now, listeners, receiver, admission, posts);
+        self.hear(&now);
         self.serve_control(&now);
         self.flush();
         self.tell(&now);
         Ok(true)
+    }
+
+    /// Has the services hear what has come, one after the other. What answers is answered at once, before the next has its
+    /// turn; what is said in a room has to be written down first.
+    fn hear(&mut self, now: &Now) {
+        let Self { services, listeners, receiver, posts, interfaces, .. } = self;
+        services.hear_errors(now, interfaces, listeners, receiver, posts);
+        for service in ServiceName::ALL {
+            let Self { services, listeners, receiver, admission, posts, .. } = self;
+            services.hear(service, now, listeners, receiver, admission, &mut posts[service as usize]);
+            if Patience::of(service) == Patience::None {
+                self.flush_one(service);
+            }
+        }
     }
 
     /// From now on what is sent is as old as this turn.
@@ -323,10 +335,12 @@ impl Daemon {
     pub(super) fn flush(&mut self) {
         self.services.finish_turn(&mut self.posts);
         self.state.keep(self.turned, self.services.chat.as_mut(), &self.listeners);
-        for service in ServiceName::ALL {
-            let post = &mut self.posts[service as usize];
-            post.flush(Patience::of(service), &mut self.listeners, &mut self.sender, self.poll.registry());
-        }
+        ServiceName::ALL.into_iter().for_each(|service| self.flush_one(service));
+    }
+
+    fn flush_one(&mut self, service: ServiceName) {
+        let post = &mut self.posts[service as usize];
+        post.flush(Patience::of(service), &mut self.listeners, &mut self.sender, self.poll.registry());
     }
 
     pub(super) fn status(&self) -> String {

@@ -63,33 +63,31 @@ impl Services {
         }
     }
 
-    /// Has each hear one batch from each of its sockets that may have something.
+    /// Has one hear a batch from each of its sockets that may have something.
     pub(super) fn hear(
         &mut self,
+        name: ServiceName,
         now: &Now,
         listeners: &mut [Listener],
         receiver: &mut Receiver,
         admission: &mut Admission,
-        posts: &mut Posts,
+        post: &mut Post,
     ) {
-        for name in ServiceName::ALL {
-            let Some(service) = self.get_mut(name) else { continue };
-            let post = &mut posts[name as usize];
-            for listener in listeners.iter_mut().filter(|listener| listener.service == name && listener.readable) {
-                let count = listener.receive(receiver);
-                // What is said in a room waits instead.
-                let gives_up = Patience::of(name) == Patience::None;
-                admission.set_congested(name, gives_up && count > 0 && listener.is_congested());
-                for index in 0..count {
-                    let received = receiver.received(index);
-                    if let Some(drops) = received.kernel_drops {
-                        post.kernel_drops += u64::from(drops.wrapping_sub(listener.kernel_drops));
-                        listener.kernel_drops = drops;
-                    }
-                    let Some(mut datagram) = datagram(listener, &received) else { continue };
-                    let verdict = hear(name, service, admission, now, &mut datagram, &mut post.outbox);
-                    post.counters.count(verdict);
+        let Some(service) = self.get_mut(name) else { return };
+        for listener in listeners.iter_mut().filter(|listener| listener.service == name && listener.readable) {
+            let count = listener.receive(receiver);
+            // What is said in a room waits instead.
+            let gives_up = Patience::of(name) == Patience::None;
+            admission.set_congested(name, gives_up && count > 0 && listener.is_congested());
+            for index in 0..count {
+                let received = receiver.received(index);
+                if let Some(drops) = received.kernel_drops {
+                    post.kernel_drops += u64::from(drops.wrapping_sub(listener.kernel_drops));
+                    listener.kernel_drops = drops;
                 }
+                let Some(mut datagram) = datagram(listener, &received) else { continue };
+                let verdict = hear(name, service, admission, now, &mut datagram, &mut post.outbox);
+                post.counters.count(verdict);
             }
         }
     }

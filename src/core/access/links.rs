@@ -24,15 +24,20 @@ pub struct OnLink<'a> {
     pub interface: Option<&'a str>,
 }
 
-/// On-link on each interface: loopback and IPv6 link-local (RFC 1122 §3.2.1.3, RFC 4291 §2.5), which no router passes on. IPv4
-/// link-local is not among them: Linux passes it on like any other, so it counts where we have such an address ourselves.
-const ON_EACH: [IpNet; 3] = [
-    IpNet::V4(LOOPBACK_V4),
-    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
-    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
-];
+const LOOPBACK_V4: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8));
+const LOOPBACK_V6: IpNet = IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128));
+const LINK_LOCAL_V6: IpNet = IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10));
 
-const LOOPBACK_V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
+/// What is on-link on each interface: loopback and IPv6 link-local (RFC 1122 §3.2.1.3, RFC 4291 §2.5), which no router passes
+/// on. IPv4 link-local is not among them: Linux passes it on like any other, so it counts where we have such an address
+/// ourselves.
+fn on_each(addr: IpAddr) -> Option<IpNet> {
+    match addr {
+        IpAddr::V4(addr) => addr.is_loopback().then_some(LOOPBACK_V4),
+        IpAddr::V6(addr) if addr.is_loopback() => Some(LOOPBACK_V6),
+        IpAddr::V6(addr) => addr.is_unicast_link_local().then_some(LINK_LOCAL_V6),
+    }
+}
 
 /// The interfaces with their subnets.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +76,7 @@ impl Links {
     /// By what a source is on-link whose datagram arrived on an interface; 0 is an interface that is not known, and
     /// then any will do.
     pub(super) fn find(&self, addr: IpAddr, arrived_on: u32) -> Option<OnLink<'_>> {
-        if let Some(&subnet) = ON_EACH.iter().find(|subnet| subnet.contains(&addr)) {
+        if let Some(subnet) = on_each(addr) {
             return Some(OnLink { subnet, interface: None });
         }
         let links = match self.get(arrived_on) {
@@ -89,7 +94,7 @@ impl Links {
     /// Whether it is a loopback address that came from elsewhere. The kernel drops these, but those in 127.0.0.0/8 that are
     /// not ours only where `route_localnet` is 0, and container software sets it to 1.
     pub(super) fn is_astray(&self, addr: IpAddr, arrived_on: u32) -> bool {
-        matches!(addr, IpAddr::V4(addr) if LOOPBACK_V4.contains(&addr))
+        matches!(addr, IpAddr::V4(addr) if addr.is_loopback())
             && !self.is_own_v4(addr)
             && self.get(arrived_on).is_some_and(|link| !link.loopback)
     }

@@ -237,24 +237,31 @@ fn control_data<T: Copy>(cmsg: *const libc::cmsghdr) -> Option<T> {
 pub(in crate::daemon) struct Sender {
     slots: Box<[Slot]>,
     headers: Box<[libc::mmsghdr]>,
+    /// Datagrams of each delivery of the last call.
+    counts: [usize; BATCH_MAX],
 }
 
 impl Sender {
     pub(in crate::daemon) fn new() -> Self {
-        Self { slots: (0..BATCH_MAX).map(|_| Slot::new()).collect(), headers: new_headers() }
+        Self { slots: (0..BATCH_MAX).map(|_| Slot::new()).collect(), headers: new_headers(), counts: [0; BATCH_MAX] }
     }
 
-    /// Sends the first deliveries, up to [`BATCH_MAX`] and as long as they leave by `listener`; how many were taken by
-    /// the kernel. An error is about the first of them. One with several datagrams is taken as a whole or not at all.
+    /// Sends the first deliveries, up to [`BATCH_MAX`], as long as they leave by `listener` and until there are `budget`
+    /// datagrams or somewhat more; how many datagrams were taken by the kernel. An error is about the first delivery. One
+    /// with several datagrams is taken as a whole or not at all.
     pub(in crate::daemon) fn send<'a>(
         &mut self,
         fd: BorrowedFd<'_>,
         listener: ListenerId,
+        budget: usize,
         deliveries: impl Iterator<Item = Delivery<'a>>,
     ) -> io::Result<usize> {
-        let (mut count, mut any_stamped) = (0, false);
-        let batch = deliveries.take(BATCH_MAX).take_while(|delivery| delivery.path.listener == listener);
-        for ((delivery, header), slot) in batch.zip(&mut self.headers).zip(&mut self.slots) {
+        let (mut len, mut datagrams, mut any_stamped) = (0, 0, false);
+        let places = self.headers.iter_mut().zip(&mut self.slots).zip(&mut self.counts);
+        for (delivery, ((header, slot), count)) in deliveries.zip(places) {
+            if delivery.path.listener != listener || datagrams >= budget {
+                break;
+            }
             let name_len = write_socket_addr(&mut slot.name, delivery.path.remote);
             let bytes = delivery.bytes;
             let stamp_len = if delivery.is_stamped { slot.stamp.len() } else { 0 };
@@ -263,7 +270,8 @@ impl Sender {
             slot.io[0] = libc::iovec { iov_base, iov_len: bytes.len().saturating_sub(stamp_len) };
             slot.io[1] = libc::iovec { iov_base: slot.stamp.as_mut_ptr().cast(), iov_len: stamp_len };
             let mut control_len = write_packet_info(&mut slot.control, delivery.path);
-            if delivery.datagram_count() > 1 {
+            *count = delivery.datagram_count();
+            if *count > 1 {
                 let segment_len = u16::try_from(delivery.segment_len).expect("a segment is at most a datagram");
                 control_len +=
                     write_control(&mut slot.control, control_len, libc::SOL_UDP, libc::UDP_SEGMENT, segment_len);
@@ -271,16 +279,18 @@ impl Sender {
             set_header(header, slot, name_len, control_len);
             header.msg_hdr.msg_iovlen = if delivery.is_stamped { 2 } else { 1 };
             any_stamped |= delivery.is_stamped;
-            count += 1;
+            len += 1;
+            datagrams += *count;
         }
         if any_stamped {
             // The last that is done before they leave.
             let stamp = NtpTimestamp::of(clock::wall()).to_bytes();
-            self.slots[..count as usize].iter_mut().for_each(|slot| slot.stamp = stamp);
+            self.slots[..len as usize].iter_mut().for_each(|slot| slot.stamp = stamp);
         }
-        // SAFETY: the first `count` headers point at slots in `self` and at bytes that outlive the call.
-        let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), self.headers.as_mut_ptr(), count, libc::MSG_DONTWAIT as _) };
-        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+        // SAFETY: the first `len` headers point at slots in `self` and at bytes that outlive the call.
+        let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), self.headers.as_mut_ptr(), len, libc::MSG_DONTWAIT as _) };
+        let sent = usize::try_from(sent).map_err(|_| io::Error::last_os_error())?;
+        Ok(self.counts[..sent].iter().sum())
     }
 }
 
@@ -423,7 +433,7 @@ mod tests {
             let path = Path { local: Some(IpAddr::from([127, 0, 0, 9])), ..Path::to(ListenerId(0), to) };
             let payloads: Vec<_> = (0..100_u8).map(|n| vec![round, n]).collect();
             let deliveries = payloads.iter().map(|payload| single(&path, payload));
-            assert_eq!(sender.send(server.as_fd(), ListenerId(0), deliveries).expect("sent"), BATCH_MAX);
+            assert_eq!(sender.send(server.as_fd(), ListenerId(0), usize::MAX, deliveries).expect("sent"), BATCH_MAX);
             assert_eq!(receiver.receive(client.as_fd()).expect("received"), BATCH_MAX);
             for index in 0..BATCH_MAX {
                 let received = receiver.received(index);
@@ -445,7 +455,7 @@ mod tests {
         let before = clock::wall();
         let stamped = Delivery { is_stamped: true, ..single(&path, b"is sent  WHEN!! ") };
         let deliveries = [single(&path, b"is sent"), stamped, single(&path, b"once")];
-        assert_eq!(sender.send(server.as_fd(), ListenerId(0), deliveries.into_iter()).expect("sent"), 3);
+        assert_eq!(sender.send(server.as_fd(), ListenerId(0), usize::MAX, deliveries.into_iter()).expect("sent"), 3);
         assert_eq!(receiver.receive(client.as_fd()).expect("received"), 3);
         let after = clock::wall();
         let payload = receiver.received(1).payload;
@@ -463,12 +473,13 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_ends_where_another_listener_begins() {
+    fn a_batch_ends_with_its_budget_or_where_another_listener_begins() {
         let server = socket("127.0.0.1:0");
         let to = server.local_addr().expect("bound");
         let (ours, other) = (Path::to(ListenerId(0), to), Path::to(ListenerId(1), to));
         let deliveries = [&ours, &ours, &other, &ours].map(|path| single(path, b"x"));
-        assert_eq!(Sender::new().send(server.as_fd(), ListenerId(0), deliveries.into_iter()).expect("sent"), 2);
+        let sent = |budget| Sender::new().send(server.as_fd(), ListenerId(0), budget, deliveries.into_iter());
+        assert_eq!((sent(1).expect("sent"), sent(2).expect("sent"), sent(3).expect("sent")), (1, 2, 2));
     }
 
     /// Sends bursts among datagrams that are alone, and looks at what comes.
@@ -484,16 +495,16 @@ mod tests {
             burst(&unspecified, 2 * 1_232),
             burst(&path, 1_232),
         ];
-        let sent = Sender::new().send(server.as_fd(), ListenerId(0), deliveries.into_iter()).expect("sent");
-        assert_eq!(sent, deliveries.len());
+        let sent = Sender::new().send(server.as_fd(), ListenerId(0), usize::MAX, deliveries.into_iter()).expect("sent");
         let mut receiver = Receiver::new();
-        let expected = deliveries.iter().flat_map(|delivery| delivery.split(1));
-        assert_eq!(receiver.receive(client.as_fd()).expect("received"), 16 + 1 + 3 + 2 + 1);
-        for (index, expected) in expected.enumerate() {
+        assert_eq!((sent, receiver.receive(client.as_fd()).expect("received")), (16 + 1 + 3 + 2 + 1, sent));
+        let datagrams =
+            deliveries.iter().flat_map(|one| one.bytes.chunks(one.segment_len).map(|bytes| (one.path, bytes)));
+        for (index, (path, bytes)) in datagrams.enumerate() {
             let received = receiver.received(index);
-            assert!(received.payload == expected.bytes, "datagram {index} has {} bytes", received.payload.len());
+            assert!(received.payload == bytes, "datagram {index} has {} bytes", received.payload.len());
             let from = received.remote.map(|addr| addr.ip());
-            assert!(from == Some(local) || expected.path.local.is_none(), "datagram {index} is from {from:?}");
+            assert!(from == Some(local) || path.local.is_none(), "datagram {index} is from {from:?}");
         }
     }
 
@@ -517,7 +528,10 @@ mod tests {
             ..Path::to(ListenerId(0), client.local_addr().expect("bound"))
         };
         let deliveries = [single(&path, b"x")];
-        assert_eq!(Sender::new().send(server.as_fd(), ListenerId(0), deliveries.into_iter()).expect("sent"), 1);
+        assert_eq!(
+            Sender::new().send(server.as_fd(), ListenerId(0), usize::MAX, deliveries.into_iter()).expect("sent"),
+            1
+        );
         let mut receiver = Receiver::new();
         assert_eq!(receiver.receive(client.as_fd()).expect("received"), 1);
         let from = receiver.received(0).remote.expect("an address");

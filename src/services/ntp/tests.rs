@@ -120,7 +120,7 @@ fn the_moment_of_leaving_is_left_to_who_sends_it() {
     service.handle_datagram(&now(WALL), &from(NTP, 40_001, &question()), &mut out);
     service.handle_datagram(&now("2026-11-20T00:00:00Z"), &from(NTP, 40_001, &question()), &mut out);
     service.handle_datagram(&now(WALL), &from(NUMBER, 40_001, b""), &mut out);
-    let stamped: Vec<_> = out.deliveries().map(|delivery| delivery.is_stamped).collect();
+    let stamped: Vec<_> = out.deliveries(1).map(|delivery| delivery.is_stamped).collect();
     assert_eq!(stamped, [true, false, false]);
 }
 
@@ -206,9 +206,9 @@ fn of_the_questions_that_are_too_many_one_in_eight_is_told_so() {
     let verdicts: Vec<_> = (0..8_000).map(|_| excess(&mut service, NTP, &question, &mut out)).collect();
     let told = verdicts.iter().filter(|&&verdict| verdict == Verdict::Refused(Refusal::TooOften)).count();
     let dropped = verdicts.iter().filter(|&&verdict| verdict == Verdict::Dropped(DropReason::RateLimit)).count();
-    assert_eq!((told + dropped, out.deliveries().count()), (8_000, told));
+    assert_eq!((told + dropped, out.pending().count()), (8_000, told));
     assert!((900..1_100).contains(&told), "{told}");
-    let answer = Answer::read(out.deliveries().next().unwrap().bytes);
+    let answer = Answer::read(out.pending().next().unwrap().1);
     assert_eq!((answer.first, answer.reference_id), ([0xe4, 0, 6, 0xe8], *b"RATE"));
     assert_eq!(answer.moments, [[0; 8], *b"MOMENT A", *b"MOMENT A", *b"MOMENT A"]);
     let mut none = Outbox::default();
