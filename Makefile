@@ -10,7 +10,8 @@
 
 # Debian packages that the tests use: the clients that people have, and the tools to make a network, packages and whole
 # machines to install them on.
-TEST_PACKAGES = netcat-openbsd ncat socat iproute2 nftables python3 tzdata debhelper mmdebstrap systemd-container man-db jq tmux
+TEST_PACKAGES = netcat-openbsd ncat socat iproute2 nftables python3 tzdata debhelper mmdebstrap systemd-container man-db jq tmux \
+    chrony ntpsec-ntpdig ntpsec-ntpdate rdate
 
 run: build
 	cargo run --release --locked --quiet --bin belfryd -- $(if $(CONFIG),--config $(CONFIG))
