@@ -1,3 +1,5 @@
+//! Clocks that ask, of every kind; each answer in full.
+
 use super::*;
 use crate::core::Path;
 use std::net::Ipv4Addr;
