@@ -2,11 +2,12 @@
 #
 #   make run        build belfryd and start it in the foreground, with the built-in defaults
 #   make test       everything that is checked before a change lands
+#   make bench      measure belfryd against the kernel and its peers, and write docs/BENCHMARKS.md; FIGURES="time" only prints
 #   make deb        build the Debian packages, into target/deb
 #   make lint-deb   what Debian's own checker says of them
 #   make fuzz       looks for bytes that break what must hold, FUZZ_SECONDS=60 for each of FUZZ_TARGETS (all of them)
 
-.PHONY: run build test check units packages deb deb-packages lint-deb lint-deb-packages fuzz fuzz-tools
+.PHONY: run build test check units packages bench bench-peers deb deb-packages lint-deb lint-deb-packages fuzz fuzz-tools
 
 # Debian packages that the tests use: the clients that people have, and the tools to make a network, packages and whole
 # machines to install them on.
@@ -33,6 +34,27 @@ units:
 # Without them the tests that need one say that they are skipped, and why.
 packages:
 	@$(call install,$(TEST_PACKAGES),going on without,0)
+
+# What belfryd is measured against. They are unpacked there, not installed: that would start servers, and put chrony in the
+# place of the host's own time daemon.
+PEERS = chrony nats-server mosquitto
+PEERS_FOLDER = $(abspath $(or $(CARGO_TARGET_DIR),target))/peers
+FIGURES =
+
+bench: bench-peers
+	PATH="$$PATH:$(PEERS_FOLDER)/usr/sbin:$(PEERS_FOLDER)/usr/bin" \
+	LD_LIBRARY_PATH="$$(echo $(PEERS_FOLDER)/usr/lib/*-linux-gnu*)" \
+	cargo bench --locked --bench figures -- $(FIGURES)
+
+# With the libraries that they need and the host does not have. Without them the tables say who is missing.
+bench-peers: $(PEERS_FOLDER)/unpacked
+$(PEERS_FOLDER)/unpacked:
+	@mkdir -p $(PEERS_FOLDER)
+	@if [ "$$(id -u)" -eq 0 ]; then apt-get update -q; fi
+	@cd $(PEERS_FOLDER) && missing=$$(apt-get install --simulate --no-install-recommends $(PEERS) | sed -n 's/^Inst \([^ ]*\).*/\1/p') && \
+	{ [ -z "$$missing" ] || apt-get download -q -o APT::Sandbox::User=root $$missing; } && \
+	for archive in *.deb; do [ ! -e "$$archive" ] || dpkg-deb -x "$$archive" .; done && rm -f *.deb && touch unpacked || \
+	echo 'going on without some of:' $(PEERS)
 
 deb: deb-packages
 	packaging/build-deb

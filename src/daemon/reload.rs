@@ -60,7 +60,7 @@ impl Daemon {
             }
         }
         let status = self.status();
-        self.supervisor.ready(&status);
+        self.supervisor.ready(&status.to_string());
         reloaded
     }
 

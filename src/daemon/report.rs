@@ -3,9 +3,10 @@
 use super::logging::event;
 use super::post::Post;
 use crate::core::text::plural;
-use crate::core::{ClockState, Counters, Instant};
+use crate::core::{Counters, Instant};
 use crate::services::ServiceName;
 use log::info;
+use std::fmt;
 use std::time::Duration;
 
 /// How long what was turned away is gathered before it is told.
@@ -19,7 +20,7 @@ const STATUS_DELAY: Duration = Duration::from_secs(1);
 pub(super) struct Report {
     told: [Told; ServiceName::ALL.len()],
     summary_due: Option<Instant>,
-    status: String,
+    status: Option<Status>,
     status_due: Option<Instant>,
 }
 
@@ -93,24 +94,34 @@ impl Report {
     }
 
     /// Whether `status` is to be told: when it has been another than the last for a moment.
-    pub(super) fn status_is_due(&mut self, now: Instant, status: &str) -> bool {
-        if status == self.status {
+    pub(super) fn status_is_due(&mut self, now: Instant, status: Status) -> bool {
+        if self.status == Some(status) {
             self.status_due = None;
             return false;
         }
         let due = *self.status_due.get_or_insert(now + STATUS_DELAY) <= now;
         if due {
-            status.clone_into(&mut self.status);
+            self.status = Some(status);
             self.status_due = None;
         }
         due
     }
 }
 
-/// The status line of the service manager.
-pub(super) fn status_line(members: usize, rooms: usize, clock: ClockState) -> String {
-    let clock = if clock.synchronised { "synchronised" } else { "not synchronised" };
-    format!("{} in {}, clock {clock}", plural(members, "member"), plural(rooms, "room"))
+/// What the service manager is told of us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Status {
+    pub(super) members: usize,
+    /// Those with somebody in them.
+    pub(super) rooms: usize,
+    pub(super) is_synchronised: bool,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let clock = if self.is_synchronised { "synchronised" } else { "not synchronised" };
+        write!(f, "{} in {}, clock {clock}", plural(self.members, "member"), plural(self.rooms, "room"))
+    }
 }
 
 #[cfg(test)]
@@ -141,13 +152,13 @@ mod tests {
     #[test]
     fn a_status_is_told_when_it_has_changed_and_a_second_has_passed() {
         let mut report = Report::default();
-        let one = status_line(1, 1, ClockState::default());
-        let two = status_line(2, 1, ClockState::default());
-        assert_eq!(two, "2 members in 1 room, clock not synchronised");
-        assert!(!report.status_is_due(at(0), &one));
-        assert!(!report.status_is_due(at(0), &two));
-        assert!(report.status_is_due(at(1), &two));
-        assert!(!report.status_is_due(at(5), &two));
+        let status = |members| Status { members, rooms: 1, is_synchronised: false };
+        let (one, two) = (status(1), status(2));
+        assert_eq!(two.to_string(), "2 members in 1 room, clock not synchronised");
+        assert!(!report.status_is_due(at(0), one));
+        assert!(!report.status_is_due(at(0), two));
+        assert!(report.status_is_due(at(1), two));
+        assert!(!report.status_is_due(at(5), two));
         assert_eq!(report.next_timeout(), None);
     }
 }

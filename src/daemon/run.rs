@@ -17,7 +17,7 @@ use super::logging::event;
 use super::netlink::Netlink;
 use super::passed::Passed;
 use super::post::Patience;
-use super::report::{Report, status_line};
+use super::report::{Report, Status};
 use super::services::{Posts, Services};
 use super::signals::{Request, Signals};
 use super::state::State;
@@ -168,7 +168,7 @@ impl Daemon {
         self.turned = self.clock.now().mono;
         self.read_clock_state(self.turned);
         let status = self.status();
-        self.supervisor.ready(&status);
+        self.supervisor.ready(&status.to_string());
         info!(message_id = event::STARTED; "ready: {status}");
         while self.turn(&mut events)? {}
         Ok(())
@@ -343,9 +343,9 @@ impl Daemon {
         post.flush(Patience::of(service), &mut self.listeners, &mut self.sender, self.poll.registry());
     }
 
-    pub(super) fn status(&self) -> String {
+    pub(super) fn status(&self) -> Status {
         let (members, rooms) = self.company();
-        status_line(members, rooms, self.clock_state)
+        Status { members, rooms, is_synchronised: self.clock_state.synchronised }
     }
 
     /// How many members there are, and how many rooms with somebody in them.
@@ -366,8 +366,8 @@ impl Daemon {
         self.report.summarise(now.mono, &self.posts);
         if self.supervisor.is_present() {
             let status = self.status();
-            if self.report.status_is_due(now.mono, &status) {
-                self.supervisor.status(&status);
+            if self.report.status_is_due(now.mono, status) {
+                self.supervisor.status(&status.to_string());
             }
         }
     }

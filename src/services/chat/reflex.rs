@@ -37,11 +37,27 @@ const TEXT_KEPT: usize = 12;
 /// How much of a line of the hub's own is remembered.
 const OWN_KEPT: usize = 40;
 
+/// Which bytes a text has, but for their first bit and the case of letters. A text that lacks one that a line has does not
+/// hold the line, and nearly all are told apart by that alone, without a search.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bytes(u128);
+
+impl Bytes {
+    fn of(text: &str) -> Self {
+        Self(text.bytes().fold(0, |bytes, byte| bytes | 1 << (byte.to_ascii_lowercase() & 0x7f)))
+    }
+
+    const fn has_all_of(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
+    }
+}
+
 /// A line that went out, by its beginning, in lower case: some services answer in upper.
 #[derive(Debug, Default)]
 struct Line {
     when: Instant,
     text: String,
+    bytes: Bytes,
 }
 
 impl Line {
@@ -50,6 +66,7 @@ impl Line {
         self.text.clear();
         self.text.push_str(text);
         self.text.make_ascii_lowercase();
+        self.bytes = Bytes::of(text);
     }
 
     fn is_recent(&self, now: Instant) -> bool {
@@ -142,11 +159,15 @@ impl Reflex {
             return Some(DropReason::Reflex);
         }
         let lines = self.told.as_deref().into_iter().chain(&room.lines);
-        let mut recent = lines.filter(|line| line.is_recent(now)).peekable();
-        recent.peek()?;
-        let text = text.to_ascii_lowercase();
-        let is_echo = recent.any(|line| line.stands_in(&text, format)) || stands_twice(format, name, &text);
-        is_echo.then_some(DropReason::Echo)
+        let bytes = Bytes::of(text);
+        let (mut is_busy, mut lower) = (false, None::<String>);
+        let mut comes_back = |line: &Line| {
+            is_busy = true;
+            bytes.has_all_of(line.bytes)
+                && line.stands_in(lower.get_or_insert_with(|| text.to_ascii_lowercase()), format)
+        };
+        let is_line = lines.filter(|line| line.is_recent(now)).any(&mut comes_back);
+        (is_line || is_busy && stands_twice(format, name, text)).then_some(DropReason::Echo)
     }
 }
 
@@ -159,14 +180,27 @@ fn is_word_start(text: &str, at: usize) -> bool {
     !text[..at].ends_with(char::is_alphanumeric)
 }
 
-/// Whether the sender stands twice in the first line of `text`, which is in lower case. A member called `a` may write
+/// Whether the sender stands twice in the first line of `text`, in capitals or not. A member called `a` may write
 /// `data: 1, extra: 2`.
 fn stands_twice(format: &LineFormat, name: &str, text: &str) -> bool {
     let (before, after) =
         if format.sender_first { (&format.before, &format.between) } else { (&format.between, &format.after) };
-    let mark = [before, name, after].concat().to_ascii_lowercase();
-    let line = text.lines().next().unwrap_or_default();
-    line.match_indices(&mark).filter(|&(at, _)| is_word_start(line, at)).nth(1).is_some()
+    let (line, marks) = (text.lines().next().unwrap_or_default(), [before, name, after]);
+    let (mut at, mut count) = (0, 0);
+    while at < line.len() && count < 2 {
+        let len = len_of_all(&marks, &line.as_bytes()[at..]).filter(|_| is_word_start(line, at));
+        count += usize::from(len.is_some());
+        at += len.unwrap_or(1).max(1);
+    }
+    count == 2
+}
+
+/// The length of these texts, if the bytes begin with one after the other, in capitals or not.
+fn len_of_all(texts: &[&str], bytes: &[u8]) -> Option<usize> {
+    texts.iter().try_fold(0, |at, text| {
+        let part = bytes.get(at..at + text.len())?;
+        part.eq_ignore_ascii_case(text.as_bytes()).then_some(at + text.len())
+    })
 }
 
 /// The part of a rendered line by which it is known again: the sender and what stands beside it.
@@ -196,6 +230,33 @@ mod tests {
 
     fn find(reflex: &mut Reflex, millis: u64, text: &str) -> Option<DropReason> {
         reflex.find(at(millis), &RoomLines::default(), &LineFormat::default(), "anna", text)
+    }
+
+    #[test]
+    fn whether_a_text_has_all_bytes_of_a_line_says_nothing_false() {
+        let has = |text: &str, line: &str| Bytes::of(text).has_all_of(Bytes::of(line));
+        assert!(has("bob: ANNA: HELLO\n\t\tthere", "anna: hello"));
+        assert!(has("Grüße aus Zürich", "grüße"), "each text has all of its own parts");
+        assert!(has("olleh :anna", "anna: hello"), "the order is for the search to see");
+        assert!(!has("anna hello", "anna: hello"));
+        assert!(has("", "") && !has("", "a"));
+    }
+
+    #[test]
+    fn a_sender_stands_twice_in_one_line_as_a_word_and_in_capitals_too() {
+        let format = LineFormat::default();
+        for (name, text, expected) in [
+            ("anna", "anna: anna: x", true),
+            ("anna", "ANNA: Anna: x", true),
+            ("anna", "x anna: y anna: z", true),
+            ("anna", "anna: x\n\tanna: y", false),
+            ("anna", "anna: x", false),
+            ("a", "data: 1, extra: 2", false),
+            ("ä", "ää: ä: ä: x", true),
+            ("ä", "öä: ä: x", false),
+        ] {
+            assert_eq!(stands_twice(&format, name, text), expected, "{name} {text}");
+        }
     }
 
     #[test]
