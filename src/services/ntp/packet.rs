@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_question_has_its_length_and_no_other() {
-        let mut packet = vec![0; 100];
+        let mut packet = [0; 100];
         packet[0] = 0x23;
         for len in 0..=100 {
             assert_eq!(Question::read(&packet[..len]).is_some(), len == LEN, "{len}");
