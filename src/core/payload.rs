@@ -1,6 +1,6 @@
 //! What is to be sent, once it stands in an outbox: which bytes, and as how many datagrams.
 
-use super::Path;
+use super::{NtpTimestamp, Path};
 
 /// Bytes in the arena of an outbox, by their distance from the first byte ever stored there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,12 @@ pub struct Delivery<'a> {
 }
 
 impl<'a> Delivery<'a> {
+    /// The bytes that go out as they stand, and how many the sender writes behind them.
+    pub fn parts(self) -> (&'a [u8], usize) {
+        let stamp_len = if self.is_stamped { NtpTimestamp::LEN.min(self.bytes.len()) } else { 0 };
+        (&self.bytes[..self.bytes.len() - stamp_len], stamp_len)
+    }
+
     /// Datagrams in it.
     pub fn datagram_count(self) -> usize {
         datagram_count(self.bytes.len(), self.segment_len)

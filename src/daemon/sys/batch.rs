@@ -1,7 +1,7 @@
 //! Batches of datagrams, in and out: `recvmmsg(2)` and `sendmmsg(2)` with buffers that are made once and used for ever, the
 //! address and interface of each datagram on both ways (`IP_PKTINFO`, ip(7); `IPV6_PKTINFO`, RFC 3542 §6), bursts that the
-//! kernel cuts into datagrams (`UDP_SEGMENT`, udp(7)), when each arrived (`SO_TIMESTAMPNS`, socket(7)) and, for those that say
-//! so themselves, when it leaves, the kernel's drop counter (`SO_RXQ_OVFL`, socket(7)) and the error queue (`IP_RECVERR`, ip(7)).
+//! kernel cuts into datagrams (`UDP_SEGMENT`, udp(7)), when each arrives (`SO_TIMESTAMPNS`, socket(7)) and leaves, the
+//! kernel's drop counter (`SO_RXQ_OVFL`, socket(7)) and the error queue (`IP_RECVERR`, ip(7)).
 //!
 //! Every header is set up anew before each call: the kernel writes lengths and flags back into it, and a header that is
 //! used again as it was left loses its control messages.
@@ -190,8 +190,8 @@ impl Received<'_> {
                 self.interface = info.ipi6_ifindex;
             }
             (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
-                let Some(spec) = control_data::<libc::timespec>(cmsg) else { return };
-                self.arrived_at = Timestamp::new(spec.tv_sec, spec.tv_nsec as i32).ok();
+                let moment = |at: libc::timespec| Timestamp::new(at.tv_sec, at.tv_nsec as i32).ok();
+                self.arrived_at = control_data(cmsg).and_then(moment);
             }
             (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => self.kernel_drops = control_data::<u32>(cmsg),
             (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
@@ -263,11 +263,9 @@ impl Sender {
                 break;
             }
             let name_len = write_socket_addr(&mut slot.name, delivery.path.remote);
-            let bytes = delivery.bytes;
-            let stamp_len = if delivery.is_stamped { slot.stamp.len() } else { 0 };
+            let (bytes, stamp_len) = delivery.parts();
             // The kernel only reads what it sends, but an iovec has no const pointer.
-            let iov_base = bytes.as_ptr().cast_mut().cast();
-            slot.io[0] = libc::iovec { iov_base, iov_len: bytes.len().saturating_sub(stamp_len) };
+            slot.io[0] = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
             slot.io[1] = libc::iovec { iov_base: slot.stamp.as_mut_ptr().cast(), iov_len: stamp_len };
             let mut control_len = write_packet_info(&mut slot.control, delivery.path);
             *count = delivery.datagram_count();
@@ -277,13 +275,12 @@ impl Sender {
                     write_control(&mut slot.control, control_len, libc::SOL_UDP, libc::UDP_SEGMENT, segment_len);
             }
             set_header(header, slot, name_len, control_len);
-            header.msg_hdr.msg_iovlen = if delivery.is_stamped { 2 } else { 1 };
-            any_stamped |= delivery.is_stamped;
+            header.msg_hdr.msg_iovlen += usize::from(stamp_len > 0);
+            any_stamped |= stamp_len > 0;
             len += 1;
             datagrams += *count;
         }
         if any_stamped {
-            // The last that is done before they leave.
             let stamp = NtpTimestamp::of(clock::wall()).to_bytes();
             self.slots[..len as usize].iter_mut().for_each(|slot| slot.stamp = stamp);
         }
