@@ -25,9 +25,8 @@ impl NtpTimestamp {
     /// Writes down a moment, to the quarter of a nanosecond below.
     pub fn of(moment: Timestamp) -> Self {
         let (seconds, nanos) = (moment.as_second(), i64::from(moment.subsec_nanosecond()));
-        // Before 1970 jiff counts the fraction backwards.
-        let (seconds, nanos) = if nanos < 0 { (seconds - 1, nanos + NANOS_PER_SECOND) } else { (seconds, nanos) };
-        let fraction = (nanos << 32) / NANOS_PER_SECOND;
+        // Before 1970 it is negative, and the sum is right all the same.
+        let fraction = (nanos << 32).div_euclid(NANOS_PER_SECOND);
         // Of the seconds the lower 32 bits remain: the era is left out.
         Self((((seconds + UNIX_EPOCH_SECONDS) << 32) + fraction) as u64)
     }

@@ -3,12 +3,11 @@
 //! Each test has a network of its own, so the daemon has its real ports. The clock that is asked is that of the programs, so
 //! they have to find hardly any difference.
 
-use crate::belfryd::{Belfryd, Client, command, new_folder};
+use crate::belfryd::{Belfryd, Client, new_folder};
 use crate::netns;
 use crate::person::{is_installed, shell};
 use belfry::clock::{SOURCE_DATE, wall};
 use belfry::core::NtpTimestamp;
-use std::process::Command;
 use std::time::Duration;
 
 /// NTP and the two older services, and nothing else.
@@ -164,26 +163,4 @@ fn the_older_ways_to_tell_the_time_have_clients_too() {
             assert!((-60..=1).contains(&difference), "{options}: {told}");
         }
     }
-}
-
-#[test]
-fn a_daemon_that_may_not_have_the_port_says_what_it_takes() {
-    if !enter() || !is_installed("setpriv") {
-        return;
-    }
-    let folder = new_folder();
-    std::fs::write(folder.join("belfry.toml"), CLOCK).unwrap();
-    let daemon = command();
-    let output = Command::new("setpriv")
-        .arg("--bounding-set=-net_bind_service")
-        .arg(daemon.get_program())
-        .arg("--config")
-        .arg(folder.join("belfry.toml"))
-        .output()
-        .unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    let expected = "cannot bind ntp 0.0.0.0:123: permission denied (ports below 1024 take CAP_NET_BIND_SERVICE, root, or \
-                    the sockets of systemd)\n";
-    assert!(output.status.code() == Some(1) && told.ends_with(expected), "{told}");
-    std::fs::remove_dir_all(folder).unwrap();
 }

@@ -150,7 +150,7 @@ fn contact(name: &str, value: Spanned<DeValue<'_>>) -> Result<Contact, Fault> {
         match service {
             Some(service) => drop(ports.insert(service, port(service.name(), value)?)),
             None if key.get_ref() == "host" => host = Some(server("host", value)?),
-            None => return unknown(&key, &["host", "time", "announce", "chat"]),
+            None => return unknown(&key, &["host", "time", "announce", "chat", "ntp"]),
         }
     }
     match host {
