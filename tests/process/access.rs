@@ -94,7 +94,7 @@ fn a_source_that_is_on_link_by_one_interface_is_a_stranger_on_another() {
             assert!(status == 1 && said.ends_with(" lets it in; it is not on-link\n"), "{said}");
         }
         let (said, status) = explained(&control, &format!("{forged} --interface lan0"));
-        assert!(status == 0 && said.lines().count() == 3, "{said}");
+        assert!(status == 0 && said.lines().count() == 4, "{said}");
     }
     // By way of a group too.
     let before = kept_out(&control, "announce");
