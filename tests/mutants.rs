@@ -143,8 +143,8 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         what: "whoever speaks from the address of a session is a member",
         file: "src/services/chat/mod.rs",
-        text: "        if self.is_session_at(datagram) {",
-        replacement: "        if self.is_session_at(datagram) && datagram.payload.len() > 9 {",
+        text: "        if self.is_session(member) {",
+        replacement: "        if self.is_session(member) && datagram.payload.len() > 9 {",
         test: EVERYTHING,
     },
     Mutant {

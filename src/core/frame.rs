@@ -30,7 +30,8 @@ pub struct Malformed;
 
 impl<'a> Frame<'a> {
     fn fields(&self) -> impl Iterator<Item = (Option<&'a str>, &'a str)> + use<'a> {
-        self.fields.split(' ').skip(1).map(|field| match field.split_once('=') {
+        let fields = self.fields.strip_prefix(' ').into_iter().flat_map(|fields| fields.split(' '));
+        fields.map(|field| match field.split_once('=') {
             Some((key, value)) => (Some(key), value),
             None => (None, field),
         })

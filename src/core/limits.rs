@@ -201,6 +201,10 @@ pub const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// The highest `max-members`: that many heartbeats every 3 s are about what one thread can receive at all.
 pub const MEMBERS_MAX: usize = 1_000_000;
 
+/// Members whose time is over that are taken out in one turn: two milliseconds' work, so that nobody waits longer for the time
+/// because a whole network has gone. The others go in the next turns; until then they are members.
+pub const EXPIRIES_MAX: usize = 1_024;
+
 /// What a hub has to tell that waits to be written down. One turn brings no more: a batch from each of [`LIST_MAX`] sockets
 /// with [`REQUESTS_MAX`] in each datagram, and a reload that has each room forget something. The daemon, which knows its batches, asserts it.
 pub const NEWS_MAX: usize = 4_096 * REQUESTS_MAX + ROOMS_MAX;

@@ -27,7 +27,7 @@ pub use error_streaks::ErrorStreaks;
 pub use interfaces::Interface;
 pub use now::{ClockState, Instant, Leap, Now};
 pub use ntp_timestamp::NtpTimestamp;
-pub use outbox::{Deliveries, Outbox};
+pub use outbox::{Deliveries, Outbox, Place};
 pub use payload::{Delivery, Payload};
 pub use seeded::{Seed, SeededMap, SplitMix};
 pub use verdict::{Counters, DropReason, Refusal, Verdict};

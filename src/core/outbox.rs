@@ -121,6 +121,10 @@ impl<'a> Iterator for Deliveries<'a> {
     }
 }
 
+/// A place in the order of what is ever sent: see [`Outbox::backlog`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place(u64);
+
 /// Datagrams that wait to be sent, first in first out.
 #[derive(Debug)]
 pub struct Outbox {
@@ -128,10 +132,14 @@ pub struct Outbox {
     /// The place of `arena[0]` among all bytes ever stored.
     base: u64,
     entries: VecDeque<Entry>,
+    /// Messages that have left, or never will.
+    gone: u64,
     /// Datagrams of all entries.
     datagrams: usize,
     /// The moment of the turn.
     now: Instant,
+    /// The end of what waited when the turn began.
+    backlog: Place,
     bytes_max: usize,
     forgotten: u64,
 }
@@ -149,8 +157,10 @@ impl Outbox {
             arena: Vec::new(),
             base: 0,
             entries: VecDeque::new(),
+            gone: 0,
             datagrams: 0,
             now: Instant::default(),
+            backlog: Place::default(),
             bytes_max,
             forgotten: 0,
         }
@@ -159,6 +169,7 @@ impl Outbox {
     /// Notes the moment of the turn, from which what is sent now counts its age.
     pub fn begin_turn(&mut self, now: Instant) {
         self.now = now;
+        self.backlog = Place(self.gone + self.entries.len() as u64);
     }
 
     /// The moment of the turn.
@@ -265,6 +276,16 @@ impl Outbox {
         self.entries.push_back(entry);
     }
 
+    /// The end of what waited already when the turn began.
+    pub fn backlog(&self) -> Place {
+        self.backlog
+    }
+
+    /// Whether all that stood before a place has left.
+    pub fn has_reached(&self, place: Place) -> bool {
+        self.gone >= place.0
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -317,6 +338,7 @@ impl Outbox {
     fn pop(&mut self) -> Option<Entry> {
         let entry = self.entries.pop_front()?;
         self.datagrams -= entry.len();
+        self.gone += 1;
         Some(entry)
     }
 
@@ -402,6 +424,23 @@ mod tests {
             out.advance(1);
         }
         assert!(out.is_empty());
+    }
+
+    #[test]
+    fn the_backlog_of_a_turn_is_over_when_all_that_waited_then_has_left_however() {
+        let (mut out, mut other) = (Outbox::default(), Outbox::default());
+        (1..=3).for_each(|port| out.send(path(port), b"x"));
+        assert!(out.has_reached(out.backlog()), "what is sent in the turn is none of it");
+        out.begin_turn(Instant::from_nanos(1));
+        let backlog = out.backlog();
+        out.send(path(4), b"x");
+        out.advance(1);
+        out.move_first_to(&mut other);
+        assert!(!out.has_reached(backlog));
+        assert_eq!(out.forget_older_than(Instant::from_nanos(1)), 1);
+        assert!(out.has_reached(backlog) && !out.is_empty());
+        out.begin_turn(Instant::from_nanos(2));
+        assert!(out.has_reached(backlog) && !out.has_reached(out.backlog()));
     }
 
     #[test]

@@ -4,37 +4,37 @@
 //! all share one prefix (RFC 4291 §2.5.6), so each is a source of its own. On a link of ours a /64 is everybody, so there each
 //! address is one, and the /64 another for all of them together.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What counts as one host where hosts are counted.
+/// What counts as one host where hosts are counted. Of bytes alone, because there are tables with one for each member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Source {
-    V4(u32),
+    V4(Ipv4Addr),
     /// The first 64 bits.
-    V6(u64),
+    V6(Half),
     /// The last 64 bits of a link-local address.
-    LinkLocal(u64),
+    LinkLocal(Half),
     /// An IPv6 address that shares its /64 with others who are known not to be the same.
-    Host(u64, u64),
+    Host(Ipv6Addr),
 }
+
+/// Half of an IPv6 address.
+type Half = [u8; 8];
 
 impl Source {
     /// The source that somebody at `addr` is, if no router had a part in his coming, and else.
     pub(crate) fn of_sender(addr: IpAddr, on_link: bool) -> Self {
-        match Self::of(addr) {
-            Self::V6(network) if on_link => match addr {
-                IpAddr::V6(addr) => Self::Host(network, low_half(addr)),
-                IpAddr::V4(_) => Self::V6(network),
-            },
-            source => source,
+        match (Self::of(addr), addr) {
+            (Self::V6(_), IpAddr::V6(addr)) if on_link => Self::Host(addr),
+            (source, _) => source,
         }
     }
 
     /// The network of a host that shares it with others who are known not to be the same.
     pub(crate) fn network(self) -> Option<Self> {
         match self {
-            Self::Host(network, _) => Some(Self::V6(network)),
-            Self::LinkLocal(_) => Some(Self::V6(0xfe80 << 48)),
+            Self::Host(addr) => Some(Self::V6(halves(addr).0)),
+            Self::LinkLocal(_) => Some(Self::V6([0xfe, 0x80, 0, 0, 0, 0, 0, 0])),
             Self::V4(_) | Self::V6(_) => None,
         }
     }
@@ -42,15 +42,16 @@ impl Source {
     /// The source that `addr` belongs to. An IPv4-mapped IPv6 address is the IPv4 address that it maps.
     pub(crate) fn of(addr: IpAddr) -> Self {
         match addr.to_canonical() {
-            IpAddr::V4(addr) => Self::V4(addr.to_bits()),
-            IpAddr::V6(addr) if addr.is_unicast_link_local() => Self::LinkLocal(low_half(addr)),
-            IpAddr::V6(addr) => Self::V6((addr.to_bits() >> 64) as u64),
+            IpAddr::V4(addr) => Self::V4(addr),
+            IpAddr::V6(addr) if addr.is_unicast_link_local() => Self::LinkLocal(halves(addr).1),
+            IpAddr::V6(addr) => Self::V6(halves(addr).0),
         }
     }
 }
 
-fn low_half(addr: Ipv6Addr) -> u64 {
-    addr.to_bits() as u64
+fn halves(addr: Ipv6Addr) -> (Half, Half) {
+    let bits = addr.to_bits();
+    (((bits >> 64) as u64).to_be_bytes(), (bits as u64).to_be_bytes())
 }
 
 #[cfg(test)]

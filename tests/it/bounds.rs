@@ -2,7 +2,8 @@
 
 use belfry::config;
 use belfry::core::limits::{
-    self, MAILBOXES_BYTES_MAX, NEAREST_AMONG_MAX, NUMBER_MAX, RANGES_MAX, SESSION_AWAY_MAX, SESSIONS_AWAY_MAX,
+    self, EXPIRIES_MAX, MAILBOXES_BYTES_MAX, NEAREST_AMONG_MAX, NUMBER_MAX, RANGES_MAX, SESSION_AWAY_MAX,
+    SESSIONS_AWAY_MAX,
 };
 use belfry::core::{Datagram, Instant, ListenerId, Now, Outbox, Path, Seed};
 use belfry::services::Service;
@@ -95,7 +96,10 @@ fn so_many_sessions_are_remembered_and_of_one_more_the_first_to_have_gone_is_for
         }
         scene.mono = scene.mono + Duration::from_secs(11);
         let now = scene.now();
-        scene.hub.handle_timeout(&now, &mut scene.out);
+        // They go in several turns.
+        while scene.hub.next_timeout().is_some_and(|due| due <= now.mono) {
+            scene.hub.handle_timeout(&now, &mut scene.out);
+        }
         assert_eq!(scene.hub.member_count(), 0);
         assert_eq!(scene.is_known(0, &sessions[0]), more == 0);
         assert!(scene.is_known(1, &sessions[1]));
@@ -229,7 +233,7 @@ fn value(text: &str) -> u128 {
 #[test]
 fn the_page_has_every_bound_with_its_value_and_a_test_that_tries_it() {
     let bounds = bounds![
-        DATAGRAM_MAX TIME_REQUEST_MAX ANSWER_BASE ERROR_LINE_MAX RECEIVE_MAX RECEIVE_BUFFER QUESTIONS_BUFFER SEND_BUFFER ANSWERS_BUFFER SPARING_PART NAME_MAX TOPIC_MAX ROOMS_MAX ROOMS_OF_SOURCE_MAX ROOMS_MADE_MAX HISTORY_BYTES_MAX REPAIR_MESSAGES_MIN REPAIR_BYTES MAILBOX_MESSAGES_MAX MAILBOX_BYTES_MAX MAILBOXES_BYTES_MAX SESSION_ROOMS_MAX REQUESTS_MAX RANGES_MAX NUMBER_MAX SESSIONS_AWAY_MAX SESSION_AWAY_MAX HISTORY_FILE_MAX HISTORY_FILE_SLACK HISTORY_FILES_MAX HISTORY_ANSWER_DATAGRAMS_MAX FAN_OUT_SECONDS FAN_OUT_SOURCES_MIN OUTBOX_BYTES_MAX OUTBOX_ENTRIES_MAX OUTBOX_DATAGRAMS_MAX BURST_MAX RATE_LIMIT_SOURCES TOKEN_PERIOD KISS_PART SOURCES_OF_NETWORK ERRORS_IN_A_ROW_MAX ERROR_PAUSE ERROR_STREAKS_MAX LISTED_MAX LIST_FIELD_MAX REPEATS_MAX ANSWERS_IN_A_ROW_MAX STRATUM_MAX TIME_CACHE_MAX ANNOUNCEMENT_MAX HOST_MAX PENDING_ANSWERS_MAX MEMBERSHIPS_MAX NETLINK_TURN_MAX DURATION_MAX MEMBERS_MAX NEWS_MAX HISTORY_MAX LIST_MAX CONFIG_FILE_MAX CONFIG_FILES_MAX ANNOUNCE_INTERVAL_MIN HEARTBEAT_MIN CONTROL_CONNECTIONS_MAX CONTROL_REQUEST_MAX CONTROL_ANSWER_MAX CONTROL_MEMBERS_MAX CONTROL_PATIENCE NEAREST_AMONG_MAX LOGGED_MESSAGES_MAX LOGGED_MESSAGES_PERIOD
+        DATAGRAM_MAX TIME_REQUEST_MAX ANSWER_BASE ERROR_LINE_MAX RECEIVE_MAX RECEIVE_BUFFER QUESTIONS_BUFFER SEND_BUFFER ANSWERS_BUFFER SPARING_PART NAME_MAX TOPIC_MAX ROOMS_MAX ROOMS_OF_SOURCE_MAX ROOMS_MADE_MAX HISTORY_BYTES_MAX REPAIR_MESSAGES_MIN REPAIR_BYTES MAILBOX_MESSAGES_MAX MAILBOX_BYTES_MAX MAILBOXES_BYTES_MAX SESSION_ROOMS_MAX REQUESTS_MAX RANGES_MAX NUMBER_MAX SESSIONS_AWAY_MAX SESSION_AWAY_MAX HISTORY_FILE_MAX HISTORY_FILE_SLACK HISTORY_FILES_MAX HISTORY_ANSWER_DATAGRAMS_MAX FAN_OUT_SECONDS FAN_OUT_SOURCES_MIN OUTBOX_BYTES_MAX OUTBOX_ENTRIES_MAX OUTBOX_DATAGRAMS_MAX BURST_MAX RATE_LIMIT_SOURCES TOKEN_PERIOD KISS_PART SOURCES_OF_NETWORK ERRORS_IN_A_ROW_MAX ERROR_PAUSE ERROR_STREAKS_MAX LISTED_MAX LIST_FIELD_MAX REPEATS_MAX ANSWERS_IN_A_ROW_MAX STRATUM_MAX TIME_CACHE_MAX ANNOUNCEMENT_MAX HOST_MAX PENDING_ANSWERS_MAX MEMBERSHIPS_MAX NETLINK_TURN_MAX DURATION_MAX MEMBERS_MAX EXPIRIES_MAX NEWS_MAX HISTORY_MAX LIST_MAX CONFIG_FILE_MAX CONFIG_FILES_MAX ANNOUNCE_INTERVAL_MIN HEARTBEAT_MIN CONTROL_CONNECTIONS_MAX CONTROL_REQUEST_MAX CONTROL_ANSWER_MAX CONTROL_MEMBERS_MAX CONTROL_PATIENCE NEAREST_AMONG_MAX LOGGED_MESSAGES_MAX LOGGED_MESSAGES_PERIOD
     ];
     let declared = include_str!("../../src/core/limits.rs").lines().filter_map(|line| line.strip_prefix("pub const "));
     let declared: Vec<_> = declared.filter_map(|line| line.split(':').next()).collect();
@@ -266,4 +270,26 @@ fn sources() -> String {
         }
     }
     text
+}
+
+#[test]
+fn so_many_expire_in_one_turn_and_the_others_in_the_next() {
+    let mut scene = Scene::new();
+    let all = 2 * EXPIRIES_MAX + 1;
+    (0..all as u32).for_each(|number| drop(scene.say(number, "^hb^")));
+    scene.mono = scene.hub.next_timeout().expect("they are waited for");
+    let mut left = Vec::new();
+    // What comes in the turn takes out nobody more.
+    scene.say(all as u32, "^hb^");
+    left.push(scene.hub.member_count());
+    scene.say(all as u32, "^hb^");
+    while scene.hub.next_timeout().is_some_and(|due| due <= scene.mono) {
+        left.push(scene.hub.member_count());
+        scene.mono = scene.mono + Duration::from_nanos(1);
+        let now = scene.now();
+        scene.hub.handle_timeout(&now, &mut scene.out);
+    }
+    let after = |turns: usize| all - turns * EXPIRIES_MAX + 1;
+    assert_eq!(left, [after(1), after(1), after(2)]);
+    assert_eq!(scene.hub.member_count(), 1, "who has just come");
 }

@@ -159,6 +159,27 @@ impl Stage {
         datagrams
     }
 
+    /// A turn in which a datagram is heard, if one is named, and nothing leaves; what waits to leave then, in order.
+    pub(crate) fn hold(&mut self, heard: Option<(&str, &str)>) -> Vec<String> {
+        let now = self.now();
+        self.out.begin_turn(now.mono);
+        if let Some((who, said)) = heard {
+            self.hub.handle_datagram(&now, &Datagram::unicast(path(who), said.as_bytes()), &mut self.out);
+        }
+        self.hub.finish_turn(&mut self.out);
+        self.out.pending().map(|(path, bytes)| format!("{} < {}", name(path), escape(bytes))).collect()
+    }
+
+    /// The first of what waits leaves.
+    pub(crate) fn send_first(&mut self, count: usize) {
+        self.out.advance(count);
+    }
+
+    /// Whether the hub has something to do at once.
+    pub(crate) fn is_due(&self) -> bool {
+        self.hub.next_timeout().is_some_and(|due| due <= self.mono)
+    }
+
     /// Closes a socket; what comes of it stands at the head of the next script.
     pub(crate) fn close(&mut self, listener: ListenerId) {
         let now = self.now();

@@ -1,7 +1,7 @@
 //! What the hub does when a command is typed: the answer to who typed it, the notices to the others in the room.
 
 use super::command::{self, Command, Problem};
-use super::members::{MemberId, Way};
+use super::member::{MemberId, Way};
 use super::relay::fits;
 use super::rooms::RoomId;
 use super::utterance::push_clean;
@@ -29,20 +29,19 @@ impl Hub {
         out: &mut Outbox,
     ) -> Result<Verdict, Problem> {
         let command = command::parse(typed)?;
-        let Sender { path, newline, .. } = sender;
+        let Sender { path, member, newline, .. } = sender;
         match command {
             // Whoever asks how it works need not come in, and whoever leaves must not.
             Command::Help => {
-                let way = self.members.at(path.remote).map(|id| self.members.get(id).way);
+                let way = member.map(|id| self.members.get(id).way);
                 out.send_line(path, &command::help(), way.map_or(newline, |way| way == Way::Line));
                 return Ok(Verdict::Answered);
             }
             Command::Quit => return Ok(self.quit(now, path, out)),
             _ => {}
         }
-        let was_here = self.members.at(path.remote).is_some();
         let id = self.enter(now, sender, out)?;
-        if command == Command::Here && !was_here && newline {
+        if command == Command::Here && member.is_none() && newline {
             // The welcome has said as much.
             return Ok(Verdict::Accepted);
         }
@@ -152,9 +151,9 @@ impl Hub {
         push_clean(&mut line, text);
         fits(&line)?;
         let is_out_of_reach = (!to.in_reach).then(|| format!("-- {} is out of reach, and may not get it", to.name));
-        let is_away = to.away.as_ref().map(|away| format!("-- {} is away: {away}", to.name));
-        let (sender, is_session) = (from.name.clone(), from.session.is_some());
-        match to.session.as_ref().map(|session| session.id) {
+        let is_away = to.away().map(|away| format!("-- {} is away: {away}", to.name));
+        let (sender, is_session) = (from.name.clone(), from.session().is_some());
+        match to.session() {
             Some(session) => {
                 let draft = Draft { from: &sender, text, is_action: false, by };
                 self.put_in_mailbox(now, session, &line, &draft)?;
@@ -190,7 +189,7 @@ impl Hub {
         };
         self.tell(id, &own, out);
         self.notify_others(id, &notice, out);
-        self.members.get_mut(id).away = away.map(String::into_boxed_str);
+        self.members.get_mut(id).set_away(away);
         self.keeping.changed = true;
         Ok(())
     }
@@ -225,10 +224,10 @@ impl Hub {
             .members()
             .take(NAMES_LISTED_MAX)
             .map(|id| self.members.get(id))
-            .map(|member| match &member.away {
+            .map(|member| match member.away() {
                 Some(text) => format!("{} (away: {text})", member.name),
                 None if !member.in_reach => format!("{} (out of reach)", member.name),
-                None => member.name.clone(),
+                None => member.name.to_string(),
             })
             .collect();
         names.sort_unstable();

@@ -17,7 +17,7 @@
 //! words into its mouth, as he can on a link. Sessions have a secret for that.
 
 use super::command::{self, Command, Problem};
-use super::members::{MemberId, Way};
+use super::member::{MemberId, Way};
 use super::session::{self, Session};
 use super::utterance::{self, Said};
 use super::{Hub, Utterance};
@@ -113,7 +113,7 @@ impl Hub {
         let path = datagram.path;
         let said = utterance.map(|utterance| utterance.said);
         let member = self.members.at(path.remote);
-        let has_consented = member.is_some_and(|id| self.members.get(id).consent.is_some());
+        let has_consented = member.is_some_and(|id| self.members.get(id).consent().is_some());
         let newline = utterance.map_or_else(|| split_line(datagram.payload).1, |utterance| utterance.newline);
         let newline = member.map_or(newline, |id| self.members.get(id).way == Way::Line);
         if let Some(shown) = said.and_then(shown_by).filter(|token| self.is_token(now, path.remote, token)) {
@@ -147,7 +147,7 @@ impl Hub {
     fn remind(&mut self, now: &Now, path: Path, newline: bool, out: &mut Outbox) {
         let Some(id) = self.members.at(path.remote) else { return };
         let lifetime = self.consent_of(id);
-        let Some(consent) = &mut self.members.get_mut(id).consent else { return };
+        let Some(consent) = self.members.get_mut(id).consent_mut() else { return };
         let is_half_over = consent.until.since(now.mono) < lifetime / 2;
         if newline && is_half_over && !std::mem::replace(&mut consent.is_reminded, true) {
             out.send_line(path, &self.request_for_token(now, path, newline, TO_STAY), newline);
@@ -163,20 +163,20 @@ impl Hub {
     /// Notes that a member has shown that it is where it says; or, on a link of ours, that it need not.
     pub(super) fn note_consent(&mut self, now: &Now, id: MemberId, on_link: bool) {
         let until = (!on_link).then(|| now.mono + self.consent_of(id));
-        self.keeping.changed |= self.members.get(id).consent.is_none() != on_link;
+        self.keeping.changed |= self.members.get(id).consent().is_none() != on_link;
         self.members.set_consent(id, until);
     }
 
     /// Whose word a member's is, where words are counted.
     pub(super) fn source_of(&self, id: MemberId) -> Source {
         let member = self.members.get(id);
-        Source::of_sender(member.path.remote.ip(), member.consent.is_none())
+        Source::of_sender(member.path.remote.ip(), member.consent().is_none())
     }
 
     /// Whether a session is to show soon that it is where it says.
     pub(super) fn is_consent_old(&self, now: &Now, id: MemberId) -> bool {
-        let consent = &self.members.get(id).consent;
-        consent.as_ref().is_some_and(|consent| consent.until.since(now.mono) < CONSENT / 2)
+        let consent = self.members.get(id).consent();
+        consent.is_some_and(|consent| consent.until.since(now.mono) < CONSENT / 2)
     }
 }
 

@@ -1,10 +1,12 @@
 //! How somebody goes: out of the tables, with a word to those who are left.
 
-use super::members::{MemberId, Place, Way};
+use super::member::{MemberId, Way};
 use super::rooms::RoomId;
 use super::{Hub, actions};
+use crate::core::limits::EXPIRIES_MAX;
 use crate::core::source::Source;
 use crate::core::{ListenerId, Now, Outbox, Path, Verdict};
+use compact_str::CompactString;
 use std::net::IpAddr;
 
 /// Why a member is no longer there, as its room is told.
@@ -61,26 +63,35 @@ impl Hub {
         self.tell_of(gone, departure, out);
     }
 
+    /// Takes out those whose time is over, so many at once; when there are more, the next are due at once.
+    pub(super) fn expire(&mut self, now: &Now, out: &mut Outbox) {
+        let mut gone = Vec::new();
+        for _ in 0..EXPIRIES_MAX {
+            let Some(id) = self.members.expired(now.mono, self.lifetimes()) else { break };
+            gone.extend(self.take_out(now, id));
+        }
+        self.tell_of(gone, Departure::Expired, out);
+    }
+
     pub(super) fn remove(&mut self, now: &Now, id: MemberId, departure: Departure, out: &mut Outbox) {
         let gone = self.take_out(now, id);
         self.tell_of(gone, departure, out);
     }
 
     /// Ends a membership, without a word; each room and the name.
-    pub(super) fn take_out(&mut self, now: &Now, id: MemberId) -> Vec<(RoomId, String)> {
+    pub(super) fn take_out(&mut self, now: &Now, id: MemberId) -> Vec<(RoomId, CompactString)> {
         self.keeping.changed = true;
         self.rooms.unseat(id, &mut self.members, now.mono);
         let member = self.members.remove(id);
-        let places: Vec<Place> = member.places().copied().collect();
-        if let Some(session) = &member.session {
-            let source = Source::of_sender(member.path.remote.ip(), member.consent.is_none());
-            self.part(now, session.id, source, &member.name, &places);
+        if let Some(session) = member.session() {
+            let source = Source::of_sender(member.path.remote.ip(), member.consent().is_none());
+            self.part(now, session, source, &member);
         }
-        places.iter().map(|place| (place.room, member.name.clone())).collect()
+        member.rooms().map(|room| (room, member.name.clone())).collect()
     }
 
     /// Tells each room who has gone, when all have: nobody who has gone hears of it, and a thousand cost one notice.
-    pub(super) fn tell_of(&mut self, mut gone: Vec<(RoomId, String)>, departure: Departure, out: &mut Outbox) {
+    pub(super) fn tell_of(&mut self, mut gone: Vec<(RoomId, CompactString)>, departure: Departure, out: &mut Outbox) {
         gone.sort_by_key(|&(room, _)| room);
         for of_room in gone.chunk_by(|(a, _), (b, _)| a == b) {
             let notice = match of_room {

@@ -1,7 +1,7 @@
 //! How somebody comes in: while there is place, with a word to the others, and a welcome to who came by a terminal.
 
 use super::command::Problem;
-use super::members::{MemberId, Way};
+use super::member::{MemberId, Way};
 use super::news::News;
 use super::rooms::{LOBBY, RoomId};
 use super::{Hub, Sender};
@@ -18,7 +18,7 @@ impl Hub {
     /// The member who has sent something, who joins if need be.
     pub(super) fn enter(&mut self, now: &Now, sender: Sender, out: &mut Outbox) -> Result<MemberId, Problem> {
         let path = sender.path;
-        let Some(id) = self.members.at(path.remote) else { return self.join(now, sender, out) };
+        let Some(id) = sender.member else { return self.join(now, sender, out) };
         if self.members.get(id).path != path {
             self.rooms.unseat(id, &mut self.members, now.mono);
             self.members.get_mut(id).path = path;
@@ -56,7 +56,7 @@ impl Hub {
     }
 
     fn join(&mut self, now: &Now, sender: Sender, out: &mut Outbox) -> Result<MemberId, Problem> {
-        let Sender { path, on_link, newline } = sender;
+        let Sender { path, on_link, newline, .. } = sender;
         let way = if newline { Way::Line } else { Way::Program };
         self.has_place_for(path.remote.ip(), on_link, 0)?;
         self.keeping.changed = true;
@@ -67,7 +67,7 @@ impl Hub {
         if way == Way::Line {
             let welcome = self.welcome(id);
             self.tell(id, &welcome, out);
-            self.members.get_mut(id).reflex.note_told(now.mono, &welcome);
+            self.members.get_mut(id).reflex().note_told(now.mono, &welcome);
         }
         Ok(id)
     }

@@ -6,7 +6,7 @@
 //! says it again. A notice of who comes and goes, and what a session asks for once more, are left out while less than half
 //! of the budget is there.
 
-use super::members::Way;
+use super::member::Way;
 use super::rooms::RoomId;
 use super::{Hub, Problem};
 use crate::core::limits::{FAN_OUT_SECONDS, FAN_OUT_SOURCES_MIN};

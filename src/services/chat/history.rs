@@ -12,7 +12,7 @@ use std::rc::Rc;
 /// The name of a room's file: that by which rooms are told apart, with every byte but `a-z`, `0-9`, `-` and `_` as `%XX`.
 pub fn file_name(room: &str) -> String {
     let mut file = String::new();
-    for byte in name::key(room).into_bytes() {
+    for byte in name::key(room).bytes() {
         match byte {
             b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => file.push(byte.into()),
             _ => drop(write!(file, "%{byte:02X}")),

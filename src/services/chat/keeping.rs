@@ -15,7 +15,7 @@
 //! from now on. Not kept,
 //! because it shows again by itself: who is out of reach, and what has just been said (`reflex`).
 
-use super::members::{Member, Way};
+use super::member::{Member, Way};
 use super::news::News;
 use super::rooms::LOBBY;
 use super::session::SessionLine;
@@ -195,13 +195,13 @@ impl Hub {
             room: self.rooms.get(member.room()).name.as_str().into(),
             way: member.way,
             heartbeats: member.heartbeats,
-            away: member.away.as_deref().map(Cow::from),
+            away: member.away().map(Cow::from),
             listener,
             local,
             interface,
             remote,
-            session: member.session.as_ref().map(|session| session.id),
-            off_link: member.consent.is_some(),
+            session: member.session(),
+            off_link: member.consent().is_some(),
         }
     }
 
@@ -286,7 +286,7 @@ impl Hub {
         }
         self.note_consent(now, id, !kept.off_link);
         let away = kept.away.as_deref().and_then(|text| actions::short_text(text).ok());
-        self.members.get_mut(id).away = away.map(String::into_boxed_str);
+        self.members.get_mut(id).set_away(away);
         self.rooms.seat(id, &mut self.members);
         true
     }

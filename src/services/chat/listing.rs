@@ -13,12 +13,13 @@
 //! through from `from` on, as far as [`LISTED_MAX`]; a page may be empty, then, and the next not. Of a room that has few of them its
 //! own members are looked through.
 
-use super::members::{Member, MemberId};
+use super::member::{Member, MemberId};
 use super::rooms::{Room, RoomId};
 use super::{Hub, Problem, name};
 use crate::core::frame::{Frame, frames, write_text_frame};
 use crate::core::limits::{DATAGRAM_MAX, LIST_FIELD_MAX, LISTED_MAX};
 use crate::core::{Datagram, Instant, Now, Outbox, Refusal, Verdict};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// No entry is shorter: a name of one letter, a word and the shortest value, and what is between.
@@ -55,9 +56,12 @@ impl<'a> Question<'a> {
 
     /// The question that a datagram is, if it is one and nothing else.
     pub(super) fn in_datagram(payload: &'a [u8]) -> Option<Self> {
-        let mut frames = frames(payload);
-        let question = frames.next()?.ok().and_then(Self::read)?;
-        frames.next().is_none().then_some(question)
+        frames(payload).next()?.ok().and_then(Self::read).filter(|_| Self::is_alone(payload))
+    }
+
+    /// Whether nothing stands behind the first frame of a datagram.
+    pub(super) fn is_alone(payload: &[u8]) -> bool {
+        frames(payload).nth(1).is_none()
     }
 
     fn value(&self, key: &str) -> Option<&'a str> {
@@ -70,12 +74,9 @@ impl<'a> Question<'a> {
     }
 }
 
-/// Whether a datagram is a list, which only a hub says.
-pub(super) fn is_list(payload: &[u8]) -> bool {
-    let first = frames(payload).next();
-    first.is_some_and(|frame| {
-        frame.is_ok_and(|frame| matches!(frame.verb, "rooms" | "members") && frame.value("count").is_some())
-    })
+/// Whether a frame is a list, which only a hub says.
+pub(super) fn is_list(frame: Frame<'_>) -> bool {
+    matches!(frame.verb, "rooms" | "members") && frame.value("count").is_some()
 }
 
 impl Hub {
@@ -143,29 +144,26 @@ impl Hub {
         // Where every few of the hub are in the room, a page is full after some of its names.
         let is_thin = of_room.len() * THIN_PART < self.members.len();
         if is_thin && of_room.len() <= LISTED_MAX {
-            let members =
-                first_by_name(of_room.members().map(|id| (self.key_of(id), id)).filter(|(key, _)| **key >= *from));
+            let members = first_by_name(
+                of_room.members().map(|id| (self.members.key_of(id), id)).filter(|(key, _)| **key >= *from),
+            );
             let mut members = members.iter().map(|&(_, id)| self.members.get(id));
             let _ = members.by_ref().take_while(|member| page.add(&member.name, &member_line(now, member))).count();
             return;
         }
         for (steps, member) in self.members.by_name_from(from).enumerate() {
             if steps == LISTED_MAX {
-                page.next = Some(member.name.clone());
+                page.next = Some(member.name.to_string());
             }
             if page.next.is_some() || member.is_in(room) && !page.add(&member.name, &member_line(now, member)) {
                 break;
             }
         }
     }
-
-    fn key_of(&self, id: MemberId) -> String {
-        name::key(&self.members.get(id).name)
-    }
 }
 
 /// More than fit a page, of those that come first, in order.
-fn first_by_name(members: impl Iterator<Item = (String, MemberId)>) -> Vec<(String, MemberId)> {
+fn first_by_name<'a>(members: impl Iterator<Item = (Cow<'a, str>, MemberId)>) -> Vec<(Cow<'a, str>, MemberId)> {
     let mut members: Vec<_> = members.collect();
     let count = DATAGRAM_MAX / ENTRY_LEN_MIN + 1;
     if count < members.len() {
@@ -223,8 +221,8 @@ fn room_line(room: &Room) -> String {
 }
 
 fn member_line(now: Instant, member: &Member) -> String {
-    let presence = if member.away.is_some() { "away" } else { "here" };
+    let presence = if member.away().is_some() { "away" } else { "here" };
     let reach = if member.in_reach { "" } else { " out-of-reach" };
     let idle = now.since(member.last_said).as_secs();
-    with_text(format!("{} {presence}{reach} idle={idle}", member.name), member.away.as_deref().unwrap_or_default())
+    with_text(format!("{} {presence}{reach} idle={idle}", member.name), member.away().unwrap_or_default())
 }

@@ -14,11 +14,13 @@ mod actions;
 mod command;
 mod consent;
 mod departure;
+mod directory;
 mod entrance;
 mod fan_out;
 mod history;
 mod keeping;
 mod listing;
+mod member;
 mod members;
 mod message;
 mod name;
@@ -31,11 +33,12 @@ mod rooms;
 mod roster;
 mod session;
 mod stream;
+mod tally;
 mod utterance;
 
 pub use history::file_name;
 pub use keeping::{Restored, kept_seed};
-pub use members::Way;
+pub use member::Way;
 pub use message::{Entry, Message};
 pub use name::Hosts;
 pub use news::News;
@@ -43,16 +46,19 @@ pub use roster::{Kicked, MemberView, NoSuchMember};
 
 use super::Service;
 use crate::config;
-use crate::core::frame::SessionId;
+use crate::core::frame::{SessionId, frames};
 use crate::core::rate_limit::RateLimit;
 use crate::core::text::split_line;
-use crate::core::{Datagram, DropReason, ErrorStreaks, Instant, ListenerId, Now, Outbox, Path, Refusal, Seed, Verdict};
+use crate::core::{
+    Datagram, DropReason, ErrorStreaks, Instant, ListenerId, Now, Outbox, Path, Place, Refusal, Seed, Verdict,
+};
 use command::Problem;
 use departure::Departure;
 use fan_out::FanOut;
 use keeping::Keeping;
 use listing::Question;
-use members::{Lifetimes, MemberId, Members};
+use member::MemberId;
+use members::{Lifetimes, Members};
 use message::{By, Draft};
 use rooms::{RoomId, Rooms};
 use session::Sessions;
@@ -82,10 +88,14 @@ pub struct Hub {
     /// When this hub heard of the time for the first time, in nanoseconds: no other has the same.
     begun: Option<i128>,
     errors: ErrorStreaks,
-    /// Rooms that have something for their sessions at the end of the turn.
+    /// Rooms that have something for their sessions.
     speaking: Vec<RoomId>,
+    /// What is to leave before that, if something waits.
+    spoken_behind: Option<Place>,
     /// When to tell the sessions of a room how far they should be.
     beacons: BTreeSet<(Instant, RoomId)>,
+    /// The moment at which what was due was last seen to.
+    settled: Option<Instant>,
 }
 
 /// A datagram, read.
@@ -99,6 +109,8 @@ struct Utterance<'a> {
 #[derive(Clone, Copy, Debug)]
 struct Sender {
     path: Path,
+    /// Who it is, if it is here.
+    member: Option<MemberId>,
     on_link: bool,
     /// Whether it ended in a newline.
     newline: bool,
@@ -111,7 +123,7 @@ impl Hub {
             config: config.clone(),
             host: host.to_owned(),
             hosts,
-            members: Members::new(seed),
+            members: Members::new(seed, config.max_members),
             rooms: Rooms::new(seed),
             out_of_reach: VecDeque::new(),
             keeping: Keeping::new(seed),
@@ -122,13 +134,16 @@ impl Hub {
             begun: None,
             errors: ErrorStreaks::new(seed),
             speaking: Vec::new(),
+            spoken_behind: None,
             beacons: BTreeSet::new(),
+            settled: None,
         }
     }
 
     /// Takes a new configuration; everybody stays.
     pub fn reconfigure(&mut self, config: &config::Chat, hosts: Hosts, out: &mut Outbox) {
         let was = std::mem::replace(&mut self.config, config.clone());
+        self.settled = None;
         // Whether numbers go on after a restart, too.
         self.keeping.changed |= (config.history == 0) != (was.history == 0);
         if config.log_messages != was.log_messages {
@@ -136,6 +151,7 @@ impl Hub {
             self.tell_of_the_log(out);
         }
         self.hosts = hosts;
+        self.members.set_count_max(config.max_members);
         if config.rate_limit != was.rate_limit {
             let seed = self.keeping.seed();
             self.request_limit = config.rate_limit.map(|rate| RateLimit::new(rate, seed));
@@ -189,16 +205,19 @@ impl Hub {
         if let Some((session, rest)) = session::claimed(datagram.payload) {
             return Ok(self.hear_session(now, datagram, session, rest, out));
         }
-        if let Some(hello) = session::hello_in(datagram.payload) {
-            return Ok(self.hello(now, datagram, None, &hello, out));
+        if let Some(Ok(first)) = frames(datagram.payload).next() {
+            if first.verb == "hello" {
+                return Ok(self.hello(now, datagram, None, &first, out));
+            }
+            if let Some(question) = Question::read(first).filter(|_| Question::is_alone(datagram.payload)) {
+                return Ok(self.hear_question(now, datagram, &question, out));
+            }
+            if listing::is_list(first) {
+                return Ok(session::FROM_A_HUB);
+            }
         }
-        if let Some(question) = Question::in_datagram(datagram.payload) {
-            return Ok(self.hear_question(now, datagram, &question, out));
-        }
-        if listing::is_list(datagram.payload) {
-            return Ok(session::FROM_A_HUB);
-        }
-        if self.is_session_at(datagram) {
+        let member = self.members.at(path.remote);
+        if self.is_session(member) {
             return Err(session::is_not_the_session());
         }
         let utterance = self.read(datagram);
@@ -210,9 +229,11 @@ impl Hub {
             }
         }
         let newline = utterance.as_ref().is_ok_and(|utterance| utterance.newline);
-        let sender = Sender { path, on_link: datagram.on_link, newline };
+        let sender = Sender { path, member, on_link: datagram.on_link, newline };
         let heard = self.hear_line(now, sender, utterance.map(|utterance| utterance.said), out);
-        if let Some(id) = self.members.at(path.remote).filter(|_| is_shown) {
+        let is_noted = is_shown && (!datagram.on_link || self.members.has_consents());
+        // It may have come or gone by what it has said.
+        if let Some(id) = is_noted.then(|| self.members.at(path.remote)).flatten() {
             self.note_consent(now, id, datagram.on_link);
         }
         heard
@@ -226,12 +247,13 @@ impl Hub {
         said: Result<Said<'_>, Problem>,
         out: &mut Outbox,
     ) -> Result<Verdict, Problem> {
-        let path = sender.path;
-        if let Some(id) = self.members.at(path.remote) {
+        let Sender { path, member, .. } = sender;
+        let is_heartbeat = matches!(said, Ok(Said::Heartbeat(_)));
+        if let Some(id) = member {
             if let Some(why) = self.reflex_in(now, id, said.as_ref().ok().copied()) {
                 return Ok(Verdict::Dropped(why));
             }
-            self.members.heard(id, now.mono, false);
+            self.keeping.changed |= self.members.heard(id, now.mono, is_heartbeat);
             self.set_in_reach(now, id, true);
         }
         let said = said?;
@@ -244,7 +266,9 @@ impl Hub {
             Said::Command(typed) => self.command(now, sender, typed, out),
             Said::Nothing | Said::Heartbeat(_) => {
                 let id = self.enter(now, sender, out)?;
-                self.keeping.changed |= self.members.heard(id, now.mono, matches!(said, Said::Heartbeat(_)));
+                if member.is_none() {
+                    self.members.heard(id, now.mono, is_heartbeat);
+                }
                 Ok(Verdict::Accepted)
             }
             Said::Text(text) => {
@@ -270,9 +294,10 @@ impl Hub {
     /// Why a member's text is to be dropped without a word, lest two services talk for ever.
     fn reflex_in(&mut self, now: &Now, id: MemberId, said: Option<Said<'_>>) -> Option<DropReason> {
         let Some(Said::Text(text)) = said else { return None };
+        let name = self.members.get(id).name.clone();
         let member = self.members.get_mut(id);
         let room = &self.rooms.get(member.room()).lines;
-        member.reflex.find(now.mono, room, &self.config.line_format, &member.name, text)
+        member.reflex().find(now.mono, room, &self.config.line_format, &name, text)
     }
 
     fn too_long(&self) -> Problem {
@@ -283,8 +308,11 @@ impl Hub {
 impl Service for Hub {
     fn handle_datagram(&mut self, now: &Now, datagram: &Datagram<'_>, out: &mut Outbox) -> Verdict {
         self.begin(now);
-        // The caller may be late; the expired get not even the message that finds them expired.
-        self.handle_timeout(now, out);
+        // The caller may be late; the expired get not even the message that finds them expired, unless they are too many for one
+        // turn. Nothing more is due until the next.
+        if self.settled != Some(now.mono) {
+            self.handle_timeout(now, out);
+        }
         let heard = self.hear(now, datagram, out);
         if heard.as_ref().is_ok_and(|verdict| !matches!(verdict, Verdict::Dropped(_))) {
             self.errors.end(datagram.path.remote);
@@ -297,7 +325,7 @@ impl Service for Hub {
             if let Some(id) = self.members.at(datagram.path.remote) {
                 let member = self.members.get_mut(id);
                 newline = member.way == Way::Line;
-                member.reflex.note_told(now.mono, &problem.line);
+                member.reflex().note_told(now.mono, &problem.line);
             }
             out.send_line(datagram.path, &problem.line, newline);
             Verdict::Refused(problem.why)
@@ -305,12 +333,9 @@ impl Service for Hub {
     }
 
     fn handle_timeout(&mut self, now: &Now, out: &mut Outbox) {
+        self.settled = Some(now.mono);
         self.fill_fan_out(now.mono);
-        let mut gone = Vec::new();
-        while let Some(id) = self.members.expired(now.mono, self.lifetimes()) {
-            gone.extend(self.take_out(now, id));
-        }
-        self.tell_of(gone, Departure::Expired, out);
+        self.expire(now, out);
         self.try_out_of_reach(now);
         self.tell_newest(now.mono);
         self.keeping.changed |= self.sessions.forget_old(now.mono);
@@ -324,7 +349,7 @@ impl Service for Hub {
     fn handle_excess(&mut self, now: &Now, datagram: &Datagram<'_>, _out: &mut Outbox) -> Verdict {
         let member = self.members.at(datagram.path.remote);
         let is_question = Question::in_datagram(datagram.payload).is_some();
-        if let Some(id) = member.filter(|&id| !is_question && self.members.get(id).session.is_none()) {
+        if let Some(id) = member.filter(|&id| !is_question && self.members.get(id).session().is_none()) {
             self.members.heard(id, now.mono, false);
         }
         Verdict::Dropped(DropReason::RateLimit)
@@ -337,7 +362,9 @@ impl Service for Hub {
     fn next_timeout(&self) -> Option<Instant> {
         let tries = self.out_of_reach.front().map(|&(due, _)| due);
         let beacon = self.beacons.first().map(|&(due, _)| due);
-        let others = [tries, beacon, self.sessions.next_timeout()];
+        // At once, but not before all the others of the turn.
+        let frames = self.spoken_behind.map(|_| Instant::default());
+        let others = [tries, beacon, frames, self.sessions.next_timeout()];
         self.members.next_expiry(self.lifetimes()).into_iter().chain(others.into_iter().flatten()).min()
     }
 }

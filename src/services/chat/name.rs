@@ -1,6 +1,7 @@
 //! Names of members and rooms: which are good, and which a member gets that has not asked for one.
 
 use crate::core::limits::NAME_MAX;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -32,8 +33,10 @@ fn mixes_alphabets(name: &str) -> bool {
 }
 
 /// The form in which names are compared: `Anna` and `anna` are one name.
-pub(super) fn key(name: &str) -> String {
-    name.to_lowercase()
+pub(super) fn key(name: &str) -> Cow<'_, str> {
+    // Most are in it, those that we make of addresses among them.
+    let is_key = name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+    if is_key { Cow::Borrowed(name) } else { Cow::Owned(name.to_lowercase()) }
 }
 
 /// The host names of `/etc/hosts` (hosts(5)), the first of each address without its domain.

@@ -1,4 +1,4 @@
-//! Frames that wait for the end of the turn, packed into as few datagrams as hold them, and those into bursts.
+//! Frames that wait to be sent, packed into as few datagrams as hold them, and those into bursts.
 
 use crate::core::limits::{BURST_MAX, DATAGRAM_MAX};
 use crate::core::{Outbox, Payload};
@@ -15,6 +15,11 @@ impl Packer {
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
+    }
+
+    /// Whether as much waits as one burst holds.
+    pub(super) fn is_burst(&self) -> bool {
+        self.ends.len() >= BURST_MAX
     }
 
     /// Adds a frame, which fits a datagram.

@@ -20,7 +20,7 @@ impl Hub {
     pub fn handle_unreachable(&mut self, now: &Now, remote: SocketAddr, out: &mut Outbox) {
         let Some(id) = self.members.at(remote) else { return };
         let member = self.members.get_mut(id);
-        if member.session.is_some() || member.consent.is_some() {
+        if member.session().is_some() || member.consent().is_some() {
             // Anybody can forge this, and nobody but a session itself ends it: its heartbeats tell. So do tokens from afar.
             return self.handle_out_of_reach(now, remote);
         }

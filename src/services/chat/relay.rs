@@ -1,7 +1,7 @@
 //! What goes out to members: a line for one, a notice to a room, and what is said.
 
 use super::command::Problem;
-use super::members::{MemberId, Way};
+use super::member::{MemberId, Way};
 use super::message::{Draft, Message};
 use super::rooms::RoomId;
 use super::utterance::push_clean;
@@ -21,8 +21,8 @@ impl Hub {
     /// One line to one member, in its way.
     pub(super) fn tell(&mut self, id: MemberId, line: &str, out: &mut Outbox) {
         let member = self.members.get(id);
-        match &member.session {
-            Some(session) => self.tell_line(session.id, line),
+        match member.session() {
+            Some(session) => self.tell_line(session, line),
             None => out.send_line(member.path, line, member.way == Way::Line),
         }
     }
@@ -30,7 +30,7 @@ impl Hub {
     /// A notice to the terminals and sessions of a member's rooms, but not to its own terminal.
     pub(super) fn notify_others(&mut self, id: MemberId, notice: &str, out: &mut Outbox) {
         let member = self.members.get(id);
-        let (rooms, except) = (member.places().map(|place| place.room).collect::<Vec<_>>(), Some(member.path.remote));
+        let (rooms, except) = (member.rooms().collect::<Vec<_>>(), Some(member.path.remote));
         let source = Some(self.source_of(id));
         rooms.into_iter().for_each(|room| self.notify_room(source, room, notice, except, out));
     }
@@ -57,7 +57,7 @@ impl Hub {
         }
     }
 
-    /// Adds a frame to what the sessions of a room get at the end of the turn.
+    /// Adds a frame to what the sessions of a room get together.
     pub(super) fn add_frame_for(&mut self, room: RoomId, frame: &[u8]) {
         let frames = &mut self.rooms.get_mut(room).frames;
         if frames.is_empty() {
@@ -93,7 +93,7 @@ impl Hub {
         self.pay_for_text(self.source_of(id), room, &line, frame.len())?;
         let member = self.members.get_mut(id);
         member.last_said = now.mono;
-        let gets_echo = member.reflex.note_said(now.mono, draft.text) && self.config.echo_to_sender;
+        let gets_echo = member.reflex().note_said(now.mono, draft.text) && self.config.echo_to_sender;
         let except = (!gets_echo).then_some(member.path.remote);
         let of_room = self.rooms.get_mut(room);
         of_room.lines.note(now.mono, signature);

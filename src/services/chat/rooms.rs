@@ -4,7 +4,8 @@
 //! members and paths have the same order; one who leaves is replaced by the last, so coming and going cost the same in
 //! any room.
 
-use super::members::{Member, MemberId, Members, Seat, Way};
+use super::member::{Member, MemberId, Seat, Way};
+use super::members::Members;
 use super::name;
 use super::packer::Packer;
 use super::reflex::RoomLines;
@@ -18,7 +19,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 /// A room's place in the table.
-pub(super) type RoomId = usize;
+pub(super) type RoomId = u16;
+
+const _: () = assert!(ROOMS_MAX <= RoomId::MAX as usize, "each room has a place");
 
 /// Everybody starts here. It is always there.
 pub(super) const LOBBY: RoomId = 0;
@@ -46,7 +49,7 @@ pub(super) struct Room {
     pub(super) keeps_history: bool,
     /// Where the numbers stood in the hub before this one, until the history shows that they can go on.
     pub(super) kept_position: Option<(Epoch, u64)>,
-    /// Frames for the sessions in it, until the turn ends.
+    /// Frames for the sessions in it, until they are sent.
     pub(super) frames: Packer,
     /// When to tell its sessions the newest number, if nothing is said meanwhile.
     pub(super) beacon: Option<Instant>,
@@ -176,7 +179,7 @@ pub(super) struct Rooms {
 impl Rooms {
     pub(super) fn new(seed: Seed) -> Self {
         let lobby = Room::new("lobby", Instant::default(), Epoch::default());
-        Self { by_name: BTreeMap::from([(name::key(&lobby.name), LOBBY)]), slots: vec![lobby], seed, made: 1 }
+        Self { by_name: BTreeMap::from([(lobby.name.clone(), LOBBY)]), slots: vec![lobby], seed, made: 1 }
     }
 
     /// A room in an epoch that it has never been in.
@@ -188,9 +191,10 @@ impl Rooms {
 
     /// Sees to it that a room is in another epoch than that.
     pub(super) fn leave_epoch(&mut self, id: RoomId, epoch: Epoch, now: &Now) {
-        while self.slots[id].stream.epoch == epoch {
-            let name = self.slots[id].name.clone();
-            self.slots[id].stream.epoch = self.make(&name, now).stream.epoch;
+        while self.get(id).stream.epoch == epoch {
+            let name = self.get(id).name.clone();
+            let made = self.make(&name, now);
+            self.get_mut(id).stream.epoch = made.stream.epoch;
         }
     }
 
@@ -198,33 +202,34 @@ impl Rooms {
     ///
     /// Whether it had none.
     pub(super) fn begin(&mut self, now: &Now) -> bool {
-        let is_first = self.slots[LOBBY].stream.epoch == Epoch::default();
+        let is_first = self.get(LOBBY).stream.epoch == Epoch::default();
         if is_first {
-            self.slots[LOBBY].stream.epoch = self.make("lobby", now).stream.epoch;
+            let made = self.make("lobby", now);
+            self.get_mut(LOBBY).stream.epoch = made.stream.epoch;
         }
         is_first
     }
 
     pub(super) fn get(&self, id: RoomId) -> &Room {
-        &self.slots[id]
+        &self.slots[usize::from(id)]
     }
 
     pub(super) fn get_mut(&mut self, id: RoomId) -> &mut Room {
-        &mut self.slots[id]
+        &mut self.slots[usize::from(id)]
     }
 
     pub(super) fn named(&self, name: &str) -> Option<RoomId> {
-        self.by_name.get(&name::key(name)).copied()
+        self.by_name.get(&*name::key(name)).copied()
     }
 
     /// Every room, by its place.
     pub(super) fn ids(&self) -> std::ops::Range<RoomId> {
-        0..self.slots.len()
+        0..self.slots.len() as RoomId
     }
 
     /// Every room, in the order of the names.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Room> {
-        self.by_name.values().map(|&id| &self.slots[id])
+        self.by_name.values().map(|&id| self.get(id))
     }
 
     /// Those that somebody is in or has said something in, in the order of the names.
@@ -234,9 +239,9 @@ impl Rooms {
 
     /// The lobby, and the others in the order in which they fell empty: the first is the first to give up its place.
     pub(super) fn in_order(&self) -> impl Iterator<Item = &Room> {
-        let mut others: Vec<_> = self.slots[LOBBY + 1..].iter().collect();
+        let mut others: Vec<_> = self.slots[1..].iter().collect();
         others.sort_by_key(|room| room.emptied);
-        std::iter::once(&self.slots[LOBBY]).chain(others)
+        std::iter::once(self.get(LOBBY)).chain(others)
     }
 
     /// Applies a new bound to every history; the names of the rooms that have forgotten something.
@@ -268,21 +273,19 @@ impl Rooms {
         let own_count = self.slots.iter().filter(|room| own(room)).count();
         let has_too_many = self.slots.iter().filter(|room| own(room) && room.len() > 0).count() >= ROOMS_MADE_MAX;
         if !has_too_many && let Some(id) = self.open_free(name, now) {
-            self.slots[id].made_by = made_by;
+            self.get_mut(id).made_by = made_by;
             return Some((id, None));
         }
-        let own_dispensable = || self.dispensable(|id| own(&self.slots[id]) && !spared.contains(&id));
+        let own_dispensable = || self.dispensable(|id| own(self.get(id)) && !spared.contains(&id));
         let id = match self.dispensable(|id| !spared.contains(&id)) {
             _ if has_too_many => own_dispensable()?,
-            Some(id) if self.slots[id].stream.history_len() > 0 && own_count >= ROOMS_OF_SOURCE_MAX => {
-                own_dispensable()?
-            }
+            Some(id) if self.get(id).stream.history_len() > 0 && own_count >= ROOMS_OF_SOURCE_MAX => own_dispensable()?,
             id => id?,
         };
         let made = Room { made_by, ..self.make(name, now) };
-        let closed = std::mem::replace(&mut self.slots[id], made);
-        self.by_name.remove(&name::key(&closed.name));
-        self.by_name.insert(name::key(name), id);
+        let closed = std::mem::replace(self.get_mut(id), made);
+        self.by_name.remove(&*name::key(&closed.name));
+        self.by_name.insert(name::key(name).into_owned(), id);
         Some((id, Some(closed)))
     }
 
@@ -292,45 +295,46 @@ impl Rooms {
         if known.is_some() || self.slots.len() == ROOMS_MAX {
             return known;
         }
-        let made = self.make(name, now);
+        let (id, made) = (self.slots.len() as RoomId, self.make(name, now));
         self.slots.push(made);
-        self.by_name.insert(name::key(name), self.slots.len() - 1);
-        Some(self.slots.len() - 1)
+        self.by_name.insert(name::key(name).into_owned(), id);
+        Some(id)
     }
 
     /// An empty room, one in which nothing was said if there is one, of these the one that has been empty for longest.
     fn dispensable(&self, may_go: impl Fn(RoomId) -> bool) -> Option<RoomId> {
-        let empty = |&id: &RoomId| id != LOBBY && self.slots[id].len() == 0 && may_go(id);
-        let worth = |&id: &RoomId| (self.slots[id].stream.history_len() > 0, self.slots[id].emptied);
-        (0..self.slots.len()).filter(empty).min_by_key(worth)
+        let empty = |&id: &RoomId| id != LOBBY && self.get(id).len() == 0 && may_go(id);
+        let worth = |&id: &RoomId| (self.get(id).stream.history_len() > 0, self.get(id).emptied);
+        self.ids().filter(empty).min_by_key(worth)
     }
 
     /// Gives a member a seat in each room that it is in.
     pub(super) fn seat(&mut self, id: MemberId, members: &mut Members) {
-        let rooms: Vec<RoomId> = members.get(id).places().map(|place| place.room).collect();
+        let rooms: Vec<RoomId> = members.get(id).rooms().collect();
         rooms.into_iter().for_each(|room| self.seat_in(room, id, members));
     }
 
     /// Gives a member a seat in one of the rooms that it is in.
     pub(super) fn seat_in(&mut self, room: RoomId, id: MemberId, members: &mut Members) {
-        let seat = self.slots[room].seat(id, members.get(id));
-        members.get_mut(id).place_in(room).expect("it is in this room").seat = seat;
+        let seat = self.get_mut(room).seat(id, members.get(id));
+        *members.get_mut(id).seat_in(room).expect("it is in this room") = seat;
     }
 
     /// Frees the seats of a member, before it goes or its path changes.
     pub(super) fn unseat(&mut self, id: MemberId, members: &mut Members, now: Instant) {
-        let rooms: Vec<RoomId> = members.get(id).places().map(|place| place.room).collect();
+        let rooms: Vec<RoomId> = members.get(id).rooms().collect();
         rooms.into_iter().for_each(|room| self.unseat_in(room, id, members, now));
     }
 
     /// Frees the seat of a member in one of its rooms.
     pub(super) fn unseat_in(&mut self, room: RoomId, id: MemberId, members: &mut Members, now: Instant) {
-        let seat = members.get_mut(id).place_in(room).expect("it is in this room").seat;
-        if let Some(successor) = self.slots[room].unseat(seat) {
-            members.get_mut(successor).place_in(room).expect("it has a seat there").seat = seat;
+        let seat = *members.get_mut(id).seat_in(room).expect("it is in this room");
+        let of_room = self.get_mut(room);
+        if let Some(successor) = of_room.unseat(seat) {
+            *members.get_mut(successor).seat_in(room).expect("it has a seat there") = seat;
         }
-        if self.slots[room].len() == 0 {
-            self.slots[room].emptied = now;
+        if of_room.len() == 0 {
+            of_room.emptied = now;
         }
     }
 }

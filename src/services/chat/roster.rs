@@ -1,6 +1,6 @@
 //! What the operator sees of the members, and does to them.
 
-use super::members::Way;
+use super::member::Way;
 use super::{Departure, Hub, name};
 use crate::core::limits::{NAME_MAX, NEAREST_AMONG_MAX};
 use crate::core::{Instant, Now, Outbox};
@@ -51,14 +51,14 @@ const DISTANCE_MAX: usize = 2;
 impl Hub {
     /// Everybody who is here, in the order of their names.
     pub fn members(&self) -> impl Iterator<Item = MemberView<'_>> {
-        self.members.by_name().map(|(_, member)| MemberView {
+        self.members.by_name().map(|member| MemberView {
             name: &member.name,
-            rooms: member.places().map(|place| self.rooms.get(place.room).name.as_str()).collect(),
+            rooms: member.rooms().map(|room| self.rooms.get(room).name.as_str()).collect(),
             addr: member.path.remote,
             way: member.way,
             heartbeats: member.heartbeats,
             last_heard: member.last_heard,
-            away: member.away.as_deref(),
+            away: member.away(),
             in_reach: member.in_reach,
         })
     }
@@ -71,11 +71,11 @@ impl Hub {
         };
         let member = self.members.get(id);
         let room = self.rooms.get(member.room()).name.clone();
-        let kicked = Kicked { name: member.name.clone(), room, addr: member.path.remote };
+        let kicked = Kicked { name: member.name.to_string(), room, addr: member.path.remote };
         if member.way == Way::Line {
             out.send_line(member.path, "-- You have been removed by the operator.", true);
         }
-        let session = member.session.as_ref().map(|session| session.id);
+        let session = member.session();
         if let Some(session) = session {
             out.send_line(member.path, &format!("^bye kicked session={session}^"), false);
         }
@@ -89,11 +89,10 @@ impl Hub {
             return None;
         }
         let wanted = name::key(wanted);
-        let distances = self
-            .members
-            .by_name()
-            .take(NEAREST_AMONG_MAX)
-            .map(|(key, member)| (strsim::damerau_levenshtein(&wanted, key), key.chars().count(), &member.name));
+        let distances = self.members.by_name().take(NEAREST_AMONG_MAX).map(|member| {
+            let key = name::key(&member.name);
+            (strsim::damerau_levenshtein(&wanted, &key), key.chars().count(), &member.name)
+        });
         let near = distances.filter(|&(distance, len, _)| distance <= DISTANCE_MAX && distance < len);
         near.min().map(|(_, _, name)| name.as_str())
     }

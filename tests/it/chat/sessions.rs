@@ -4,7 +4,8 @@ use crate::script::{Stage, play_with};
 use belfry::config;
 use belfry::core::frame::frames;
 use belfry::core::limits::{
-    DATAGRAM_MAX, MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX, REPAIR_MESSAGES_MIN, REQUESTS_MAX, SESSION_ROOMS_MAX,
+    BURST_MAX, DATAGRAM_MAX, MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX, REPAIR_MESSAGES_MIN, REQUESTS_MAX,
+    SESSION_ROOMS_MAX,
 };
 use belfry::core::rate::Rate;
 
@@ -56,6 +57,36 @@ fn a_session_says_each_request_once_and_everybody_reads_it_in_their_way() {
         @1
         ",
     );
+}
+
+#[test]
+fn what_is_said_while_something_waits_goes_to_sessions_in_the_same_datagrams() {
+    let mut stage = stage();
+    let said = |text: &str| format!("bob < localhost-40002: {text}\\n");
+    let frames = |held: &[String]| held.iter().filter(|line| line.starts_with("anna")).cloned().collect::<Vec<_>>();
+    let first = stage.hold(Some(("bob", "one\n")));
+    assert_eq!((first.len(), &first[0], stage.is_due()), (2, &said("one"), false), "nothing waits, so nobody does");
+    stage.hold(Some(("bob", "two\n")));
+    assert!(stage.is_due(), "the next turn may not wait for anything");
+    let held = stage.hold(Some(("bob", "three\n")));
+    assert_eq!((frames(&held), &held[2..]), (frames(&first), &[said("two"), said("three")][..]));
+    stage.send_first(1);
+    assert_eq!(frames(&stage.hold(None)), frames(&first), "the session itself has not been sent the first");
+    stage.send_first(1);
+    let held = stage.hold(None);
+    let (last, lines) = held.split_last().unwrap();
+    assert_eq!((lines, stage.is_due()), (&[said("two"), said("three")][..], false));
+    assert!(last.starts_with("anna") && last.ends_with("len=5^three") && last.contains("len=3^two^msg"), "{last}");
+}
+
+#[test]
+fn what_gathers_for_sessions_is_sent_when_it_is_a_burst_whatever_waits() {
+    let mut stage = stage();
+    stage.hold(Some(("bob", "first\n")));
+    let text = format!("{}\n", "x".repeat(1_000));
+    let frames = |held: Vec<String>| held.iter().filter(|line| line.starts_with("anna")).count();
+    let turns = 1 + (1..100).take_while(|_| frames(stage.hold(Some(("bob", &text)))) == 1).count();
+    assert_eq!((turns, frames(stage.hold(None))), (BURST_MAX + 1, BURST_MAX + 2));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! How a session begins, and comes back: nothing is kept of anybody who has not shown to be at its address.
 
-use super::super::members::{Attendance, MemberId, Place, Seat, Since, Way};
-use super::super::rooms::LOBBY;
+use super::super::member::{MemberId, Since, Way};
+use super::super::rooms::{LOBBY, RoomId};
 use super::super::stream::Stream;
 use super::super::{Departure, Hub, Problem, entrance, name};
 use super::send;
@@ -69,7 +69,7 @@ impl Hub {
     /// The session that began at this address with the same start: the hello was said again, or came twice.
     fn same_start(&self, remote: SocketAddr, start: u64) -> Option<SessionId> {
         let member = self.members.get(self.members.at(remote)?);
-        let id = member.session.as_ref()?.id;
+        let id = member.session()?;
         self.sessions.get(id).is_some_and(|session| session.start == start).then_some(id)
     }
 
@@ -103,7 +103,7 @@ impl Hub {
         let other = self.members.at(remote);
         self.has_place_for(remote.ip(), datagram.on_link, usize::from(other.is_some()))?;
         if let Some(other) = other {
-            let session = self.members.get(other).session.as_ref().map(|session| session.id);
+            let session = self.members.get(other).session();
             session.filter(|_| !is_return).into_iter().for_each(|session| self.sessions.remove(session));
             self.remove(now, other, Departure::Quit, out);
         }
@@ -134,12 +134,11 @@ impl Hub {
         };
         let stays =
             if stays.is_empty() { self.wanted_stays(now, datagram, hello) } else { self.stays_of_return(stays) };
-        self.members.get_mut(member).session = Some(Box::new(Attendance { id, further: Vec::new() }));
         self.take_name(member, wanted);
-        self.take_places(now, member, &stays);
+        self.take_places(now, member, id, &stays);
         self.members.heard(member, now.mono, true);
         // What was said in this turn before it came is not for it.
-        let rooms: Vec<_> = self.members.get(member).places().map(|place| place.room).collect();
+        let rooms: Vec<_> = self.members.get(member).rooms().collect();
         rooms.into_iter().for_each(|room| self.rooms.get_mut(room).send_frames(out));
         self.rooms.seat(member, &mut self.members);
         let notice = format!("-- {} has joined", self.members.get(member).name);
@@ -150,7 +149,7 @@ impl Hub {
         id
     }
 
-    fn take_name(&mut self, member: usize, wanted: Option<String>) {
+    fn take_name(&mut self, member: MemberId, wanted: Option<String>) {
         let remote = self.members.get(member).path.remote;
         let is_good = |name: &String| name::fault(name).is_none() || name::is_automatic(name, remote);
         let Some(wanted) = wanted.filter(is_good) else { return };
@@ -206,22 +205,19 @@ impl Hub {
     }
 
     /// Gives a member its rooms, or the lobby if there are none. It is not seated yet.
-    pub(in super::super) fn take_places(&mut self, now: &Now, member: usize, stays: &[Stay]) {
-        let mut places = Vec::new();
+    pub(in super::super) fn take_places(&mut self, now: &Now, member: MemberId, id: SessionId, stays: &[Stay]) {
+        let mut rooms: Vec<(RoomId, Since)> = Vec::new();
         for Stay { room, since } in stays {
             let room = self.rooms.open_free(room, now);
-            if let Some(room) = room.filter(|&room| !places.iter().any(|place: &Place| place.room == room)) {
-                places.push(Place { room, seat: Seat::default(), since: *since });
+            if let Some(room) = room.filter(|&room| !rooms.iter().any(|&(other, _)| other == room)) {
+                rooms.push((room, *since));
             }
         }
-        if places.is_empty() {
+        if rooms.is_empty() {
             let stream = &self.rooms.get(LOBBY).stream;
-            let since = Since { epoch: stream.epoch, number: stream.newest };
-            places.push(Place { room: LOBBY, seat: Seat::default(), since });
+            rooms.push((LOBBY, Since { epoch: stream.epoch, number: stream.newest }));
         }
-        let member = self.members.get_mut(member);
-        member.place = places.remove(0);
-        member.session.as_mut().expect("it has a session").further = places;
+        self.members.get_mut(member).attend(id, rooms[0], &rooms[1..]);
     }
 
     /// What a session needs to know, as a frame.
@@ -233,10 +229,10 @@ impl Hub {
             "welcome {VERSION} session={id} name={} heartbeat={heartbeat} last={} max={}",
             member.name, session.last, self.config.max_message
         );
-        for place in member.places() {
-            let room = self.rooms.get(place.room);
+        for (room, since) in member.stays() {
+            let room = self.rooms.get(room);
             let epoch = room.stream.epoch;
-            let _ = write!(head, " at={}", Position { room: &room.name, epoch, number: place.since.in_epoch(epoch) });
+            let _ = write!(head, " at={}", Position { room: &room.name, epoch, number: since.in_epoch(epoch) });
         }
         let (epoch, number) = (session.mailbox.epoch, session.mailbox_since);
         let _ = write!(head, " at={}", Position { room: MAILBOX, epoch, number });

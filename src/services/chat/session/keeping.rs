@@ -1,6 +1,6 @@
 //! The sessions as lines of the hub that is kept, and back.
 
-use super::super::members::{Member, Since};
+use super::super::member::{Member, MemberId, Since};
 use super::super::message::{By, EntryLine};
 use super::super::name;
 use super::Hub;
@@ -58,15 +58,14 @@ impl Hub {
             Some(session_line(session, name, rooms.clone()))
         });
         let here = self.members.in_order().filter_map(|member| {
-            let session = self.sessions.get(member.session.as_ref()?.id)?;
+            let session = self.sessions.get(member.session()?)?;
             Some(session_line(session, &member.name, self.stays_of(member)))
         });
         away.chain(here)
     }
 
-    fn stays_of(&self, member: &Member) -> Vec<Stay> {
-        let stay = |place: &super::Place| Stay { room: self.rooms.get(place.room).name.clone(), since: place.since };
-        member.places().map(stay).collect()
+    pub(super) fn stays_of(&self, member: &Member) -> Vec<Stay> {
+        member.stays().map(|(room, since)| Stay { room: self.rooms.get(room).name.clone(), since }).collect()
     }
 
     /// Takes a session back, as one that is away; whether it can be.
@@ -99,7 +98,7 @@ impl Hub {
         if last.is_empty() {
             return;
         }
-        let here = self.members.in_order().filter_map(|member| member.session.as_ref()).map(|session| session.id);
+        let here = self.members.in_order().filter_map(Member::session);
         let away = self.sessions.away.sessions();
         for id in here.chain(away).collect::<Vec<_>>() {
             let last = last.get(&Session::public(id, self.keeping.seed()));
@@ -117,11 +116,9 @@ impl Hub {
     }
 
     /// A member that is restored takes up its session: the rooms that it is in.
-    pub(in super::super) fn resume(&mut self, now: &Now, member: usize, id: SessionId) -> bool {
+    pub(in super::super) fn resume(&mut self, now: &Now, member: MemberId, id: SessionId) -> bool {
         let Some((_, rooms)) = self.sessions.arrive(id, member) else { return false };
-        let attendance = super::super::members::Attendance { id, further: Vec::new() };
-        self.members.get_mut(member).session = Some(Box::new(attendance));
-        self.take_places(now, member, &rooms);
+        self.take_places(now, member, id, &rooms);
         true
     }
 }

@@ -18,7 +18,7 @@ pub(super) use keeping::SessionLine;
 pub(super) use table::{Session, Sessions};
 
 use super::listing::Question;
-use super::members::{MemberId, Place};
+use super::member::{Member, MemberId};
 use super::message::Message;
 use super::packer::Packer;
 use super::relay::text_frames;
@@ -33,7 +33,7 @@ use crate::core::{Datagram, DropReason, Instant, Now, Outbox, Refusal, Verdict};
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
-use table::{Owed, Stay};
+use table::Owed;
 
 /// What only a hub says: it means nothing to another.
 const OF_HUBS: [&str; 12] =
@@ -69,10 +69,9 @@ pub(super) fn is_of_hub(line: &str) -> bool {
 }
 
 impl Hub {
-    /// Whether nobody but a session itself may speak from an address.
-    pub(super) fn is_session_at(&self, datagram: &Datagram<'_>) -> bool {
-        let member = self.members.at(datagram.path.remote);
-        member.is_some_and(|id| self.members.get(id).session.is_some())
+    /// Whether nobody but a session itself may speak from where this member is, if somebody is there.
+    pub(super) fn is_session(&self, member: Option<MemberId>) -> bool {
+        member.is_some_and(|id| self.members.get(id).session().is_some())
     }
 
     /// A datagram that says it is of this session.
@@ -139,7 +138,7 @@ impl Hub {
     /// Whether a member is at the address of a datagram, and has shown it if it must.
     pub(super) fn is_known_at(&self, member: MemberId, datagram: &Datagram<'_>) -> bool {
         let member = self.members.get(member);
-        member.path.remote == datagram.path.remote && (datagram.on_link || member.consent.is_some())
+        member.path.remote == datagram.path.remote && (datagram.on_link || member.consent().is_some())
     }
 
     /// Does what one frame says.
@@ -224,7 +223,7 @@ impl Hub {
 
     /// Has a member that is a session told anew who and where it is.
     pub(super) fn tell_welcome(&mut self, member: MemberId) {
-        if let Some(id) = self.members.get(member).session.as_ref().map(|session| session.id) {
+        if let Some(id) = self.members.get(member).session() {
             self.sessions.touch(id).owed.welcome = true;
         }
     }
@@ -259,11 +258,10 @@ impl Hub {
     }
 
     /// A member with a session goes: it may come back.
-    pub(super) fn part(&mut self, now: &Now, id: SessionId, source: Source, name: &str, places: &[Place]) {
-        let stays =
-            places.iter().map(|place| Stay { room: self.rooms.get(place.room).name.clone(), since: place.since });
+    pub(super) fn part(&mut self, now: &Now, id: SessionId, source: Source, member: &Member) {
+        let was = (member.name.to_string(), self.stays_of(member));
         let place = (Some(source), self.config.max_members_per_address);
-        self.sessions.leave(now.mono, id, (name.to_owned(), stays.collect()), place);
+        self.sessions.leave(now.mono, id, was, place);
     }
 
     // ---- the end of the turn ----
@@ -296,8 +294,21 @@ impl Hub {
             session.frames.clear();
         }
         // Whoever has just come is welcomed before it is spoken to.
-        for room in std::mem::take(&mut self.speaking) {
-            self.rooms.get_mut(room).send_frames(out);
+        self.speak(out);
+    }
+
+    /// Sends what has gathered for the sessions of rooms, once what waited before it has left: what is said until then goes
+    /// in the same datagrams, so the more there is to send, the less each message takes.
+    fn speak(&mut self, out: &mut Outbox) {
+        let is_much = |room: &RoomId| self.rooms.get(*room).frames.is_burst();
+        let backlog = self.spoken_behind.unwrap_or(out.backlog());
+        if out.has_reached(backlog) || self.speaking.iter().any(is_much) {
+            self.spoken_behind = None;
+            for room in std::mem::take(&mut self.speaking) {
+                self.rooms.get_mut(room).send_frames(out);
+            }
+        } else if !self.speaking.is_empty() {
+            self.spoken_behind = Some(backlog);
         }
     }
 

@@ -4,7 +4,7 @@
 //! finds the outbox crowded, is passed over, and the session asks again.
 
 use super::super::Hub;
-use super::super::members::MemberId;
+use super::super::member::MemberId;
 use super::super::rooms::RoomId;
 use super::table::Session;
 use crate::core::frame::{Frame, MAILBOX, Position, Range, SessionId, write_frame};
@@ -37,8 +37,8 @@ impl Hub {
     /// The newest of each room of a session, as a frame.
     pub(super) fn newest_of(&self, id: SessionId, member: MemberId) -> Vec<u8> {
         let mut head = "at".to_owned();
-        for place in self.members.get(member).places() {
-            let room = self.rooms.get(place.room);
+        for room in self.members.get(member).rooms() {
+            let room = self.rooms.get(room);
             let newest = Position { room: &room.name, epoch: room.stream.epoch, number: room.stream.newest };
             let _ = write!(head, " {newest}");
         }
@@ -137,8 +137,8 @@ impl Hub {
     fn first_for(&self, id: SessionId, room: RoomId) -> u64 {
         let stream = &self.rooms.get(room).stream;
         let member = self.sessions.get(id).and_then(Session::here).map(|member| self.members.get(member));
-        let place = member.and_then(|member| member.places().find(|place| place.room == room));
-        let since = place.map_or(stream.newest, |place| place.since.in_epoch(stream.epoch));
+        let since = member.and_then(|member| member.since_in(room));
+        let since = since.map_or(stream.newest, |since| since.in_epoch(stream.epoch));
         stream.first_shown().min(since + 1)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::actions::without_hash;
 use super::super::command::{self, Command};
-use super::super::members::{MemberId, Place, Seat, Since};
+use super::super::member::{MemberId, Since};
 use super::super::rooms::RoomId;
 use super::super::{By, Draft, Hub, Problem, name};
 use super::bad_frame;
@@ -164,7 +164,7 @@ impl Hub {
         if let Some(room) = self.rooms.named(name).filter(|&room| self.members.get(member).is_in(room)) {
             return Ok(room);
         }
-        if self.members.get(member).places().count() == SESSION_ROOMS_MAX {
+        if self.members.get(member).rooms().count() == SESSION_ROOMS_MAX {
             let most = format!("? a session is in at most {SESSION_ROOMS_MAX} rooms");
             return Err(Problem::new(Refusal::Full, most));
         }
@@ -174,8 +174,7 @@ impl Hub {
             .ok_or_else(|| Problem::new(Refusal::Full, "? there are too many rooms; /rooms lists them"))?;
         let stream = &self.rooms.get(room).stream;
         let since = Since { epoch: stream.epoch, number: stream.newest };
-        let place = Place { room, seat: Seat::default(), since };
-        self.members.get_mut(member).session.as_mut().expect("it has a session").further.push(place);
+        self.members.get_mut(member).enter(room, since);
         // What was said in this turn before it came is not for it.
         self.rooms.get_mut(room).send_frames(out);
         self.rooms.seat_in(room, member, &mut self.members);
@@ -188,8 +187,8 @@ impl Hub {
     fn tell_joined(&mut self, request: Request<'_>, name: &str) {
         let Request { session, member, number, .. } = request;
         let room = self.rooms.named(name);
-        let Some(room) = room.filter(|&room| self.members.get(member).is_in(room)) else { return };
-        let since = self.members.get_mut(member).place_in(room).expect("it is in there").since;
+        let of_room = |room| Some((room, self.members.get(member).since_in(room)?));
+        let Some((room, since)) = room.and_then(of_room) else { return };
         let room = self.rooms.get(room);
         let (name, epoch) = (room.name.clone(), room.stream.epoch);
         let position = Position { room: &name, epoch, number: since.in_epoch(epoch) };
@@ -201,17 +200,11 @@ impl Hub {
         let Some(room) = self.rooms.named(name).filter(|&room| self.members.get(member).is_in(room)) else {
             return Ok(());
         };
-        if self.members.get(member).places().count() == 1 {
+        if self.members.get(member).rooms().count() == 1 {
             return Err(Problem::new(Refusal::BadCommand, "? it is your only room; ^bye^ ends the session"));
         }
         self.rooms.unseat_in(room, member, &mut self.members, now.mono);
-        let leaver = self.members.get_mut(member);
-        let further = &mut leaver.session.as_mut().expect("it has a session").further;
-        if leaver.place.room == room {
-            leaver.place = further.remove(0);
-        } else {
-            further.retain(|place| place.room != room);
-        }
+        self.members.get_mut(member).leave(room);
         self.keeping.changed = true;
         let notice = format!("-- {} has left", self.members.get(member).name);
         self.notify_room(Some(self.source_of(member)), room, &notice, None, out);

@@ -1,7 +1,7 @@
 //! The table of sessions: those that are here, those that have gone for a while, and what each is yet to be told in a turn.
 
 use super::super::consent::Token;
-use super::super::members::{MemberId, Since};
+use super::super::member::{MemberId, Since};
 use super::super::packer::Packer;
 use super::super::stream::Stream;
 use super::away::{Away, AwayId};
