@@ -24,7 +24,7 @@ impl Payload {
     }
 
     /// The same payload, one datagram, whose last bytes are to say when it leaves, as an
-    /// [`NtpTimestamp`](super::NtpTimestamp): who sends it writes that in their place.
+    /// [`NtpTimestamp`]: who sends it writes that in their place.
     #[must_use]
     pub fn stamped(self) -> Self {
         Self { is_stamped: true, ..self }
