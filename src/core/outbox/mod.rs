@@ -10,116 +10,18 @@
 //!
 //! It does not know sockets, batches or errors; a datagram that fails is the daemon's to count.
 
+mod entry;
+
+pub use entry::{Deliveries, Delivery, Payload};
+
 use super::limits::{BURST_MAX, DATAGRAM_MAX, OUTBOX_BYTES_MAX, OUTBOX_DATAGRAMS_MAX, OUTBOX_ENTRIES_MAX};
-use super::payload::{Delivery, Payload};
 use super::{Instant, Path};
-use std::collections::{VecDeque, vec_deque};
+use entry::{Entry, Recipients};
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
-
-#[derive(Debug)]
-enum Recipients {
-    One(Path),
-    Room { paths: Rc<Vec<Path>>, except: Option<SocketAddr> },
-}
-
-#[derive(Debug)]
-struct Entry {
-    stored: Instant,
-    payload: Payload,
-    recipients: Recipients,
-    /// The place of the next recipient.
-    next: usize,
-    /// Datagrams that the next recipient was sent already.
-    sent: usize,
-}
-
-impl Entry {
-    /// Datagrams at the most; one recipient may be left out.
-    fn len(&self) -> usize {
-        let recipients = match &self.recipients {
-            Recipients::One(_) => 1,
-            Recipients::Room { paths, .. } => paths.len(),
-        };
-        recipients * self.payload.datagram_count()
-    }
-
-    /// Datagrams that are not sent, counted in the same way.
-    fn left(&self) -> usize {
-        self.len() - self.next * self.payload.datagram_count() - self.sent
-    }
-
-    /// Takes the next datagrams off, `count` of them or as many as there are; how many that was.
-    fn advance(&mut self, count: usize) -> usize {
-        let each = self.payload.datagram_count();
-        let mut left = count;
-        while left > 0
-            && let Some((place, _)) = self.recipient(self.next)
-        {
-            let taken = left.min(each - self.sent);
-            left -= taken;
-            (self.next, self.sent) =
-                if self.sent + taken == each { (place + 1, 0) } else { (place, self.sent + taken) };
-        }
-        count - left
-    }
-
-    fn is_finished(&self) -> bool {
-        self.recipient(self.next).is_none()
-    }
-
-    /// The recipient at `at` or the next one that is not left out, with its place.
-    fn recipient(&self, at: usize) -> Option<(usize, &Path)> {
-        match &self.recipients {
-            Recipients::One(path) => (at == 0).then_some((0, path)),
-            Recipients::Room { paths, except } => {
-                paths.iter().enumerate().skip(at).find(|(_, path)| Some(path.remote) != *except)
-            }
-        }
-    }
-}
-
-/// What waits in an outbox, in order: see [`Outbox::deliveries`].
-#[derive(Clone, Debug)]
-pub struct Deliveries<'a> {
-    outbox: &'a Outbox,
-    entries: vec_deque::Iter<'a, Entry>,
-    /// The entry that it has come to, and its payload.
-    current: Option<(&'a Entry, &'a [u8])>,
-    /// The place of the next recipient there, and the datagrams that are behind.
-    at: usize,
-    sent: usize,
-    piece_max: usize,
-}
-
-impl<'a> Iterator for Deliveries<'a> {
-    type Item = Delivery<'a>;
-
-    fn next(&mut self) -> Option<Delivery<'a>> {
-        loop {
-            let (entry, bytes) = match self.current {
-                Some(current) => current,
-                None => {
-                    let entry = self.entries.next()?;
-                    (self.at, self.sent) = (entry.next, entry.sent);
-                    *self.current.insert((entry, self.outbox.bytes(entry.payload)))
-                }
-            };
-            let Some((place, path)) = entry.recipient(self.at) else {
-                self.current = None;
-                continue;
-            };
-            let segment_len = entry.payload.segment_len as usize;
-            let left = &bytes[self.sent * segment_len..];
-            let piece = &left[..left.len().min(segment_len.saturating_mul(self.piece_max))];
-            (self.at, self.sent) =
-                if piece.len() == left.len() { (place + 1, 0) } else { (place, self.sent + self.piece_max) };
-            return Some(Delivery { path, bytes: piece, segment_len, is_stamped: entry.payload.is_stamped });
-        }
-    }
-}
 
 /// A place in the order of what is ever sent: see [`Outbox::backlog`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -190,9 +92,10 @@ impl Outbox {
     /// Moves the first message behind those in another outbox, where it is as old as it was here.
     pub fn move_first_to(&mut self, other: &mut Self) {
         self.skip_finished();
-        if let Some(entry) = self.pop() {
-            let payload = Payload { start: other.store(self.bytes(entry.payload)).start, ..entry.payload };
-            other.push_entry(Entry { payload, ..entry });
+        if let Some(mut entry) = self.pop() {
+            let stored = other.store(self.bytes(entry.payload));
+            entry.payload = Payload { start: stored.start, ..entry.payload };
+            other.push_entry(entry);
         }
         self.reclaim();
     }
@@ -258,7 +161,7 @@ impl Outbox {
     }
 
     fn push(&mut self, payload: Payload, recipients: Recipients) {
-        self.push_entry(Entry { stored: self.now, payload, recipients, next: 0, sent: 0 });
+        self.push_entry(Entry::new(self.now, payload, recipients));
     }
 
     fn push_entry(&mut self, entry: Entry) {
@@ -308,7 +211,7 @@ impl Outbox {
 
     /// The same with the datagrams of a burst together, as many as `piece_max` of them.
     pub fn deliveries(&self, piece_max: usize) -> Deliveries<'_> {
-        Deliveries { outbox: self, entries: self.entries.iter(), current: None, at: 0, sent: 0, piece_max }
+        Deliveries::new(self, piece_max)
     }
 
     fn bytes(&self, payload: Payload) -> &[u8] {
