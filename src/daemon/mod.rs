@@ -166,6 +166,7 @@ fn invitation(service: ServiceName, addr: SocketAddr) -> String {
     match service {
         ServiceName::Time => format!("  the time:   echo '%A %d %B %Y %T %Z' | nc -u -w1 {ip} {port}\n"),
         ServiceName::Chat => format!("  the room:   nc -u {ip} {port}    then type, and press Enter\n"),
+        ServiceName::Ntp => format!("  for clocks: chronyd -Q 'server {ip} port {port} iburst'\n"),
         ServiceName::Announce => format!("  who is on:  {} discover\n", client().display()),
     }
 }

@@ -9,6 +9,7 @@ use super::error::{Fatal, errno_text};
 use super::listener::Listener;
 use super::logging::{self, event};
 use super::run::Daemon;
+use crate::clock;
 use crate::config::Config;
 use crate::core::access::Ground;
 use crate::core::admission::Admission;
@@ -16,6 +17,7 @@ use crate::core::{Interface, ListenerId, Now};
 use crate::services::ServiceName;
 use crate::services::announce::Announcer;
 use crate::services::chat::{Hosts, Hub};
+use crate::services::ntp::NtpService;
 use crate::services::time::{TimeService, Zones};
 use log::{error, info, warn};
 use nix::libc;
@@ -84,7 +86,7 @@ impl Daemon {
         let mut new = Vec::new();
         for service in ServiceName::ALL {
             let wanted = wanted(config, service);
-            for &addr in wanted {
+            for &addr in &wanted {
                 if self.listeners.iter().any(|open| (open.service, open.configured) == (service, addr)) {
                     continue;
                 }
@@ -159,11 +161,10 @@ impl Daemon {
 
     /// Makes, changes and ends services as the configuration in force says; the sockets are there.
     fn serve(&mut self, now: &Now, zones: Zones) {
-        let config = &self.config;
-        self.admission.reconfigure(config);
+        self.admission.reconfigure(&self.config);
         let own_ports: Vec<_> = self.listeners.iter().map(|listener| listener.addr.port()).collect();
         self.admission.set_own_ports(&own_ports);
-
+        let config = &self.config;
         match &mut self.services.time {
             time if !config.time.enabled => *time = None,
             Some(time) => time.reconfigure(&config.time, zones),
@@ -173,6 +174,8 @@ impl Daemon {
         if let Some(time) = &mut self.services.time {
             time.set_clock(self.clock_state);
         }
+        self.serve_ntp();
+        let config = &self.config;
         let hosts = Hosts::parse(&read_hosts(Path::new(HOSTS_FILE)));
         let outbox = &mut self.posts[ServiceName::Chat as usize].outbox;
         match &mut self.services.chat {
@@ -189,6 +192,24 @@ impl Daemon {
         }
         if self.config.announce.enabled {
             self.serve_announcements(now);
+        }
+    }
+
+    fn serve_ntp(&mut self) {
+        let config = &self.config.ntp;
+        let sockets: Vec<_> = self
+            .listeners
+            .iter()
+            .filter(|listener| listener.service == ServiceName::Ntp)
+            .map(|listener| (listener.id, listener.configured))
+            .collect();
+        match &mut self.services.ntp {
+            ntp if !config.enabled => *ntp = None,
+            Some(ntp) => ntp.reconfigure(config, &sockets),
+            ntp => *ntp = Some(NtpService::new(config, &sockets, clock::precision(), clock::SOURCE_DATE, self.seed)),
+        }
+        if let Some(ntp) = &mut self.services.ntp {
+            ntp.set_clock(self.clock_state);
         }
     }
 
@@ -249,9 +270,9 @@ fn takes_the_place_of(new: &Listener, old: &Listener) -> bool {
 }
 
 /// The addresses that a service is to be reached at.
-fn wanted(config: &Config, service: ServiceName) -> &[SocketAddr] {
+fn wanted(config: &Config, service: ServiceName) -> Vec<SocketAddr> {
     let (enabled, listen) = config.listen(service);
-    if enabled { listen } else { &[] }
+    if enabled { listen } else { Vec::new() }
 }
 
 fn is_wanted(config: &Config, open: &Listener) -> bool {

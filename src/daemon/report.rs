@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_summary_is_due_a_minute_after_the_first_trouble_and_never_without_one() {
-        let (mut report, mut posts) = (Report::default(), <[Post; 3]>::default());
+        let (mut report, mut posts) = (Report::default(), <[Post; ServiceName::ALL.len()]>::default());
         posts[0].counters.count(Verdict::Answered);
         report.look(at(1), &posts);
         assert_eq!(report.next_timeout(), None);

@@ -325,6 +325,9 @@ impl Daemon {
         if let Some(time) = &mut self.services.time {
             time.set_clock(self.clock_state);
         }
+        if let Some(ntp) = &mut self.services.ntp {
+            ntp.set_clock(self.clock_state);
+        }
     }
 
     /// Writes down what there is to keep and sends what waits: in this order, so that nothing leaves that a kill could

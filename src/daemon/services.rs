@@ -7,6 +7,7 @@ use crate::core::admission::Admission;
 use crate::core::{Datagram, Instant, Interface, Now, Path};
 use crate::services::announce::Announcer;
 use crate::services::chat::Hub;
+use crate::services::ntp::NtpService;
 use crate::services::time::TimeService;
 use crate::services::{Service, ServiceName, hear};
 use std::net::{IpAddr, Ipv6Addr};
@@ -20,6 +21,7 @@ pub(super) struct Services {
     pub(super) time: Option<TimeService>,
     pub(super) announce: Option<Announcer>,
     pub(super) chat: Option<Hub>,
+    pub(super) ntp: Option<NtpService>,
 }
 
 impl Services {
@@ -28,6 +30,7 @@ impl Services {
             ServiceName::Time => self.time.as_mut().map(|service| service as _),
             ServiceName::Announce => self.announce.as_mut().map(|service| service as _),
             ServiceName::Chat => self.chat.as_mut().map(|service| service as _),
+            ServiceName::Ntp => self.ntp.as_mut().map(|service| service as _),
         }
     }
 
@@ -37,6 +40,7 @@ impl Services {
             self.time.as_ref().and_then(Service::next_timeout),
             self.announce.as_ref().and_then(Service::next_timeout),
             self.chat.as_ref().and_then(Service::next_timeout),
+            self.ntp.as_ref().and_then(Service::next_timeout),
         ];
         timeouts.into_iter().flatten().min()
     }
@@ -132,6 +136,7 @@ fn datagram<'a>(listener: &Listener, received: &Received<'a>) -> Option<Datagram
     Some(Datagram {
         path: Path { listener: listener.id, local, interface, remote: received.remote? },
         arrived_on: received.interface,
+        arrived_at: received.arrived_at,
         multicast: received.multicast,
         on_link: false,
         payload: received.payload,

@@ -107,7 +107,10 @@ fn stats_counts_each_datagram() {
     clock.ask("%Z");
     clock.ask("what");
     let stats: Stats = control::parse_outcome(&done(&path, &["stats", "--json"])).unwrap().unwrap();
-    assert_eq!(stats.services.iter().map(|of| of.service.as_str()).collect::<Vec<_>>(), ["time", "announce", "chat"]);
+    assert_eq!(
+        stats.services.iter().map(|of| of.service.as_str()).collect::<Vec<_>>(),
+        ["time", "ntp", "announce", "chat"]
+    );
     let time = &stats.services[0];
     assert_eq!((time.answered, time.refused["no-conversion"], time.dropped["access"]), (1, 1, 0));
     assert!(done(&path, &["stats"]).contains("\nrefused: no-conversion"));

@@ -175,7 +175,7 @@ fn access<W: Write>(chosen: &Chosen, options: &Options, report: &mut Report<'_, 
             return report.tell(&decided(&decisions));
         }
     }
-    let silent: Vec<&str> = ServiceName::ALL
+    let silent: Vec<&str> = [ServiceName::Time, ServiceName::Announce, ServiceName::Chat]
         .iter()
         .filter(|service| !report.answered.contains(service))
         .map(|service| service.name())

@@ -349,12 +349,13 @@ impl Service for Hub {
     }
 
     /// Nobody loses his place because he, or somebody in his name, says too much.
-    fn handle_excess(&mut self, now: &Now, datagram: &Datagram<'_>) {
+    fn handle_excess(&mut self, now: &Now, datagram: &Datagram<'_>, _out: &mut Outbox) -> Verdict {
         let member = self.members.at(datagram.path.remote);
         let is_question = Question::in_datagram(datagram.payload).is_some();
         if let Some(id) = member.filter(|&id| !is_question && self.members.get(id).session().is_none()) {
             self.members.heard(id, now.mono, false);
         }
+        Verdict::Dropped(DropReason::RateLimit)
     }
 
     fn finish_turn(&mut self, out: &mut Outbox) {
