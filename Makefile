@@ -7,11 +7,12 @@
 #   make lint-deb   what Debian's own checker says of them
 #   make fuzz       looks for bytes that break what must hold, FUZZ_SECONDS=60 for each of FUZZ_TARGETS (all of them)
 
-.PHONY: run build test check units packages bench bench-peers deb deb-packages lint-deb lint-deb-packages fuzz fuzz-tools
+.PHONY: run build test check units packages bench peers deb deb-packages lint-deb lint-deb-packages fuzz fuzz-tools
 
 # Debian packages that the tests use: the clients that people have, and the tools to make a network, packages and whole
 # machines to install them on.
-TEST_PACKAGES = netcat-openbsd ncat socat iproute2 nftables python3 tzdata debhelper mmdebstrap systemd-container man-db jq tmux
+TEST_PACKAGES = netcat-openbsd ncat socat iproute2 nftables python3 tzdata debhelper mmdebstrap systemd-container man-db jq tmux \
+    ntpsec-ntpdig rdate
 
 run: build
 	cargo run --release --locked --quiet --bin belfryd -- $(if $(CONFIG),--config $(CONFIG))
@@ -19,7 +20,7 @@ run: build
 build:
 	cargo build --release --locked
 
-test: packages check units
+test: packages peers check units
 
 # Formatting, lints and documentation, with warnings as errors.
 check:
@@ -28,32 +29,41 @@ check:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 units:
-	cargo test --locked
+	$(WITH_PEERS) cargo test --locked
 
 # Without them the tests that need one say that they are skipped, and why.
 packages:
 	@$(call install,$(TEST_PACKAGES),going on without,0)
 
-# What belfryd is measured against. They are unpacked there, not installed: that would start servers, and put chrony in the
-# place of the host's own time daemon.
+# What belfryd is measured against, and chrony is a client of the tests too. They are unpacked, not installed: that would start
+# servers, and put chrony in the place of the host's own time daemon.
 PEERS = chrony nats-server mosquitto
 PEERS_FOLDER = $(abspath $(or $(CARGO_TARGET_DIR),target))/peers
+# All of them, unless some are named.
 FIGURES =
 
-bench: bench-peers
-	PATH="$$PATH:$(PEERS_FOLDER)/usr/sbin:$(PEERS_FOLDER)/usr/bin" \
-	LD_LIBRARY_PATH="$$(echo $(PEERS_FOLDER)/usr/lib/*-linux-gnu*)" \
-	cargo bench --locked --bench figures -- $(FIGURES)
+WITH_PEERS = PATH="$$PATH:$(PEERS_FOLDER)/usr/sbin:$(PEERS_FOLDER)/usr/bin" \
+	LD_LIBRARY_PATH="$$(echo $(PEERS_FOLDER)/usr/lib/*-linux-gnu*)"
 
-# With the libraries that they need and the host does not have. Without them the tables say who is missing.
-bench-peers: $(PEERS_FOLDER)/unpacked
-$(PEERS_FOLDER)/unpacked:
-	@mkdir -p $(PEERS_FOLDER)
-	@if [ "$$(id -u)" -eq 0 ]; then apt-get update -q; fi
-	@cd $(PEERS_FOLDER) && missing=$$(apt-get install --simulate --no-install-recommends $(PEERS) | sed -n 's/^Inst \([^ ]*\).*/\1/p') && \
-	{ [ -z "$$missing" ] || apt-get download -q -o APT::Sandbox::User=root $$missing; } && \
-	for archive in *.deb; do [ ! -e "$$archive" ] || dpkg-deb -x "$$archive" .; done && rm -f *.deb && touch unpacked || \
-	echo 'going on without some of:' $(PEERS)
+bench: peers
+	$(WITH_PEERS) cargo bench --locked --bench figures -- $(FIGURES)
+
+# What the host does not have of them, with the libraries that they need. Without them the tables say who is missing, and the
+# tests what is skipped.
+peers:
+	@test -e $(PEERS_FOLDER)/unpacked || $(unpack-peers) || echo 'going on without those that are not installed of:' $(PEERS)
+
+define unpack-peers
+{ \
+    mkdir -p $(PEERS_FOLDER) && cd $(PEERS_FOLDER) && \
+    { [ "$$(id -u)" -ne 0 ] || apt-get update -q; } && \
+    plan=$$(apt-get install --simulate --no-install-recommends $(PEERS)) && \
+    missing=$$(echo "$$plan" | sed -n 's/^Inst \([^ ]*\).*/\1/p') && \
+    { [ -z "$$missing" ] || apt-get download -q -o APT::Sandbox::User=root $$missing; } && \
+    for archive in *.deb; do [ ! -e "$$archive" ] || dpkg-deb -x "$$archive" . || exit 1; done && \
+    rm -f *.deb && touch unpacked; \
+}
+endef
 
 deb: deb-packages
 	packaging/build-deb

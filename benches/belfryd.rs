@@ -16,11 +16,15 @@ pub(crate) struct Settings {
     pub(crate) time_rate_limit: &'static str,
     /// Whether there is an announcer, which speaks only when it is asked.
     pub(crate) announces_when_asked: bool,
+    /// Whether a service manager is there, for which it keeps a list of the members.
+    pub(crate) supervised: bool,
+    /// Whether clocks are served.
+    pub(crate) serves_clocks: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { time_rate_limit: "off", announces_when_asked: false }
+        Self { time_rate_limit: "off", announces_when_asked: false, supervised: true, serves_clocks: false }
     }
 }
 
@@ -29,17 +33,18 @@ pub(crate) struct Belfryd {
     pub(crate) process: Process,
     pub(crate) time: SocketAddrV4,
     pub(crate) chat: SocketAddrV4,
-    /// From the start of the program to its `READY=1`.
+    pub(crate) ntp: SocketAddrV4,
+    /// From the start of the program to its `READY=1`, if anybody is told that.
     pub(crate) start: Duration,
 }
 
 impl Belfryd {
     pub(crate) fn start(cores: Cores, settings: &Settings) -> io::Result<Self> {
         let at = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
-        let (time, chat) = (at(place::new_port()), at(place::new_port()));
+        let [time, chat, ntp] = [(); 3].map(|()| at(place::new_port()));
         let folder = new_folder()?;
         let config = folder.join("belfry.toml");
-        std::fs::write(&config, configuration(settings, time, chat))?;
+        std::fs::write(&config, configuration(settings, [time, chat, ntp]))?;
         let notices = UnixDatagram::bind(folder.join("notify"))?;
         notices.set_nonblocking(true)?;
         let mut command = Command::new(program());
@@ -49,11 +54,18 @@ impl Belfryd {
         {
             command.env_remove(variable);
         }
-        command.env("NOTIFY_SOCKET", folder.join("notify"));
+        command.env_remove("NOTIFY_SOCKET");
+        if settings.supervised {
+            command.env("NOTIFY_SOCKET", folder.join("notify"));
+        }
+        let control = folder.join("control");
         let begin = Instant::now();
         let mut process = Process::start(cores, folder, &mut command)?;
         let mut start = None;
         process.wait_until(|| {
+            if !settings.supervised {
+                return UnixStream::connect(&control).is_ok();
+            }
             let deadline = Instant::now() + Duration::from_millis(100);
             let mut notice = [0; 4_096];
             while start.is_none() && Instant::now() < deadline {
@@ -64,7 +76,7 @@ impl Belfryd {
             }
             start.is_some()
         })?;
-        Ok(Self { process, time, chat, start: start.unwrap_or_default() })
+        Ok(Self { process, time, chat, ntp, start: start.unwrap_or_default() })
     }
 
     /// The answer to a command over the control socket.
@@ -97,8 +109,8 @@ pub(crate) fn version() -> String {
 }
 
 /// Members send a heartbeat when they come and never again, so that only what a figure is about is sent.
-fn configuration(settings: &Settings, time: SocketAddrV4, chat: SocketAddrV4) -> String {
-    let Settings { time_rate_limit, announces_when_asked } = settings;
+fn configuration(settings: &Settings, [time, chat, ntp]: [SocketAddrV4; 3]) -> String {
+    let Settings { time_rate_limit, announces_when_asked, serves_clocks, .. } = settings;
     let announce = SocketAddrV4::new(Ipv4Addr::LOCALHOST, place::new_port());
     format!(
         r#"[log]
@@ -125,6 +137,12 @@ enabled = {announces_when_asked}
 listen = ["{announce}"]
 groups = ["224.0.0.1"]
 interval = "0s"
+
+[ntp]
+enabled = {serves_clocks}
+listen = ["{ntp}"]
+local-stratum = 1
+rate-limit = "off"
 "#
     )
 }

@@ -19,8 +19,8 @@ const QUESTION: &[u8] = b"^list rooms^";
 /// The length of what is delivered to a program, and of the text that is said to sessions.
 pub(crate) const TEXT_LEN: usize = 64;
 
-/// The members that may join before the hub is asked whether it has read that.
-const JOINING_MAX: usize = 256;
+/// The members that may join before the hub is asked whether it has read that. The smallest socket has room for twice as many.
+const JOINING_MAX: usize = 128;
 
 /// The longest datagram that is sent.
 const DATAGRAM_MAX: usize = 1_232;

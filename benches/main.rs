@@ -78,7 +78,7 @@ fn run(arguments: &[String]) -> io::Result<()> {
     }
     let (begin, mut all) = (Instant::now(), Vec::new());
     for figure in FIGURES.iter().filter(|figure| names.is_empty() || names.iter().any(|name| *name == figure.name)) {
-        let findings = (figure.run)(&bench)?;
+        let findings = figure.run(&bench);
         findings.tables.iter().for_each(|table| println!("\n{}", table.screen()));
         all.push(findings);
     }

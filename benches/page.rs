@@ -4,6 +4,7 @@ use crate::belfryd;
 use crate::figures::Findings;
 use crate::peers;
 use crate::place::{self, Cores};
+use crate::report::wrapped;
 use crate::rounds::Plan;
 use std::fs;
 use std::io;
@@ -38,24 +39,23 @@ fn head(all: &[Findings], run: &Run) -> String {
     let (count, met) = targets.fold((0, 0), |(count, met), (more, of_them)| (count + more, met + of_them));
     let Plan { rounds, round } = run.plan;
     let machine: String = machine(run).iter().map(|line| format!("* {line}\n")).collect();
+    let how = format!(
+        "`make bench` measures all of this anew and writes this page, in {:.0} minutes. The limit of a UDP service on one core is \
+        what a loop of the kernel's own `recvmmsg` and `sendmmsg` does. So each figure is the same work done by such a *bare loop* \
+        in the same language, by `belfryd` as it is released, and by what one would pick instead.",
+        (run.took.as_secs_f64() / 60.0).ceil()
+    );
+    let values = format!(
+        "They take turns (A B C A B C …) in one run, {rounds} rounds of {:.1} s each. A value is the median of the rounds, with the \
+        lowest and the highest. *belfryd / this* is the median of the ratios of each round; it says more than the values, which \
+        are those of one machine. *Server busy* is the part of the time for which the server ran, and for how long for each of \
+        what it did: much below 100 % it waited for the load, or something else had the core. The server has one core, the load \
+        another; all of it is on loopback, in a network namespace of its own.",
+        round.as_secs_f64()
+    );
+    let (how, values) = (wrapped(&how), wrapped(&values));
     format!(
-        "# Benchmarks
-
-`make bench` measures all of this anew and writes this page, in {:.0} minutes. The limit of a UDP service on one core is what a
-loop of the kernel's own `recvmmsg` and `sendmmsg` does. So each figure is the same work done by such a *bare loop* in the same
-language, by `belfryd` as it is released, and by what one would pick instead.
-
-They take turns (A B C A B C …) in one run, {rounds} rounds of {:.1} s each. A value is the median of the rounds, with the lowest
-and the highest. *belfryd / this* is the median of the ratios of each round; it says more than the values, which are those of one
-machine. *Server busy* is the part of the time for which the server ran: much below 100 % it was the load that was not faster,
-or something else had the core. The server has one core, the load another; all of it is on loopback, in a network namespace of
-its own.
-
-**{met} of {count} targets are met.** What is missed says so.
-
-{machine}",
-        (run.took.as_secs_f64() / 60.0).ceil(),
-        round.as_secs_f64(),
+        "# Benchmarks\n\n{how}\n{values}\n**{met} of {count} targets are met.** What is missed says so.\n\n{machine}"
     )
 }
 

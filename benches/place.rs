@@ -21,7 +21,7 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// The first two that we may use.
+    /// The first two that we may use; `taskset` chooses others.
     pub(crate) fn find() -> io::Result<Self> {
         let allowed = sched_getaffinity(Pid::from_raw(0))?;
         let mut cores = (0..CpuSet::count()).filter(|&core| allowed.is_set(core).unwrap_or(false));

@@ -14,9 +14,15 @@ const Y: (f64, f64) = (320.0, 50.0);
 
 /// Colours that are told apart on either page, and by those who see fewer of them.
 const STYLE: &str = "svg{font:13px sans-serif;fill:#24292f;background:#fff}.grid{stroke:#d0d7de}\
-.line{fill:none;stroke-width:2}.c0{stroke:#0550ae}.c1{stroke:#bc4c00}.c2{stroke:#1a7f37}.c3{stroke:#8250df}\
+.line{fill:none;stroke-width:2}.c0{stroke:#0550ae}.c1{stroke:#bc4c00}.c2{stroke:#1a7f37}.c3{stroke:#8250df}.c4{stroke:#bf3989}\
 @media(prefers-color-scheme:dark){svg{fill:#e6edf3;background:#0d1117}.grid{stroke:#3d444d}\
-.c0{stroke:#79c0ff}.c1{stroke:#ffa657}.c2{stroke:#7ee787}.c3{stroke:#d2a8ff}}";
+.c0{stroke:#79c0ff}.c1{stroke:#ffa657}.c2{stroke:#7ee787}.c3{stroke:#d2a8ff}.c4{stroke:#ff9bce}}";
+
+/// How many of them there are.
+const COLOURS: usize = 5;
+
+/// Points of a line that is drawn with a mark at each.
+const MARKED_MAX: usize = 10;
 
 /// An axis, from its first tick to its last.
 pub(crate) struct Axis {
@@ -92,8 +98,12 @@ impl Plot {
         let _ = writeln!(svg, "<text x=\"{}\" y=\"42\">{}</text>", X.0, escaped(self.y.label));
         for (number, (name, points)) in self.lines.iter().enumerate() {
             let at = points.iter().map(|&(x, y)| format!("{:.1},{:.1}", self.x.place(x, X), self.y.place(y, Y)));
-            let (class, at) = (number % 4, at.collect::<Vec<_>>().join(" "));
-            let _ = writeln!(svg, "<polyline class=\"line c{class}\" points=\"{at}\"/>");
+            let (class, at) = (number % COLOURS, at.collect::<Vec<_>>());
+            let _ = writeln!(svg, "<polyline class=\"line c{class}\" points=\"{}\"/>", at.join(" "));
+            // Of a curve only the line is seen; of a few points each.
+            for (x, y) in at.iter().filter(|_| at.len() <= MARKED_MAX).filter_map(|at| at.split_once(',')) {
+                let _ = writeln!(svg, "<circle class=\"line c{class}\" cx=\"{x}\" cy=\"{y}\" r=\"3\"/>");
+            }
             let y = Y.1 + 20.0 * number as f64;
             let _ = writeln!(svg, "<path class=\"line c{class}\" d=\"M{} {y}h20\"/>", X.1 + 12.0);
             let _ = writeln!(svg, "<text x=\"{}\" y=\"{}\">{}</text>", X.1 + 38.0, y + 4.0, escaped(name));

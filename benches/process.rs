@@ -1,6 +1,7 @@
 //! The programs that are measured: each a process on the server's core, which ends with its handle.
 
 use crate::place::{self, Cores};
+use crate::rounds::run_time;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -12,6 +13,9 @@ use std::time::{Duration, Instant};
 
 /// How long a program may take to be there.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Tenths of a second without any work after which a program is at rest.
+const CALM: u32 = 15;
 
 /// A program that runs.
 pub(crate) struct Process {
@@ -51,6 +55,18 @@ impl Process {
         let said = fs::read_to_string(self.folder.join("said")).unwrap_or_default();
         let lines: Vec<_> = said.lines().rev().take(3).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("; ")
+    }
+
+    /// Waits until it does nothing any more.
+    pub(crate) fn wait_until_calm(&self) -> io::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut calm = 0;
+        while calm < CALM && Instant::now() < deadline {
+            let before = run_time(self.pid());
+            std::thread::sleep(Duration::from_millis(100));
+            calm = if run_time(self.pid()) > before + 0.001 { 0 } else { calm + 1 };
+        }
+        if calm < CALM { Err(io::Error::other("it does not come to rest")) } else { Ok(()) }
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {

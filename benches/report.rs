@@ -4,6 +4,9 @@
 use crate::rounds::Series;
 use std::fmt::Write as _;
 
+/// The longest line of a paragraph on the page.
+const LINE_MAX: usize = 120;
+
 /// What a value counts.
 #[derive(Clone, Copy)]
 pub(crate) enum Unit {
@@ -17,15 +20,15 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    const fn name(self) -> &'static str {
+    const fn suffix(self) -> &'static str {
         match self {
-            Self::PerSecond => "a second",
-            Self::Microseconds => "µs",
-            Self::Milliseconds => "ms",
-            Self::Mebibytes => "MiB",
-            Self::Bytes => "bytes",
-            Self::Nanoseconds => "ns",
-            Self::Times => "times",
+            Self::PerSecond => "/s",
+            Self::Microseconds => " µs",
+            Self::Milliseconds => " ms",
+            Self::Mebibytes => " MiB",
+            Self::Bytes => " bytes",
+            Self::Nanoseconds => " ns",
+            Self::Times => " times",
         }
     }
 
@@ -37,6 +40,29 @@ impl Unit {
             Self::Microseconds | Self::Milliseconds | Self::Mebibytes => format!("{value:.0}"),
         }
     }
+}
+
+/// A paragraph in lines.
+pub(crate) fn wrapped(paragraph: &str) -> String {
+    let (mut text, mut column) = (String::new(), 0);
+    for word in paragraph.split_whitespace() {
+        let len = word.chars().count();
+        if column > 0 {
+            let is_full = column + 1 + len > LINE_MAX;
+            text.push(if is_full { '\n' } else { ' ' });
+            column = if is_full { 0 } else { column + 1 };
+        }
+        text.push_str(word);
+        column += len;
+    }
+    text.push('\n');
+    text
+}
+
+/// For how much of the time the server ran, and for how long for each of what it did.
+fn busy(series: &Series) -> Option<String> {
+    let (busy, cost) = (series.busy()?, series.costs().median()?);
+    Some(format!("{:.0} %, {} ns", busy * 100.0, grouped(cost)))
 }
 
 /// A number to three digits, in groups of three.
@@ -67,7 +93,7 @@ impl Target {
 
     /// A value that is to be no more than that.
     pub(crate) fn at_most(unit: Unit, value: Option<f64>, most: f64) -> Self {
-        Self { text: format!("≤ {} {}", unit.text(most), unit.name()), met: value.is_some_and(|it| it <= most) }
+        Self { text: format!("≤ {most}{}", unit.suffix()), met: value.is_some_and(|it| it <= most) }
     }
 
     /// Whatever the words say.
@@ -99,11 +125,7 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(title: &str, about: &str) -> Self {
-        Self {
-            title: title.to_owned(),
-            about: about.split_whitespace().collect::<Vec<_>>().join(" "),
-            rows: Vec::new(),
-        }
+        Self { title: title.to_owned(), about: about.to_owned(), rows: Vec::new() }
     }
 
     /// Adds a row that is compared with nobody.
@@ -126,14 +148,14 @@ impl Table {
     }
 
     fn cells(&self) -> Vec<[String; 8]> {
-        let head = ["work", "who", "median", "lowest–highest", "server busy", "belfryd / this", "target", ""];
+        let head = ["work", "who", "median", "lowest–highest", "server busy, each", "belfryd / this", "target", ""];
         let mut cells = vec![head.map(str::to_owned)];
         let mut last_work = "";
         for Row { work, unit, series, ratio, target } in &self.rows {
             let value = match &series.values {
                 Ok(_) => series
                     .median()
-                    .map_or_else(|| "none".to_owned(), |median| format!("{} {}", unit.text(median), unit.name())),
+                    .map_or_else(|| "none".to_owned(), |median| format!("{}{}", unit.text(median), unit.suffix())),
                 Err(reason) => format!("not measured: {reason}"),
             };
             let spread = series.spread().map(|(low, high)| format!("{}–{}", unit.text(low), unit.text(high)));
@@ -142,19 +164,28 @@ impl Table {
                 series.who.clone(),
                 value,
                 spread.unwrap_or_default(),
-                series.busy().map(|busy| format!("{:.0} %", busy * 100.0)).unwrap_or_default(),
+                busy(series).unwrap_or_default(),
                 ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default(),
                 target.as_ref().map(|target| target.text.clone()).unwrap_or_default(),
-                target.as_ref().map(|target| target.verdict().to_owned()).unwrap_or_default(),
+                target.as_ref().filter(|_| series.values.is_ok()).map_or("", Target::verdict).to_owned(),
             ]);
             last_work = work;
         }
         cells
     }
 
+    /// In the place of a figure that could not be run.
+    pub(crate) fn absent(figure: &str, reason: &str) -> Self {
+        Self::new(figure, &format!("Not measured: {reason}."))
+    }
+
     /// As a section of the page.
     pub(crate) fn markdown(&self) -> String {
-        let mut text = format!("## {}\n\n{}\n\n", self.title, self.about);
+        let mut text = format!("## {}\n\n{}", self.title, wrapped(&self.about));
+        if self.rows.is_empty() {
+            return text;
+        }
+        text.push('\n');
         for (at, cells) in self.cells().iter().enumerate() {
             let _ = writeln!(text, "| {} |", cells.join(" | "));
             if at == 0 {
@@ -175,6 +206,9 @@ impl Table {
             lens.max().unwrap_or(0)
         };
         let widths: [usize; 8] = std::array::from_fn(width);
+        if self.rows.is_empty() {
+            return format!("{}\n  {}\n", self.title, self.about);
+        }
         let mut text = format!("{}\n", self.title);
         for row in &cells {
             let line: Vec<_> = (0..8).map(|at| format!("{:<1$}", row[at].replace("**", ""), widths[at])).collect();

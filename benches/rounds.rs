@@ -72,7 +72,7 @@ pub(crate) fn interleave(plan: Plan, contestants: Vec<Contestant<'_>>) -> Vec<Se
 }
 
 /// The seconds for which the threads of a process have run.
-fn run_time(process: Pid) -> f64 {
+pub(crate) fn run_time(process: Pid) -> f64 {
     let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let nanoseconds = tasks.filter_map(|task| {
         let statistics = fs::read_to_string(task.path().join("schedstat")).ok()?;

@@ -183,6 +183,11 @@ fn whatever_the_kernel_says_the_table_of_interfaces_is_in_order() {
 }
 
 #[test]
+fn only_a_client_has_an_answer_of_ntp_and_an_answer_has_none() {
+    run("ntp", targets::ntp);
+}
+
+#[test]
 fn a_time_request_gets_one_answer_within_its_bounds() {
     run("time", targets::time);
 }

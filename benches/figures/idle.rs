@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How long it is watched: so many rounds of any other figure.
 const ROUNDS: u32 = 60;
@@ -20,12 +20,14 @@ pub(super) fn run(bench: &Bench) -> io::Result<Findings> {
     // What it does once after its start.
     std::thread::sleep(Duration::from_secs(2));
     let tracer = Tracer::attach(&belfryd);
+    // Attaching wakes it.
     std::thread::sleep(Duration::from_secs(1));
+    let since = SystemTime::now();
     let switches = || Ok(belfryd.process.status("voluntary_ctxt_switches")? as f64);
     let before: io::Result<f64> = switches();
     std::thread::sleep(time);
     let wakeups = before.and_then(|before| Ok(vec![switches()? - before]));
-    let calls = tracer.and_then(Tracer::detach).map(|count| vec![count as f64]);
+    let calls = tracer.and_then(|tracer| tracer.detach(since)).map(|count| vec![count as f64]);
 
     let mut table = Table::new(
         "Idle",
@@ -52,21 +54,23 @@ impl Tracer {
     fn attach(belfryd: &Belfryd) -> io::Result<Self> {
         let log = belfryd.process.folder().join("calls");
         let mut command = Command::new(peers::find("strace")?);
-        command.arg("-o").arg(&log).args(["-p", &belfryd.process.pid().to_string()]);
+        command.arg("-ttt").arg("-o").arg(&log).args(["-p", &belfryd.process.pid().to_string()]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         Ok(Self { child, log })
     }
 
-    /// The calls that have come back.
-    fn detach(mut self) -> io::Result<usize> {
+    /// The calls that were made since then, and have come back.
+    fn detach(mut self, since: SystemTime) -> io::Result<usize> {
         kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT)?;
         self.child.wait()?;
         let log = std::fs::read_to_string(self.log)?;
         if log.is_empty() {
             return Err(io::Error::other("strace was not allowed to watch"));
         }
-        // What it does itself by attaching is no call of the daemon's.
-        let is_call = |line: &&str| line.contains(" = ") && !line.contains("EINTR") && !line.contains("ERESTART");
-        Ok(log.lines().filter(is_call).count())
+        let since = since.duration_since(SystemTime::UNIX_EPOCH).map_err(io::Error::other)?.as_secs_f64();
+        let is_later = |line: &str| {
+            line.split(' ').next().and_then(|time| time.parse().ok()).is_some_and(|time: f64| time > since)
+        };
+        Ok(log.lines().filter(|line| is_later(line) && line.contains(" = ")).count())
     }
 }

@@ -23,7 +23,6 @@ pub(crate) struct Bench {
 }
 
 /// What a figure has come to.
-#[derive(Default)]
 pub(crate) struct Findings {
     pub(crate) tables: Vec<Table>,
     pub(crate) plots: Vec<Plot>,
@@ -32,7 +31,17 @@ pub(crate) struct Findings {
 /// A figure, by the name under which `make bench` is asked for it.
 pub(crate) struct Figure {
     pub(crate) name: &'static str,
-    pub(crate) run: fn(&Bench) -> io::Result<Findings>,
+    run: fn(&Bench) -> io::Result<Findings>,
+}
+
+impl Figure {
+    /// What it has come to, or why it has not.
+    pub(crate) fn run(&self, bench: &Bench) -> Findings {
+        (self.run)(bench).unwrap_or_else(|error| {
+            let table = Table::absent(self.name, &error.to_string());
+            Findings { tables: vec![table], plots: Vec::new() }
+        })
+    }
 }
 
 /// All of them, in the order of the page.

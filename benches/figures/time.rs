@@ -51,6 +51,12 @@ pub(super) fn run(bench: &Bench) -> io::Result<Findings> {
     let sources = (0..MANY).map(|number| Ipv4Addr::from(0x7f02_0001 + number as u32)).collect();
     let limited = Work { sources, rate_limit: HIGH_LIMIT, ..one };
     table.compare(&format!("rate limit, {MANY} sources"), &limited.run(bench), &[("bare loop", 0.9)]);
+
+    let settings = Settings { serves_clocks: true, ..Settings::default() };
+    let belfryd = Belfryd::start(bench.cores, &settings).map(|it| (it.process, it.ntp));
+    let clocks = [("belfryd", belfryd), ("chrony", peers::chrony(bench.cores))];
+    let clocks = clocks.map(|(who, started)| contestant(who, started, vec![ntp_request()], Vec::new(), is_ntp));
+    table.compare("NTP", &interleave(bench.plan, clocks.into()), &[("chrony", 1.4)]);
     Ok(Findings { tables: vec![table], plots: Vec::new() })
 }
 

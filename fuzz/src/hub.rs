@@ -163,7 +163,7 @@ impl World {
         let datagram = Datagram { truncated: what == b'|', on_link, ..Datagram::unicast(path, &payload) };
         let is_vouched = self.hub.vouches_for(&now, &datagram);
         if what == b'%' {
-            self.hub.handle_excess(&now, &datagram);
+            self.hub.handle_excess(&now, &datagram, &mut self.out);
             assert!(self.out.is_empty(), "nobody gets anything for what is too much");
             return;
         }

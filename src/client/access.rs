@@ -133,7 +133,7 @@ mod tests {
         for text in cases {
             assert!(asked(&[text]).is_err(), "{text}");
         }
-        assert!(asked(&["192.0.2.7", "--service", "ntp"]).is_err());
+        assert!(asked(&["192.0.2.7", "--service", "dns"]).is_err());
         let contradiction = asked(&["fe80::7%eth0", "--interface", "eth1"]);
         assert_eq!(contradiction.unwrap_err(), "the address is on eth0, and not on eth1");
     }

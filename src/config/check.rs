@@ -5,11 +5,11 @@
 
 use super::raw::{self, At, Fault, List, Raw, Said};
 use super::setting::{Glob, is_plain};
-use super::{Access, Announce, Chat, Config, Known, LineFormat, Log, Time, Timezone};
+use super::{Access, Announce, Chat, Config, Known, LineFormat, Log, Ntp, Time, Timezone};
 use crate::core::access::AccessRule;
 use crate::core::limits::{
     ANNOUNCE_INTERVAL_MIN, DATAGRAM_MAX, HEARTBEAT_MIN, HISTORY_MAX, LIST_MAX, MEMBERS_MAX, NAME_MAX, RECEIVE_MAX,
-    TIME_REQUEST_MAX,
+    STRATUM_MAX, TIME_REQUEST_MAX,
 };
 use crate::services::ServiceName;
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +28,7 @@ pub(super) fn check(raw: Raw, known: &Known<'_>) -> Result<Config, Vec<Fault>> {
         time: checker.time(raw.time, known),
         chat: checker.chat(raw.chat),
         announce: checker.announce(raw.announce),
+        ntp: checker.ntp(raw.ntp),
         echo: checker.echo(raw.echo),
     };
     checker.ports();
@@ -280,6 +281,33 @@ impl Checker {
                     format!("expected an address such as \"{any}\" in listen, or groups without {addr}"),
                 );
             }
+        }
+    }
+
+    fn ntp(&mut self, raw: raw::Ntp) -> Ntp {
+        let default = Ntp::default();
+        let enabled = or(raw.enabled, default.enabled).value;
+        let listen = self.listen(ServiceName::Ntp, enabled, raw.listen, default.listen);
+        let (_, listen_rfc868) = self.list("listen-rfc868", raw.listen_rfc868, default.listen_rfc868);
+        let (_, listen_rfc867) = self.list("listen-rfc867", raw.listen_rfc867, default.listen_rfc867);
+        if enabled {
+            let others = listen_rfc868.iter().chain(&listen_rfc867);
+            self.listeners.extend(others.map(|listener| (ServiceName::Ntp, listener.clone())));
+        }
+        let mut stratum = |key, said: Option<Said<usize>>, default: u8, least| {
+            let stratum = self.within(key, or(said, default.into()), least..=STRATUM_MAX.into());
+            u8::try_from(stratum).unwrap_or(default)
+        };
+        Ntp {
+            enabled,
+            stratum: stratum("stratum", raw.stratum, default.stratum, 1),
+            local_stratum: stratum("local-stratum", raw.local_stratum, default.local_stratum, 0),
+            listen: values(listen),
+            allow: self.rules("allow", raw.allow, default.allow),
+            deny: self.rules("deny", raw.deny, default.deny),
+            listen_rfc868: values(listen_rfc868),
+            listen_rfc867: values(listen_rfc867),
+            rate_limit: or(raw.rate_limit, default.rate_limit).value,
         }
     }
 

@@ -67,18 +67,23 @@ pub struct Config {
     pub chat: Chat,
     /// `[announce]`
     pub announce: Announce,
+    /// `[ntp]`
+    pub ntp: Ntp,
     /// `[echo]`
     pub echo: Echo,
 }
 
 impl Config {
     /// Whether a service runs, and where it is reached when it does.
-    pub fn listen(&self, service: ServiceName) -> (bool, &[SocketAddr]) {
+    pub fn listen(&self, service: ServiceName) -> (bool, Vec<SocketAddr>) {
         match service {
-            ServiceName::Time => (self.time.enabled, &self.time.listen),
-            ServiceName::Chat => (self.chat.enabled, &self.chat.listen),
-            ServiceName::Announce => (self.announce.enabled, &self.announce.listen),
-            ServiceName::Echo => (self.echo.enabled, &self.echo.listen),
+            ServiceName::Time => (self.time.enabled, self.time.listen.clone()),
+            ServiceName::Chat => (self.chat.enabled, self.chat.listen.clone()),
+            ServiceName::Announce => (self.announce.enabled, self.announce.listen.clone()),
+            ServiceName::Ntp => {
+                (self.ntp.enabled, [&self.ntp.listen[..], &self.ntp.listen_rfc868, &self.ntp.listen_rfc867].concat())
+            }
+            ServiceName::Echo => (self.echo.enabled, self.echo.listen.clone()),
         }
     }
 
@@ -86,7 +91,7 @@ impl Config {
     pub fn connections(&self, service: ServiceName) -> Option<&Connections> {
         match service {
             ServiceName::Echo => Some(&self.echo.connections),
-            ServiceName::Time | ServiceName::Chat | ServiceName::Announce => None,
+            ServiceName::Time | ServiceName::Chat | ServiceName::Announce | ServiceName::Ntp => None,
         }
     }
 }
@@ -293,6 +298,45 @@ impl Default for Announce {
             interfaces: ["*", "!docker*", "!veth*", "!br-*", "!virbr*"].map(str::to_owned).to_vec(),
             interval: Duration::from_secs(60),
             rate_limit: Some(Rate { leak: 8, ..Rate::new(5, 20) }),
+        }
+    }
+}
+
+/// `[ntp]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ntp {
+    /// Whether it runs.
+    pub enabled: bool,
+    /// The addresses it is asked at.
+    pub listen: Vec<SocketAddr>,
+    /// Who is let in besides those of `[access]`.
+    pub allow: Vec<AccessRule>,
+    /// Who is kept out, even when allowed here or there.
+    pub deny: Vec<AccessRule>,
+    /// The stratum that it tells while the kernel's clock is synchronised.
+    pub stratum: u8,
+    /// The stratum that it tells while the kernel's clock is not; 0 for that there is no time to be had.
+    pub local_stratum: u8,
+    /// The addresses at which the time is asked for as a number.
+    pub listen_rfc868: Vec<SocketAddr>,
+    /// The addresses at which it is asked for as a line of text.
+    pub listen_rfc867: Vec<SocketAddr>,
+    /// How often one source may ask; `None` for no limit.
+    pub rate_limit: Option<Rate>,
+}
+
+impl Default for Ntp {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            listen: any_address(123),
+            allow: Vec::new(),
+            deny: Vec::new(),
+            stratum: 4,
+            local_stratum: 0,
+            listen_rfc868: Vec::new(),
+            listen_rfc867: Vec::new(),
+            rate_limit: Some(Rate { leak: 8, ..Rate::new(10, 100) }),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The configuration as a file that says it: every key, so that a reader sees what is in force.
 
 use super::setting::{Glob, Setting};
-use super::{Access, Announce, Chat, Config, Log, Time};
+use super::{Access, Announce, Chat, Config, Log, Ntp, Time};
 use std::fmt::Display;
 use toml::Value;
 
@@ -14,6 +14,7 @@ impl Config {
         self.time.print(&mut file);
         self.chat.print(&mut file);
         self.announce.print(&mut file);
+        self.ntp.print(&mut file);
         self.echo.print(&mut file);
         file.text
     }
@@ -104,6 +105,21 @@ impl Announce {
             .list("groups", &self.groups)
             .list("interfaces", &interfaces)
             .string("interval", &self.interval)
+            .string("rate-limit", &self.rate_limit);
+    }
+}
+
+impl Ntp {
+    fn print(&self, file: &mut File) {
+        file.table("ntp")
+            .plain("enabled", self.enabled)
+            .list("listen", &self.listen)
+            .list("allow", &self.allow)
+            .list("deny", &self.deny)
+            .plain("stratum", self.stratum)
+            .plain("local-stratum", self.local_stratum)
+            .list("listen-rfc868", &self.listen_rfc868)
+            .list("listen-rfc867", &self.listen_rfc867)
             .string("rate-limit", &self.rate_limit);
     }
 }

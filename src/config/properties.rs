@@ -57,6 +57,20 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn ntp()(
+        enabled in any::<bool>(), stratum in 1_u8..=15, local_stratum in 0_u8..=15, rate_limit in rate(),
+        lists in (rules(), rules()), ports in (8_100_u16..8_200, 8_200_u16..8_300),
+    ) -> Ntp {
+        let at = |port| vec![SocketAddr::from(([127, 0, 0, 1], port))];
+        let (listen_rfc868, listen_rfc867) = (at(ports.0), at(ports.1));
+        Ntp {
+            enabled, stratum, local_stratum, rate_limit, listen_rfc868, listen_rfc867, allow: lists.0, deny: lists.1,
+            ..Ntp::default()
+        }
+    }
+}
+
+prop_compose! {
     fn echo()(
         flags in any::<(bool, bool)>(),
         lists in (rules(), rules()),
@@ -74,7 +88,7 @@ prop_compose! {
 
 prop_compose! {
     fn config()(
-        lists in prop::array::uniform6(rules()), chat in chat(),
+        lists in prop::array::uniform6(rules()), chat in chat(), ntp in ntp(),
         default_format in "%[HMS][^\\p{C}\\p{Zl}\\p{Zp}]{0,40}",
         tokyo in any::<bool>(),
         time_rate in rate(), announce_rate in rate(),
@@ -98,6 +112,7 @@ prop_compose! {
                 ..Announce::default()
             },
             chat,
+            ntp,
             echo,
             ..Config::default()
         }

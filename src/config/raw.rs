@@ -134,6 +134,18 @@ tables! {
         interval "interval": Duration = text,
         rate_limit "rate-limit": Option<Rate> = text,
     }
+    /// `[ntp]`
+    ntp Ntp {
+        enabled "enabled": bool = flag,
+        listen "listen": List<SocketAddr> = list,
+        allow "allow": List<AccessRule> = list,
+        deny "deny": List<AccessRule> = list,
+        stratum "stratum": usize = count,
+        local_stratum "local-stratum": usize = count,
+        listen_rfc868 "listen-rfc868": List<SocketAddr> = list,
+        listen_rfc867 "listen-rfc867": List<SocketAddr> = list,
+        rate_limit "rate-limit": Option<Rate> = text,
+    }
     /// `[echo]`
     echo Echo {
         enabled "enabled": bool = flag,

@@ -111,6 +111,16 @@ fn each_key_is_taken_over() {
         interfaces = ['eth0']
         interval = '0'
         rate-limit = '7/s burst 9'
+        [ntp]
+        enabled = true
+        listen = ['127.0.0.1:1123']
+        allow = ['10.3.0.0/16']
+        deny = ['10.3.0.1']
+        stratum = 2
+        local-stratum = 10
+        listen-rfc868 = ['127.0.0.1:37']
+        listen-rfc867 = ['127.0.0.1:13', '[::1]:13']
+        rate-limit = '1/s burst 8 leak 1/4'
         [echo]
         enabled = true
         listen = ['127.0.0.1:7']
@@ -170,6 +180,17 @@ fn each_key_is_taken_over() {
             interval: Duration::ZERO,
             rate_limit: Some(Rate::new(7, 9)),
         },
+        ntp: Ntp {
+            enabled: true,
+            listen: vec!["127.0.0.1:1123".parse().unwrap()],
+            allow: vec!["10.3.0.0/16".parse().unwrap()],
+            deny: vec!["10.3.0.1".parse().unwrap()],
+            stratum: 2,
+            local_stratum: 10,
+            listen_rfc868: vec!["127.0.0.1:37".parse().unwrap()],
+            listen_rfc867: vec!["127.0.0.1:13".parse().unwrap(), "[::1]:13".parse().unwrap()],
+            rate_limit: Some(Rate { leak: 4, ..Rate::new(1, 8) }),
+        },
         echo: Echo {
             enabled: true,
             listen: vec!["127.0.0.1:7".parse().unwrap()],
@@ -217,13 +238,13 @@ fn unknown_keys_and_tables_are_refused_with_the_nearest_known() {
         (
             "[\"a\\u001b[2J\"]",
             "1:2: unknown table [a\\u{1b}[2J]",
-            "expected [log], [access], [time], [chat], [announce], [echo]",
+            "expected [log], [access], [time], [chat], [announce], [ntp], [echo]",
         ),
-        ("[irc]\n", "1:2: unknown table [irc]", "expected [log], [access], [time], [chat], [announce], [echo]"),
+        ("[irc]\n", "1:2: unknown table [irc]", "expected [log], [access], [time], [chat], [announce], [ntp], [echo]"),
         (
             "enabled = true",
             "1:1: enabled stands outside of all tables",
-            "expected it below [time] or [chat] or [announce] or [echo]",
+            "expected it below [time] or [chat] or [announce] or [ntp] or [echo]",
         ),
         ("port = 1", "1:1: port stands outside of all tables", "expected keys below a table such as [time]"),
         ("time = 8080", "1:1: time is a table", "expected a table: [time] on a line of its own, and its keys below"),
@@ -374,6 +395,7 @@ fn a_message_fits_a_datagram_with_all_that_stands_around_it() {
 #[test]
 fn counts_have_bounds() {
     assert!(read("[chat]\nmax-members = 1000000\nhistory = 65536\nmax-members-per-address = 1000000").is_ok());
+    assert!(read("[ntp]\nstratum = 15\nlocal-stratum = 15").is_ok());
     assert!(read("[echo]\nmax-connections = 4096\nmax-connections-per-address = 4096").is_ok());
     check(&[
         ("[chat]\nmax-members = 0", "2:15: max-members cannot be 0", "expected a number from 1 to 1000000"),
@@ -384,6 +406,8 @@ fn counts_have_bounds() {
             "2:27: max-members-per-address cannot be 0",
             "expected a number from 1 to 1000000",
         ),
+        ("[ntp]\nstratum = 0", "2:11: stratum cannot be 0", "expected a number from 1 to 15"),
+        ("[ntp]\nlocal-stratum = 16", "2:17: local-stratum cannot be 16", "expected a number from 0 to 15"),
         ("[echo]\nmax-connections = 4097", "2:19: max-connections cannot be 4097", "expected a number from 1 to 4096"),
         (
             "[echo]\nmax-connections-per-address = 0",
@@ -413,6 +437,11 @@ fn no_two_listeners_share_a_port() {
         (
             "[chat]\nlisten = ['127.0.0.1:8080']",
             "2:11: time on 0.0.0.0:8080 and chat on 127.0.0.1:8080 share a port",
+            help,
+        ),
+        (
+            "[ntp]\nenabled = true\nlisten-rfc868 = ['[::]:123']",
+            "3:18: ntp listens twice: on [::]:123 and on [::]:123",
             help,
         ),
         ("[time]\nlisten = ['[::1]:1', '[::]:1']", "2:22: time listens twice: on [::1]:1 and on [::]:1", help),

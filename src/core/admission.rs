@@ -16,6 +16,9 @@ use std::net::IpAddr;
 /// Ports below this are given to services (RFC 6335 §6); people ask from above them.
 const SERVICE_PORTS_END: u16 = 1_024;
 
+/// The port of NTP.
+const NTP_PORT: u16 = 123;
+
 /// Who is heard by which service, and how often.
 #[derive(Debug)]
 pub struct Admission {
@@ -80,7 +83,10 @@ impl Admission {
         if datagram.multicast && service != ServiceName::Announce {
             return Err(DropReason::NotForUs);
         }
-        if source.port() < SERVICE_PORTS_END || self.own_ports.binary_search(&source.port()).is_ok() {
+        // Many an NTP server asks others from its own port (RFC 5905 §9.1). Questions are all that is answered there.
+        let is_ntp_server = service == ServiceName::Ntp && source.port() == NTP_PORT;
+        let is_service = source.port() < SERVICE_PORTS_END || self.own_ports.binary_search(&source.port()).is_ok();
+        if is_service && !is_ntp_server {
             // Announcements, ours that come back and those of others, are what a group is for.
             return Err(if datagram.multicast { DropReason::NotForUs } else { DropReason::SourcePort });
         }
@@ -138,8 +144,8 @@ impl Admission {
 }
 
 fn configured_ports(config: &Config) -> Vec<u16> {
-    let listen = ServiceName::ALL.into_iter().map(|service| config.listen(service).1);
-    listen.flatten().map(|addr| addr.port()).filter(|&port| port != 0).collect()
+    let listen = ServiceName::ALL.into_iter().flat_map(|service| config.listen(service).1);
+    listen.map(|addr| addr.port()).filter(|&port| port != 0).collect()
 }
 
 fn rate(config: &Config, service: ServiceName) -> Option<Rate> {
@@ -147,7 +153,9 @@ fn rate(config: &Config, service: ServiceName) -> Option<Rate> {
         ServiceName::Time => config.time.rate_limit,
         ServiceName::Chat => config.chat.rate_limit,
         ServiceName::Announce => config.announce.rate_limit,
-        ServiceName::Echo => config.echo.rate_limit,
+        // Mostly these do not run, and a table of buckets is a quarter of a megabyte.
+        ServiceName::Ntp => config.ntp.rate_limit.filter(|_| config.ntp.enabled),
+        ServiceName::Echo => config.echo.rate_limit.filter(|_| config.echo.enabled),
     }
 }
 
@@ -204,6 +212,17 @@ mod tests {
         ];
         for (source, admitted) in table {
             assert_eq!(admit(&mut admission, ServiceName::Time, source), admitted, "{source}");
+        }
+    }
+
+    #[test]
+    fn an_ntp_server_asks_from_its_own_port_and_is_heard_there_by_ntp_alone() {
+        let mut admission = Admission::new(&config(|c| c.ntp.enabled = true), Seed(1));
+        assert_eq!(admit(&mut admission, ServiceName::Ntp, "127.0.0.1:123"), Ok(()));
+        assert_eq!(admit(&mut admission, ServiceName::Time, "127.0.0.1:123"), Err(DropReason::SourcePort));
+        for port in ["13", "37", "122", "8080"] {
+            let source = format!("127.0.0.1:{port}");
+            assert_eq!(admit(&mut admission, ServiceName::Ntp, &source), Err(DropReason::SourcePort), "{port}");
         }
     }
 
@@ -278,6 +297,7 @@ mod tests {
     fn who_has_connected_may_come_from_any_port_and_takes_no_token_of_datagrams() {
         let mut admission = Admission::new(
             &config(|c| {
+                c.echo.enabled = true;
                 c.echo.rate_limit = Some(Rate::new(1, 2));
                 c.echo.deny = vec!["127.0.0.2".parse().unwrap()];
             }),

@@ -1,5 +1,6 @@
 //! A datagram, and the two ends of the path that it came by.
 
+use jiff::Timestamp;
 use std::net::{IpAddr, SocketAddr};
 
 /// Which of the daemon's sockets: a handle that stays the same while the socket is open.
@@ -35,6 +36,8 @@ pub struct Datagram<'a> {
     pub path: Path,
     /// The interface that it arrived on; 0 when the kernel did not say.
     pub arrived_on: u32,
+    /// The moment at which it arrived, where the kernel has noted it.
+    pub arrived_at: Option<Timestamp>,
     /// Whether it was sent to a group rather than to us.
     pub multicast: bool,
     /// Whether no router had a part in its coming, as far as admission can tell. Anybody may write any other address on it.
@@ -48,6 +51,6 @@ pub struct Datagram<'a> {
 impl<'a> Datagram<'a> {
     /// A whole datagram that a neighbour sent to us alone, on an unnamed interface.
     pub const fn unicast(path: Path, payload: &'a [u8]) -> Self {
-        Self { path, arrived_on: 0, multicast: false, on_link: true, payload, truncated: false }
+        Self { path, arrived_on: 0, arrived_at: None, multicast: false, on_link: true, payload, truncated: false }
     }
 }

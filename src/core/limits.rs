@@ -140,6 +140,10 @@ pub const RATE_LIMIT_SOURCES: usize = 4_096;
 /// How long a token is given to an address before it is another: it is good for that long at least, and twice that at most.
 pub const TOKEN_PERIOD: Duration = Duration::from_secs(60);
 
+/// Of the NTP requests for which there is no token, one in so many is told to come less often; whoever forges somebody's
+/// address has that much less sent to him than he sends.
+pub const KISS_PART: u32 = 8;
+
 /// On a link of ours each IPv6 address is a source, and all of its /64 together count as this many: everybody of a class may
 /// speak at once, and one host that has a million addresses is no million hosts.
 pub const SOURCES_OF_NETWORK: u32 = 16;
@@ -167,6 +171,9 @@ pub const REPEATS_MAX: usize = 3;
 /// How often a program or a terminal may speak in a row, each time soon (2 s) after its own line has come back to it, until
 /// one does not come back.
 pub const ANSWERS_IN_A_ROW_MAX: usize = 1_000;
+
+/// The highest stratum that a server may tell (RFC 5905 §7.3); 16 means that it is not synchronised.
+pub const STRATUM_MAX: u8 = 15;
 
 /// Requests whose answers are remembered within a second.
 pub const TIME_CACHE_MAX: usize = 2_048;

@@ -62,6 +62,18 @@ pub struct Now {
     pub wall: jiff::Timestamp,
 }
 
+/// How many seconds the last minute of the day has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Leap {
+    /// 60.
+    #[default]
+    None,
+    /// 61 (`STA_INS`).
+    Insert,
+    /// 59 (`STA_DEL`).
+    Delete,
+}
+
 /// What the kernel says of its own clock (`adjtimex(2)`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClockState {
@@ -69,4 +81,15 @@ pub struct ClockState {
     pub synchronised: bool,
     /// The bound on the error, which grows while nothing disciplines the clock (`maxerror`).
     pub max_error: Duration,
+    /// Whether a leap second comes at the end of the day.
+    pub leap: Leap,
+}
+
+impl ClockState {
+    /// The same some time later, if nothing has been heard since: the bound on the error grows by 500 µs a second, as it does
+    /// in the kernel (`MAXFREQ`).
+    #[must_use]
+    pub fn aged(self, by: Duration) -> Self {
+        Self { max_error: self.max_error.saturating_add(by / 2_000), ..self }
+    }
 }

@@ -72,6 +72,8 @@ reasons! {
         NoSuchMember = "no-such-member",
         /// No room has that name.
         NoSuchRoom = "no-such-room",
+        /// The source has used up its tokens, and is told so (NTP).
+        TooOften = "too-often",
         /// A table is full.
         Full = "full",
     }
@@ -94,6 +96,8 @@ reasons! {
         Echo = "echo",
         /// It answers what it is sent, again and again, as services do.
         Reflex = "reflex",
+        /// It asks for a time that nobody here knows.
+        NoTime = "no-time",
         /// It is nothing that the service answers.
         NotForUs = "not-for-us",
         /// The answer would be longer than a datagram.

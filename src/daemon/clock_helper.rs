@@ -4,10 +4,11 @@
 //! out as a whole. `belfry-clock` ([`main`]) is a process that makes this one call and hears nobody but the daemon, which
 //! asks it at a unix socket (`ClockHelper`), waits a moment at most, and then goes by what it was last told.
 //!
-//! A question is one byte, an answer one line: `synchronised 12000`, with the greatest error in microseconds.
+//! A question is one byte, an answer one line: `synchronised 12000`, with the greatest error in microseconds, and behind it
+//! `insert` or `delete` on a day that ends in a leap second.
 
 use super::sys;
-use crate::core::{ClockState, Instant};
+use crate::core::{ClockState, Instant, Leap};
 use crate::unix;
 use nix::errno::Errno;
 use std::io::{self, Read, Write};
@@ -75,7 +76,7 @@ impl ClockHelper {
             }
         }
         let good = self.told.filter(|&(then, _)| now.since(then) < ANSWER_AGE_MAX);
-        good.map(|(_, state)| state).unwrap_or_default()
+        good.map(|(then, state)| state.aged(now.since(then))).unwrap_or_default()
     }
 
     fn ask(&mut self, path: &Path) -> io::Result<ClockState> {
@@ -110,18 +111,30 @@ fn ask(stream: &mut UnixStream) -> io::Result<ClockState> {
 
 fn render(state: ClockState) -> String {
     let word = if state.synchronised { "synchronised" } else { "unsynchronised" };
-    format!("{word} {}\n", state.max_error.as_micros())
+    let leap = match state.leap {
+        Leap::None => "",
+        Leap::Insert => " insert",
+        Leap::Delete => " delete",
+    };
+    format!("{word} {}{leap}\n", state.max_error.as_micros())
 }
 
 /// What a line says, without its end.
 fn parse(line: &[u8]) -> Option<ClockState> {
-    let (word, micros) = std::str::from_utf8(line).ok()?.split_once(' ')?;
-    let synchronised = match word {
+    let mut words = std::str::from_utf8(line).ok()?.split(' ');
+    let synchronised = match words.next()? {
         "synchronised" => true,
         "unsynchronised" => false,
         _ => return None,
     };
-    Some(ClockState { synchronised, max_error: Duration::from_micros(micros.parse().ok()?) })
+    let max_error = Duration::from_micros(words.next()?.parse().ok()?);
+    let leap = match (words.next(), words.next()) {
+        (None, _) => Leap::None,
+        (Some("insert"), None) => Leap::Insert,
+        (Some("delete"), None) => Leap::Delete,
+        _ => return None,
+    };
+    Some(ClockState { synchronised, max_error, leap })
 }
 
 /// Everything that `belfry-clock` does: answers at the socket that systemd passes.
@@ -181,15 +194,26 @@ mod tests {
         path
     }
 
-    const GOOD: ClockState = ClockState { synchronised: true, max_error: Duration::from_micros(12_000) };
+    const GOOD: ClockState =
+        ClockState { synchronised: true, max_error: Duration::from_micros(12_000), leap: Leap::None };
 
     #[test]
     fn what_is_told_is_what_was_read() {
-        for state in [GOOD, ClockState { synchronised: false, max_error: Duration::from_secs(16) }] {
+        let unsynchronised = ClockState { synchronised: false, max_error: Duration::from_secs(16), leap: Leap::None };
+        let leaps = [Leap::Insert, Leap::Delete].map(|leap| ClockState { leap, ..GOOD });
+        for state in leaps.into_iter().chain([GOOD, unsynchronised]) {
             assert_eq!(parse(render(state).trim_end().as_bytes()), Some(state));
         }
-        for nonsense in ["", " ", "synchronised", "synchronised x", "perhaps 1", "synchronised -1", "synchronised 1 2"]
-        {
+        for nonsense in [
+            "",
+            " ",
+            "synchronised",
+            "synchronised x",
+            "perhaps 1",
+            "synchronised -1",
+            "synchronised 1 2",
+            "synchronised 1 insert 2",
+        ] {
             assert_eq!(parse(nonsense.as_bytes()), None, "{nonsense:?}");
         }
     }
@@ -209,9 +233,11 @@ mod tests {
         let path = helper("silent", vec![vec!["synchronised 12000\n"], vec!["nonsense\n"]]);
         let mut clock = ClockHelper::default();
         assert_eq!(clock.ask_at(&path, at(1)), GOOD);
-        assert_eq!(clock.ask_at(&path, at(2)), GOOD, "nonsense was told");
+        let aged = |seconds| GOOD.aged(Duration::from_secs(seconds));
+        assert_eq!(clock.ask_at(&path, at(2)), aged(1), "nonsense was told");
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(clock.ask_at(&path, at(60)), GOOD);
+        assert_eq!(clock.ask_at(&path, at(60)), aged(59));
+        assert_eq!(aged(59).max_error, Duration::from_micros(12_000 + 29_500), "clocks drift");
         assert_eq!(clock.ask_at(&path, at(61)), ClockState::default());
     }
 

@@ -94,7 +94,14 @@ impl fmt::Display for Fatal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => write!(f, "{error}"),
-            Self::Bind { service, addr, reason } => write!(f, "cannot bind {service} {addr}: {reason}"),
+            Self::Bind { service, addr, reason } => {
+                write!(f, "cannot bind {service} {addr}: {reason}")?;
+                let is_forbidden = *reason == errno_text(&io::Error::from_raw_os_error(Errno::EACCES as i32));
+                if is_forbidden && (1..1_024).contains(&addr.port()) {
+                    f.write_str(" (ports below 1024 take CAP_NET_BIND_SERVICE, root, or the sockets of systemd)")?;
+                }
+                Ok(())
+            }
             Self::NotPassed { service, addr, passed } => {
                 let unit = unit(service);
                 write!(f, "{service} {addr} is not among the sockets that systemd passes (")?;

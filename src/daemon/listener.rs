@@ -1,7 +1,7 @@
 //! The sockets that services are spoken to at.
 //!
 //! Each address has a socket of its own, IPv6 for IPv6 only. Whoever made the socket, [`Listener::adopt`] sets what
-//! Belfry relies on: it does not block, tells to which address and on which interface a datagram came, reports
+//! Belfry relies on: it does not block, tells to which address and on which interface a datagram came and, to NTP, when, reports
 //! unreachable ports and dropped datagrams, and hears only those groups that it has joined itself.
 
 use super::error::{Fatal, errno_text};
@@ -90,6 +90,9 @@ impl Listener {
             socket.set_send_buffer_size(send_buffer)?;
         }
         setsockopt(&socket, sockopt::RxqOvfl, &1)?;
+        if service == ServiceName::Ntp {
+            setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
+        }
         match addr {
             SocketAddr::V4(_) => {
                 setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;

@@ -10,6 +10,7 @@ pub mod config_file;
 mod control;
 mod endpoint;
 mod error;
+mod farewell;
 mod listener;
 pub mod logging;
 pub mod netlink;
@@ -178,6 +179,7 @@ fn invitation(service: ServiceName, addr: SocketAddr) -> String {
     match service {
         ServiceName::Time => format!("  the time:   echo '%A %d %B %Y %T %Z' | nc -u -w1 {ip} {port}\n"),
         ServiceName::Chat => format!("  the room:   nc -u {ip} {port}    then type, and press Enter\n"),
+        ServiceName::Ntp => format!("  for clocks: chronyd -Q 'server {ip} port {port} iburst'\n"),
         ServiceName::Echo => format!("  the echo:   echo hello | nc -u -w1 {ip} {port}\n"),
         ServiceName::Announce => format!("  who is on:  {} discover\n", client().display()),
     }

@@ -10,6 +10,7 @@ use super::listener::Listener;
 use super::logging::{self, event};
 use super::run::Daemon;
 use super::streams::StreamListener;
+use crate::clock;
 use crate::config::Config;
 use crate::core::access::Ground;
 use crate::core::admission::Admission;
@@ -17,6 +18,7 @@ use crate::core::{Interface, ListenerId, Now};
 use crate::services::announce::Announcer;
 use crate::services::chat::{Hosts, Hub};
 use crate::services::echo::Echo;
+use crate::services::ntp::NtpService;
 use crate::services::time::{TimeService, Zones};
 use crate::services::{ServiceName, Transport};
 use log::{error, info, warn};
@@ -202,10 +204,10 @@ impl Daemon {
 
     /// Makes, changes and ends services as the configuration in force says; the sockets are there.
     fn serve(&mut self, now: &Now, zones: Zones) {
-        let config = &self.config;
-        self.admission.reconfigure(config);
+        self.admission.reconfigure(&self.config);
         let own_ports: Vec<_> = self.listeners.iter().map(|listener| listener.addr.port()).collect();
         self.admission.set_own_ports(&own_ports);
+        let config = &self.config;
         self.streams.reconfigure(config);
         self.streams.shut_out(self.poll.registry(), |service, addr, arrived_on| {
             config.listen(service).0 && self.admission.decide(addr, arrived_on, service).is_allowed()
@@ -216,10 +218,10 @@ impl Daemon {
             Some(time) => time.reconfigure(&config.time, zones),
             time => *time = Some(TimeService::new(&config.time, zones, self.seed)),
         }
+        self.serve_ntp();
         // One that is new has to know it before the next reading.
-        if let Some(time) = &mut self.services.time {
-            time.set_clock(self.clock_state);
-        }
+        self.services.set_clock(self.clock_state);
+        let config = &self.config;
         match &mut self.services.echo {
             echo if !config.echo.enabled => *echo = None,
             Some(echo) => echo.reconfigure(&config.echo),
@@ -241,6 +243,21 @@ impl Daemon {
         }
         if self.config.announce.enabled {
             self.serve_announcements(now);
+        }
+    }
+
+    fn serve_ntp(&mut self) {
+        let config = &self.config.ntp;
+        let sockets: Vec<_> = self
+            .listeners
+            .iter()
+            .filter(|listener| listener.service == ServiceName::Ntp)
+            .map(|listener| (listener.id, listener.configured))
+            .collect();
+        match &mut self.services.ntp {
+            ntp if !config.enabled => *ntp = None,
+            Some(ntp) => ntp.reconfigure(config, &sockets),
+            ntp => *ntp = Some(NtpService::new(config, &sockets, clock::precision(), clock::SOURCE_DATE, self.seed)),
         }
     }
 
@@ -301,9 +318,9 @@ fn takes_the_place_of(new: &Listener, old: &Listener) -> bool {
 }
 
 /// The addresses that a service is to be reached at.
-fn wanted(config: &Config, service: ServiceName) -> &[SocketAddr] {
+fn wanted(config: &Config, service: ServiceName) -> Vec<SocketAddr> {
     let (enabled, listen) = config.listen(service);
-    if enabled { listen } else { &[] }
+    if enabled { listen } else { Vec::new() }
 }
 
 /// Whether a socket that is open for an address that was configured is still to be.

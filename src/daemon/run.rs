@@ -46,9 +46,6 @@ const STALL: Duration = Duration::from_secs(1);
 /// How old the state of the clock may be.
 const CLOCK_STATE_AGE_MAX: Duration = Duration::from_secs(1);
 
-/// Turns that the last words may take to leave.
-const FAREWELL_TURNS_MAX: usize = 100;
-
 /// Everything that runs.
 pub(super) struct Daemon {
     pub(super) clock: Clock,
@@ -77,14 +74,14 @@ pub(super) struct Daemon {
     pub(super) state: State,
     pub(super) receiver: Receiver,
     pub(super) sender: Sender,
-    report: Report,
+    pub(super) report: Report,
     clock_helper: ClockHelper,
     pub(super) clock_state: ClockState,
     clock_state_read: Option<Instant>,
     watchdog_due: Option<Instant>,
     pub(super) started: Instant,
     /// The moment of the last turn.
-    turned: Instant,
+    pub(super) turned: Instant,
     /// The watch on the interfaces stopped at its bound, and has more to read.
     interfaces_waiting: bool,
 }
@@ -262,7 +259,7 @@ impl Daemon {
             || self.control.as_ref().is_some_and(Control::is_busy)
     }
 
-    fn has_sendable(&self) -> bool {
+    pub(super) fn has_sendable(&self) -> bool {
         self.posts.iter().any(|post| post.is_sendable(&self.listeners))
     }
 
@@ -330,9 +327,7 @@ impl Daemon {
         }
         self.clock_state_read = Some(now);
         self.clock_state = self.clock_helper.read(now);
-        if let Some(time) = &mut self.services.time {
-            time.set_clock(self.clock_state);
-        }
+        self.services.set_clock(self.clock_state);
     }
 
     /// Writes down what there is to keep and sends what waits: in this order, so that nothing leaves that a kill could
@@ -375,24 +370,5 @@ impl Daemon {
                 self.supervisor.status(&status.to_string());
             }
         }
-    }
-
-    /// Sends what waits until nothing does that a socket would take, or it has been long enough.
-    pub(super) fn flush_all(&mut self) {
-        for _ in 0..FAREWELL_TURNS_MAX {
-            self.flush();
-            if !self.has_sendable() {
-                break;
-            }
-        }
-    }
-
-    /// Says goodbye, leaves the groups, and sends what still waits.
-    fn stop(&mut self) {
-        self.supervisor.stopping();
-        self.end_announcements();
-        self.flush_all();
-        self.state.keep_last(self.turned, self.services.chat.as_ref(), &self.listeners);
-        self.report.summarise_now(&self.posts);
     }
 }

@@ -4,10 +4,11 @@ use super::listener::Listener;
 use super::post::{Patience, Post};
 use super::sys::{Received, Receiver, Trouble, TroubleKind};
 use crate::core::admission::Admission;
-use crate::core::{Datagram, Instant, Interface, Now, Path};
+use crate::core::{ClockState, Datagram, Instant, Interface, Now, Path};
 use crate::services::announce::Announcer;
 use crate::services::chat::Hub;
 use crate::services::echo::Echo;
+use crate::services::ntp::NtpService;
 use crate::services::time::TimeService;
 use crate::services::{Conversation, Service, ServiceName, StreamService, hear};
 use std::net::{IpAddr, Ipv6Addr};
@@ -21,6 +22,7 @@ pub(super) struct Services {
     pub(super) time: Option<TimeService>,
     pub(super) announce: Option<Announcer>,
     pub(super) chat: Option<Hub>,
+    pub(super) ntp: Option<NtpService>,
     pub(super) echo: Option<Echo>,
 }
 
@@ -30,6 +32,7 @@ impl Services {
             ServiceName::Time => self.time.as_mut().map(|service| service as _),
             ServiceName::Announce => self.announce.as_mut().map(|service| service as _),
             ServiceName::Chat => self.chat.as_mut().map(|service| service as _),
+            ServiceName::Ntp => self.ntp.as_mut().map(|service| service as _),
             ServiceName::Echo => self.echo.as_mut().map(|service| service as _),
         }
     }
@@ -38,7 +41,17 @@ impl Services {
     pub(super) fn begin(&mut self, name: ServiceName) -> Option<Box<dyn Conversation>> {
         match name {
             ServiceName::Echo => self.echo.as_mut().map(StreamService::begin),
-            ServiceName::Time | ServiceName::Announce | ServiceName::Chat => None,
+            ServiceName::Time | ServiceName::Announce | ServiceName::Chat | ServiceName::Ntp => None,
+        }
+    }
+
+    /// Tells the clock's state to those that tell the time.
+    pub(super) fn set_clock(&mut self, state: ClockState) {
+        if let Some(time) = &mut self.time {
+            time.set_clock(state);
+        }
+        if let Some(ntp) = &mut self.ntp {
+            ntp.set_clock(state);
         }
     }
 
@@ -48,6 +61,7 @@ impl Services {
             self.time.as_ref().and_then(Service::next_timeout),
             self.announce.as_ref().and_then(Service::next_timeout),
             self.chat.as_ref().and_then(Service::next_timeout),
+            self.ntp.as_ref().and_then(Service::next_timeout),
             self.echo.as_ref().and_then(Service::next_timeout),
         ];
         timeouts.into_iter().flatten().min()
@@ -144,6 +158,7 @@ fn datagram<'a>(listener: &Listener, received: &Received<'a>) -> Option<Datagram
     Some(Datagram {
         path: Path { listener: listener.id, local, interface, remote: received.remote? },
         arrived_on: received.interface,
+        arrived_at: received.arrived_at,
         multicast: received.multicast,
         on_link: false,
         payload: received.payload,

@@ -28,7 +28,7 @@ pub(super) fn units(config: &Config, origin: Option<&Path>) -> Vec<Unit> {
         .map(|service| {
             let (enabled, listen) = config.listen(service);
             let about = if enabled { String::new() } else { never(service) };
-            socket(service.name(), origin, &about, &sockets(service, listen))
+            socket(service.name(), origin, &about, &sockets(service, &listen))
         })
         .collect();
     units.push(socket("netlink", origin, "", &format!("ListenNetlink=route {NETLINK_GROUPS}\n")));
@@ -118,7 +118,7 @@ fn sockets(service: ServiceName, listen: &[SocketAddr]) -> String {
 /// Why systemd could not make a socket at one of the addresses, if it could not.
 pub(super) fn fault(config: &Config) -> Option<String> {
     let enabled = ServiceName::ALL.into_iter().filter(|&service| config.listen(service).0);
-    let addrs = enabled.flat_map(|service| config.listen(service).1.iter().map(move |addr| (service, addr)));
+    let addrs = enabled.flat_map(|service| config.listen(service).1.into_iter().map(move |addr| (service, addr)));
     addrs.into_iter().find_map(|(service, addr)| match addr {
         addr if addr.port() == 0 => Some(format!("{service} {addr}: systemd has to be told which port")),
         SocketAddr::V6(v6) if i32::try_from(v6.scope_id()).is_err() => {

@@ -6,11 +6,12 @@
 pub mod announce;
 pub mod chat;
 pub mod echo;
+pub mod ntp;
 pub mod time;
 
 use crate::core::admission::Admission;
 use crate::core::limits::{ANSWERS_BUFFER, QUESTIONS_BUFFER, RECEIVE_BUFFER, SEND_BUFFER};
-use crate::core::{Datagram, Instant, Now, Outbox, Output, Verdict};
+use crate::core::{Datagram, DropReason, Instant, Now, Outbox, Output, Verdict};
 use std::fmt;
 
 /// What the daemon drives.
@@ -23,8 +24,10 @@ pub trait Service {
         false
     }
 
-    /// Takes note of a datagram that is not heard because its source has sent too many; nothing is sent.
-    fn handle_excess(&mut self, _now: &Now, _datagram: &Datagram<'_>) {}
+    /// Takes note of a datagram that is not heard because its source has sent too many.
+    fn handle_excess(&mut self, _now: &Now, _datagram: &Datagram<'_>, _out: &mut Outbox) -> Verdict {
+        Verdict::Dropped(DropReason::RateLimit)
+    }
 
     /// Does what is due at `now`. Called at [`Service::next_timeout`] or later, and harmless before it.
     fn handle_timeout(&mut self, now: &Now, out: &mut Outbox);
@@ -66,9 +69,8 @@ pub fn hear(
         return Verdict::Dropped(reason);
     }
     let vouched = service.vouches_for(now, datagram);
-    if let Err(reason) = admission.take_token(name, now.mono, datagram, vouched) {
-        service.handle_excess(now, datagram);
-        return Verdict::Dropped(reason);
+    if admission.take_token(name, now.mono, datagram, vouched).is_err() {
+        return service.handle_excess(now, datagram, out);
     }
     service.handle_datagram(now, datagram, out)
 }
@@ -101,13 +103,15 @@ pub enum ServiceName {
     Chat,
     /// The multicast announcer.
     Announce,
+    /// The time for clocks.
+    Ntp,
     /// What it is sent.
     Echo,
 }
 
 impl ServiceName {
     /// Every service, in the order in which the daemon serves them.
-    pub const ALL: [Self; 4] = [Self::Time, Self::Announce, Self::Chat, Self::Echo];
+    pub const ALL: [Self; 5] = [Self::Time, Self::Ntp, Self::Announce, Self::Echo, Self::Chat];
 
     /// The name of its table in the configuration.
     pub const fn name(self) -> &'static str {
@@ -115,6 +119,7 @@ impl ServiceName {
             Self::Time => "time",
             Self::Chat => "chat",
             Self::Announce => "announce",
+            Self::Ntp => "ntp",
             Self::Echo => "echo",
         }
     }
@@ -122,7 +127,7 @@ impl ServiceName {
     /// How it is spoken to, at each of its addresses.
     pub const fn transports(self) -> &'static [Transport] {
         match self {
-            Self::Time | Self::Chat | Self::Announce => &[Transport::Udp],
+            Self::Time | Self::Chat | Self::Announce | Self::Ntp => &[Transport::Udp],
             Self::Echo => &[Transport::Udp, Transport::Tcp],
         }
     }
@@ -130,7 +135,7 @@ impl ServiceName {
     /// The receive buffer that its sockets are to have, in bytes.
     pub(crate) const fn receive_buffer(self) -> usize {
         match self {
-            Self::Time => QUESTIONS_BUFFER,
+            Self::Time | Self::Ntp => QUESTIONS_BUFFER,
             Self::Chat | Self::Announce | Self::Echo => RECEIVE_BUFFER,
         }
     }
@@ -138,7 +143,7 @@ impl ServiceName {
     /// The send buffer that its sockets are to have, in bytes.
     pub(crate) const fn send_buffer(self) -> usize {
         match self {
-            Self::Time => ANSWERS_BUFFER,
+            Self::Time | Self::Ntp => ANSWERS_BUFFER,
             Self::Chat | Self::Announce | Self::Echo => SEND_BUFFER,
         }
     }

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What a plain server has. The machines have no way to the archive, so whatever our packages depend on is here too.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,iproute2,netcat-openbsd,tzdata,libgcc-s1,passwd,util-linux";
+const PACKAGES: &str =
+    "systemd,systemd-sysv,systemd-timesyncd,dbus,iproute2,netcat-openbsd,tzdata,libgcc-s1,passwd,util-linux";
 
 /// What makes it a server of its own: no name or identity from this host, a journal that outlives a boot, no address in
 /// the Internet, and nobody who runs apt unasked while a test does.

@@ -15,6 +15,7 @@ mod base;
 mod belfryd;
 mod cgroup;
 mod client;
+mod clocks;
 mod command;
 #[path = "../common/mod.rs"]
 mod common;

@@ -4,11 +4,12 @@
 //! it is held to what generated datagrams bring forth, so that no figure in it is too low, or out of date.
 
 use belfry::config::{self, Transform};
-use belfry::core::{Datagram, Instant, ListenerId, Now, Outbox, Path, Seed, SplitMix};
+use belfry::core::{ClockState, Datagram, Instant, ListenerId, Now, Outbox, Path, Seed, SplitMix};
 use belfry::services::Service;
 use belfry::services::announce::{Announcer, Facts};
 use belfry::services::chat::{Hosts, Hub};
 use belfry::services::echo::Echo;
+use belfry::services::ntp::NtpService;
 use belfry::services::time::{TimeService, Zones};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -42,6 +43,18 @@ const TIME: &[&str] = &[
     "now",
     "\n",
     "\0",
+];
+
+/// The first is a question of a client of version 4.
+const NTP: &[&str] = &[
+    "\u{23}\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    "\u{23}",
+    "\u{24}",
+    "\n",
+    "\r\n",
+    "\0",
+    " ",
+    "now",
 ];
 
 const ANNOUNCE: &[&str] = &["Notify", "Notify\n", "Notify\r\n", "\0", "notify", "Announce", "Acknowlege", " "];
@@ -170,6 +183,15 @@ fn time() -> Meter<TimeService> {
     Meter::new(TimeService::new(&config::Time::default(), Zones::utc_only(), Seed(1)))
 }
 
+fn ntp(edit: fn(&mut config::Ntp, SocketAddr)) -> Meter<NtpService> {
+    let addr = SocketAddr::from(([127, 0, 0, 1], 123));
+    let mut config = config::Ntp { listen: vec![addr], ..config::Ntp::default() };
+    edit(&mut config, addr);
+    let mut ntp = NtpService::new(&config, &[(ListenerId(0), addr)], Duration::from_nanos(60), 0, Seed(1));
+    ntp.set_clock(ClockState { synchronised: true, ..ClockState::default() });
+    Meter::new(ntp)
+}
+
 /// In upper case, which makes some texts longer.
 fn echo() -> Meter<Echo> {
     Meter::new(Echo::new(&config::Echo { transform: Transform::Upper, ..config::Echo::default() }, Seed(1)))
@@ -239,6 +261,9 @@ fn want(meter: &mut Meter<Hub>) -> Vec<u8> {
 fn nobody_gets_more_than_the_table_of_threats_says() {
     let measured = [
         ("the time, anybody", worst(time(), TIME, false, false)),
+        ("the time for clocks, anybody", worst(ntp(|_, _| {}), NTP, false, false)),
+        ("the time as a number, anybody", worst(ntp(|c, at| c.listen_rfc868.push(at)), NTP, false, false)),
+        ("the time as a text, anybody", worst(ntp(|c, at| c.listen_rfc867.push(at)), NTP, false, false)),
         ("the announcer, a neighbour", worst(announcer(), ANNOUNCE, true, false)),
         ("the announcer, from another network", worst(announcer(), ANNOUNCE, false, false)),
         ("the echo, anybody", worst(echo(), ECHO, false, false)),

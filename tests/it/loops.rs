@@ -10,10 +10,11 @@ use belfry::config::{self, Transform};
 use belfry::core::admission::Admission;
 use belfry::core::limits::ANSWERS_IN_A_ROW_MAX;
 use belfry::core::rate::Rate;
-use belfry::core::{Datagram, Instant, ListenerId, Now, Outbox, Path, Seed};
+use belfry::core::{ClockState, Datagram, Instant, ListenerId, Now, Outbox, Path, Seed};
 use belfry::services::announce::{Announcer, Facts};
 use belfry::services::chat::{Hosts, Hub};
 use belfry::services::echo::Echo;
+use belfry::services::ntp::NtpService;
 use belfry::services::time::{TimeService, Zones};
 use belfry::services::{Service, ServiceName};
 use proptest::prelude::*;
@@ -73,13 +74,20 @@ impl Node for Admitted {
 /// How to make each kind of service, and its name.
 type Make = (&'static str, fn() -> Box<dyn Node>);
 
-const OURS: [Make; 8] = [
+const OURS: [Make; 11] = [
     ("hub", || hub(&config::Chat::default())),
     ("hub without echo", || hub(&config::Chat { echo_to_sender: false, ..config::Chat::default() })),
     ("hub with <name> text", || hub(&with_format("<", "> ", "", true))),
     ("hub with text (name)", || hub(&with_format("", " (", ")", false))),
     ("time service", || Box::new(Ours(time(), Outbox::default()))),
     ("announcer", || Box::new(Ours(announcer(), Outbox::default()))),
+    ("NTP server", || Box::new(Ours(ntp(config::Ntp::default()), Outbox::default()))),
+    ("time as a number", || {
+        Box::new(Ours(ntp(config::Ntp { listen_rfc868: vec![addr(A)], ..config::Ntp::default() }), Outbox::default()))
+    }),
+    ("time as a text", || {
+        Box::new(Ours(ntp(config::Ntp { listen_rfc867: vec![addr(A)], ..config::Ntp::default() }), Outbox::default()))
+    }),
     ("our echo", || echo(Transform::None)),
     ("our echo in upper case", || echo(Transform::Upper)),
 ];
@@ -120,6 +128,14 @@ fn time() -> TimeService {
 fn announcer() -> Announcer {
     let config = config::Announce::default();
     Announcer::new(&config, Facts { host: "belfry".to_owned(), ..Facts::default() }, Seed(1))
+}
+
+/// One whose clock is right.
+fn ntp(config: config::Ntp) -> NtpService {
+    let listeners = [(ListenerId(0), addr(A))];
+    let mut ntp = NtpService::new(&config, &listeners, Duration::from_nanos(60), 0, Seed(1));
+    ntp.set_clock(ClockState { synchronised: true, ..ClockState::default() });
+    ntp
 }
 
 fn echo(transform: Transform) -> Box<dyn Node> {
@@ -274,6 +290,9 @@ fn forgeries() -> Vec<String> {
     texts.extend(["x", "%", "%%", "x\n", "\n", "\t", "? ", "ä", "\u{1b}"].map(|unit| unit.repeat(1_000 / unit.len())));
     texts.extend([1_000, 1_005, 1_010, 1_020, 1_024, 1_025].map(|len| "y".repeat(len)));
     texts.extend((0..9).map(|nest| format!("{}H", "%".repeat(1 << nest))));
+    // A question, an answer and others to an NTP server.
+    let packet = |first: char| format!("{first}{}", "\0".repeat(47));
+    texts.extend(['\u{23}', '\u{24}', '\u{1b}', '\u{8}', '\u{0b}', '\u{21}', '\u{16}'].map(packet));
     let lines =
         texts.iter().flat_map(|text| [text.clone(), format!("{text}\n"), format!("{text}\r\n"), format!("{text}\0")]);
     lines.collect()
@@ -327,11 +346,14 @@ fn a_service_that_says_something_else_each_time_is_not_heard_at_its_port_and_not
         let service = match ours {
             "time service" => ServiceName::Time,
             "announcer" => ServiceName::Announce,
+            "NTP server" | "time as a number" | "time as a text" => ServiceName::Ntp,
             "our echo" | "our echo in upper case" => ServiceName::Echo,
             _ => ServiceName::Chat,
         };
         for (from, most) in [("127.0.0.2:19", 1), (B, 2 * burst as usize + 100)] {
-            let admission = Admission::new(&config::Config::default(), Seed(1));
+            let mut config = config::Config::default();
+            (config.ntp.enabled, config.echo.enabled) = (true, true);
+            let admission = Admission::new(&config, Seed(1));
             let mut net =
                 Net::new(Box::new(Admitted(make_a(), service, admission)), Box::new(Theirs(Box::new(|_| None))));
             net.nodes.insert(addr(from), Box::new(Theirs(make_b())));

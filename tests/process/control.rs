@@ -109,7 +109,7 @@ fn stats_counts_each_datagram() {
     let stats: Stats = control::parse_outcome(&done(&path, &["stats", "--json"])).unwrap().unwrap();
     assert_eq!(
         stats.services.iter().map(|of| of.service.as_str()).collect::<Vec<_>>(),
-        ["time", "announce", "chat", "echo"]
+        ["time", "ntp", "announce", "echo", "chat"]
     );
     let time = &stats.services[0];
     assert_eq!((time.answered, time.refused["no-conversion"], time.dropped["access"]), (1, 1, 0));

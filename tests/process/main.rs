@@ -11,6 +11,7 @@ mod afar;
 mod announcing;
 mod belfryd;
 mod chat;
+mod clocks;
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;

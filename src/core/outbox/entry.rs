@@ -1,7 +1,7 @@
 //! What waits in an outbox: messages, each a payload and who gets it, and the deliveries that they come to.
 
 use super::Outbox;
-use crate::core::{Instant, Path};
+use crate::core::{Instant, NtpTimestamp, Path};
 use std::collections::vec_deque;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -13,16 +13,25 @@ pub struct Payload {
     pub(super) len: u32,
     /// Length of each datagram but the last; never 0.
     pub(super) segment_len: u32,
+    /// Whether its last bytes are the moment at which it leaves.
+    pub(super) is_stamped: bool,
 }
 
 impl Payload {
     /// Stands for bytes that found no room.
-    pub(super) const FORGOTTEN: Self = Self { start: u64::MAX, len: 0, segment_len: 1 };
+    pub(super) const FORGOTTEN: Self = Self { start: u64::MAX, len: 0, segment_len: 1, is_stamped: false };
 
     /// The same payload without its last byte, if it has one.
     #[must_use]
     pub fn without_last(self) -> Self {
         Self { len: self.len.saturating_sub(1), ..self }
+    }
+
+    /// The same payload, one datagram, whose last bytes are to say when it leaves, as an
+    /// [`NtpTimestamp`]: who sends it writes that in their place.
+    #[must_use]
+    pub fn stamped(self) -> Self {
+        Self { is_stamped: true, ..self }
     }
 
     /// Length in bytes.
@@ -50,9 +59,17 @@ pub struct Delivery<'a> {
     pub bytes: &'a [u8],
     /// Length of each datagram but the last, which may be shorter; never 0.
     pub segment_len: usize,
+    /// Whether the moment at which it leaves stands in place of its last bytes, see [`Payload::stamped`].
+    pub is_stamped: bool,
 }
 
 impl<'a> Delivery<'a> {
+    /// The bytes that go out as they stand, and how many the sender writes behind them.
+    pub fn parts(self) -> (&'a [u8], usize) {
+        let stamp_len = if self.is_stamped { NtpTimestamp::LEN.min(self.bytes.len()) } else { 0 };
+        (&self.bytes[..self.bytes.len() - stamp_len], stamp_len)
+    }
+
     /// Datagrams in it.
     pub fn datagram_count(self) -> usize {
         datagram_count(self.bytes.len(), self.segment_len)
@@ -166,7 +183,7 @@ impl<'a> Iterator for Deliveries<'a> {
             let piece = &left[..left.len().min(segment_len.saturating_mul(self.piece_max))];
             (self.at, self.sent) =
                 if piece.len() == left.len() { (place + 1, 0) } else { (place, self.sent + self.piece_max) };
-            return Some(Delivery { path, bytes: piece, segment_len });
+            return Some(Delivery { path, bytes: piece, segment_len, is_stamped: entry.payload.is_stamped });
         }
     }
 }

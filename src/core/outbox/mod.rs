@@ -94,7 +94,7 @@ impl Outbox {
         self.skip_finished();
         if let Some(mut entry) = self.pop() {
             let stored = other.store(self.bytes(entry.payload));
-            entry.payload = Payload { segment_len: entry.payload.segment_len, ..stored };
+            entry.payload = Payload { start: stored.start, ..entry.payload };
             other.push_entry(entry);
         }
         self.reclaim();
@@ -131,7 +131,7 @@ impl Outbox {
         let start = self.base + self.arena.len() as u64;
         parts.iter().for_each(|part| self.arena.extend_from_slice(part));
         let len = u32::try_from(len).expect("a payload is at most a burst");
-        Payload { start, len, segment_len: len.max(1) }
+        Payload { start, len, segment_len: len.max(1), is_stamped: false }
     }
 
     /// Sends `bytes` on `path`.

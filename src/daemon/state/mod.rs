@@ -64,6 +64,8 @@ pub(super) struct State {
     /// Whether the last attempt failed.
     failed: bool,
     snapshot: Vec<u8>,
+    /// What was said in this turn, and the like.
+    news: Vec<News>,
 }
 
 /// A hub that was.
@@ -151,14 +153,16 @@ impl State {
     /// Writes down what a turn has brought, before any of it leaves.
     pub(super) fn keep(&mut self, now: Instant, hub: Option<&mut Hub>, listeners: &[Listener]) {
         let Some(hub) = hub else { return self.forget_hub(now) };
-        let news: Vec<News> = hub.take_news().collect();
-        self.said.note(now, &news);
+        self.news.extend(hub.take_news());
+        let news = &self.news;
+        self.said.note(now, news);
         if let Some(histories) = &mut self.histories {
-            histories.write(now, hub, &news);
+            histories.write(now, hub, news);
             if histories.is_unwritten() && news.iter().any(|news| matches!(news, News::Said { kept: true, .. })) {
                 hub.note_unwritten();
             }
         }
+        self.news.clear();
         if self.memory.is_some() && hub.take_changed() {
             self.due.get_or_insert(self.not_before);
         }

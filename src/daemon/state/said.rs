@@ -22,10 +22,10 @@ impl SaidLog {
     pub(super) fn note(&mut self, now: Instant, news: &[News]) {
         self.tell_omitted(now);
         for news in news {
-            let News::Said { room, member, message, logged: true, .. } = news else { continue };
+            let News::Said { room, message, logged: true, .. } = news else { continue };
             if self.take(now) {
-                let line = &message.line;
-                info!(message_id = event::SAID, room = room.as_str(), member = member.as_str(); "{room}: {line}");
+                let (line, member) = (&message.line, message.from.as_str());
+                info!(message_id = event::SAID, room = room.as_str(), member = member; "{room}: {line}");
             }
         }
     }

@@ -1,13 +1,15 @@
 //! Batches of datagrams, in and out: `recvmmsg(2)` and `sendmmsg(2)` with buffers that are made once and used for ever, the
 //! address and interface of each datagram on both ways (`IP_PKTINFO`, ip(7); `IPV6_PKTINFO`, RFC 3542 §6), bursts that the
-//! kernel cuts into datagrams (`UDP_SEGMENT`, udp(7)), the kernel's drop counter (`SO_RXQ_OVFL`, socket(7)) and the error
-//! queue (`IP_RECVERR`, ip(7)).
+//! kernel cuts into datagrams (`UDP_SEGMENT`, udp(7)), when each arrives (`SO_TIMESTAMPNS`, socket(7)) and leaves, the
+//! kernel's drop counter (`SO_RXQ_OVFL`, socket(7)) and the error queue (`IP_RECVERR`, ip(7)).
 //!
 //! Every header is set up anew before each call: the kernel writes lengths and flags back into it, and a header that is
 //! used again as it was left loses its control messages.
 
+use crate::clock;
 use crate::core::limits::RECEIVE_MAX;
-use crate::core::{Delivery, ListenerId, Path};
+use crate::core::{Delivery, ListenerId, NtpTimestamp, Path};
+use jiff::Timestamp;
 use nix::libc;
 use std::io;
 use std::mem::MaybeUninit;
@@ -31,7 +33,9 @@ struct Control([u8; CONTROL_MAX]);
 struct Slot {
     name: libc::sockaddr_storage,
     control: Control,
-    io: libc::iovec,
+    /// A datagram is in one piece, but for one that says when it leaves: that stands in `stamp`.
+    io: [libc::iovec; 2],
+    stamp: [u8; NtpTimestamp::LEN],
 }
 
 impl Slot {
@@ -51,7 +55,7 @@ fn set_header(header: &mut libc::mmsghdr, slot: &mut Slot, name_len: usize, cont
     header.msg_len = 0;
     header.msg_hdr.msg_name = (&raw mut slot.name).cast();
     header.msg_hdr.msg_namelen = name_len as libc::socklen_t;
-    header.msg_hdr.msg_iov = &raw mut slot.io;
+    header.msg_hdr.msg_iov = slot.io.as_mut_ptr();
     header.msg_hdr.msg_iovlen = 1;
     header.msg_hdr.msg_control = if control_len == 0 { std::ptr::null_mut() } else { (&raw mut slot.control).cast() };
     header.msg_hdr.msg_controllen = control_len;
@@ -70,6 +74,8 @@ pub(in crate::daemon) struct Received<'a> {
     /// Whether it was sent to a group or to everybody.
     pub(in crate::daemon) multicast: bool,
     pub(in crate::daemon) interface: u32,
+    /// When it arrived, where the socket was asked to say so.
+    pub(in crate::daemon) arrived_at: Option<Timestamp>,
     /// Datagrams that the kernel has dropped on this socket since it was opened, modulo 2³².
     pub(in crate::daemon) kernel_drops: Option<u32>,
     pub(in crate::daemon) trouble: Option<Trouble>,
@@ -121,7 +127,7 @@ impl Receiver {
     fn call(&mut self, fd: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<usize> {
         let buffers = self.buffers.chunks_exact_mut(RECEIVE_MAX);
         for ((header, slot), buffer) in self.headers.iter_mut().zip(&mut self.slots).zip(buffers) {
-            slot.io = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+            slot.io[0] = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
             set_header(header, slot, size_of::<libc::sockaddr_storage>(), CONTROL_MAX);
         }
         // SAFETY: every header points at a slot and a buffer that live in `self`, which is borrowed for the call, with
@@ -149,6 +155,7 @@ impl Receiver {
             local: None,
             multicast: false,
             interface: 0,
+            arrived_at: None,
             kernel_drops: None,
             trouble: None,
         };
@@ -181,6 +188,10 @@ impl Received<'_> {
                 self.multicast = addr.is_multicast();
                 self.local = (!self.multicast).then_some(IpAddr::V6(addr));
                 self.interface = info.ipi6_ifindex;
+            }
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
+                let moment = |at: libc::timespec| Timestamp::new(at.tv_sec, at.tv_nsec as i32).ok();
+                self.arrived_at = control_data(cmsg).and_then(moment);
             }
             (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => self.kernel_drops = control_data::<u32>(cmsg),
             (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
@@ -245,16 +256,17 @@ impl Sender {
         budget: usize,
         deliveries: impl Iterator<Item = Delivery<'a>>,
     ) -> io::Result<usize> {
-        let (mut len, mut datagrams) = (0, 0);
+        let (mut len, mut datagrams, mut any_stamped) = (0, 0, false);
         let places = self.headers.iter_mut().zip(&mut self.slots).zip(&mut self.counts);
         for (delivery, ((header, slot), count)) in deliveries.zip(places) {
             if delivery.path.listener != listener || datagrams >= budget {
                 break;
             }
             let name_len = write_socket_addr(&mut slot.name, delivery.path.remote);
-            let bytes = delivery.bytes;
+            let (bytes, stamp_len) = delivery.parts();
             // The kernel only reads what it sends, but an iovec has no const pointer.
-            slot.io = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+            slot.io[0] = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+            slot.io[1] = libc::iovec { iov_base: slot.stamp.as_mut_ptr().cast(), iov_len: stamp_len };
             let mut control_len = write_packet_info(&mut slot.control, delivery.path);
             *count = delivery.datagram_count();
             if *count > 1 {
@@ -263,8 +275,14 @@ impl Sender {
                     write_control(&mut slot.control, control_len, libc::SOL_UDP, libc::UDP_SEGMENT, segment_len);
             }
             set_header(header, slot, name_len, control_len);
+            header.msg_hdr.msg_iovlen += usize::from(stamp_len > 0);
+            any_stamped |= stamp_len > 0;
             len += 1;
             datagrams += *count;
+        }
+        if any_stamped {
+            let stamp = NtpTimestamp::of(clock::wall()).to_bytes();
+            self.slots[..len as usize].iter_mut().for_each(|slot| slot.stamp = stamp);
         }
         // SAFETY: the first `len` headers point at slots in `self` and at bytes that outlive the call.
         let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), self.headers.as_mut_ptr(), len, libc::MSG_DONTWAIT as _) };
@@ -400,7 +418,7 @@ mod tests {
     }
 
     fn single<'a>(path: &'a Path, bytes: &'a [u8]) -> Delivery<'a> {
-        Delivery { path, bytes, segment_len: bytes.len() }
+        Delivery { path, bytes, segment_len: bytes.len(), is_stamped: false }
     }
 
     #[test]
@@ -426,6 +444,32 @@ mod tests {
     }
 
     #[test]
+    fn a_datagram_says_when_it_leaves_if_it_is_to_and_the_kernel_when_it_arrives() {
+        let (server, client) = (socket("127.0.0.1:0"), socket("127.0.0.1:0"));
+        nix::sys::socket::setsockopt(&client, nix::sys::socket::sockopt::ReceiveTimestampns, &true).expect("supported");
+        let path = Path::to(ListenerId(0), client.local_addr().expect("bound"));
+        let (mut sender, mut receiver) = (Sender::new(), Receiver::new());
+        let before = clock::wall();
+        let stamped = Delivery { is_stamped: true, ..single(&path, b"is sent  WHEN!! ") };
+        let deliveries = [single(&path, b"is sent"), stamped, single(&path, b"once")];
+        assert_eq!(sender.send(server.as_fd(), ListenerId(0), usize::MAX, deliveries.into_iter()).expect("sent"), 3);
+        assert_eq!(receiver.receive(client.as_fd()).expect("received"), 3);
+        let after = clock::wall();
+        let payload = receiver.received(1).payload;
+        let (text, stamp) = payload.split_last_chunk().expect("a moment is eight bytes");
+        assert_eq!(
+            [receiver.received(0).payload, text, receiver.received(2).payload],
+            [&b"is sent"[..], b"is sent ", b"once"]
+        );
+        let written = |moment| NtpTimestamp::of(moment).to_bytes();
+        assert!((written(before)..=written(after)).contains(stamp), "{stamp:?}");
+        for index in 0..3 {
+            let arrived_at = receiver.received(index).arrived_at.expect("the kernel notes it");
+            assert!((before..=after).contains(&arrived_at), "{arrived_at}");
+        }
+    }
+
+    #[test]
     fn a_batch_ends_with_its_budget_or_where_another_listener_begins() {
         let server = socket("127.0.0.1:0");
         let to = server.local_addr().expect("bound");
@@ -440,7 +484,7 @@ mod tests {
         let path = Path { local: Some(local), ..Path::to(ListenerId(0), client.local_addr().expect("bound")) };
         let unspecified = Path::to(ListenerId(0), path.remote);
         let bytes: Vec<u8> = (0..16 * 1_232_u32).map(|at| (at / 7) as u8).collect();
-        let burst = |path, len: usize| Delivery { path, bytes: &bytes[..len], segment_len: 1_232 };
+        let burst = |path, len: usize| Delivery { path, bytes: &bytes[..len], segment_len: 1_232, is_stamped: false };
         let deliveries = [
             burst(&path, bytes.len()),
             single(&path, b"alone"),

@@ -1,7 +1,7 @@
 //! Single calls: the state of the clock (`adjtimex(2)`, reading only), what a socket holds and has lost (`SO_MEMINFO`), by
 //! which interface somebody has connected, and the file descriptors that the service manager left open for us, which become ours.
 
-use crate::core::ClockState;
+use crate::core::{ClockState, Leap};
 use nix::libc;
 use std::io;
 use std::mem;
@@ -22,6 +22,11 @@ pub(in crate::daemon) fn clock_state() -> io::Result<ClockState> {
     Ok(ClockState {
         synchronised: timex.status & libc::STA_UNSYNC == 0 && state != libc::TIME_ERROR,
         max_error: Duration::from_micros(u64::try_from(timex.maxerror).unwrap_or(0)),
+        leap: match timex.status & (libc::STA_INS | libc::STA_DEL) {
+            libc::STA_INS => Leap::Insert,
+            libc::STA_DEL => Leap::Delete,
+            _ => Leap::None,
+        },
     })
 }
 

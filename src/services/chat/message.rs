@@ -6,10 +6,10 @@ use super::name;
 use crate::core::frame::{Epoch, Position, write_text_frame};
 use crate::core::limits::{DATAGRAM_MAX, NUMBER_MAX};
 use crate::core::text::is_control;
+use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::rc::Rc;
 
 /// Something that was said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,9 +19,9 @@ pub struct Message {
     /// When it was said.
     pub when: Timestamp,
     /// As the room has got it.
-    pub line: Rc<str>,
+    pub line: Box<str>,
     /// Who said it; empty where nobody knows any more.
-    from: Box<str>,
+    pub from: CompactString,
     text: Text,
     /// Whether somebody does it, rather than says it.
     is_action: bool,
@@ -160,7 +160,7 @@ impl<'a> EntryLine<'a> {
             line: (&*message.line).into(),
             epoch,
             number: message.number,
-            from: (&*message.from).into(),
+            from: message.from.as_str().into(),
             len,
             text,
             action: message.is_action,
@@ -180,7 +180,7 @@ impl<'a> EntryLine<'a> {
             && is_message(line)
             && is_sayable(from, &text)
             && [*number, by.map_or(0, |by| by.request)].into_iter().all(|number| number <= NUMBER_MAX);
-        let (line, from) = (Rc::from(&**line), Box::from(&**from));
+        let (line, from) = (Box::from(&**line), CompactString::from(&**from));
         let message = Message { number: *number, when: *when, line, from, text, is_action: *action, by: *by };
         let mut frame = Vec::new();
         // What has no number is never sent again.

@@ -88,6 +88,8 @@ pub struct Hub {
     /// When this hub heard of the time for the first time, in nanoseconds: no other has the same.
     begun: Option<i128>,
     errors: ErrorStreaks,
+    /// The line that is being relayed.
+    line: String,
     /// Rooms that have something for their sessions.
     speaking: Vec<RoomId>,
     /// What is to leave before that, if something waits.
@@ -133,6 +135,7 @@ impl Hub {
             asking: None,
             begun: None,
             errors: ErrorStreaks::new(seed),
+            line: String::new(),
             speaking: Vec::new(),
             spoken_behind: None,
             beacons: BTreeSet::new(),
@@ -346,12 +349,13 @@ impl Service for Hub {
     }
 
     /// Nobody loses his place because he, or somebody in his name, says too much.
-    fn handle_excess(&mut self, now: &Now, datagram: &Datagram<'_>) {
+    fn handle_excess(&mut self, now: &Now, datagram: &Datagram<'_>, _out: &mut Outbox) -> Verdict {
         let member = self.members.at(datagram.path.remote);
         let is_question = Question::in_datagram(datagram.payload).is_some();
         if let Some(id) = member.filter(|&id| !is_question && self.members.get(id).session().is_none()) {
             self.members.heard(id, now.mono, false);
         }
+        Verdict::Dropped(DropReason::RateLimit)
     }
 
     fn finish_turn(&mut self, out: &mut Outbox) {

@@ -5,6 +5,7 @@
 
 use super::{Hub, Message};
 use crate::core::frame::Epoch;
+use compact_str::CompactString;
 use std::rc::Rc;
 
 /// Something to write down.
@@ -13,9 +14,7 @@ pub enum News {
     /// A message went to a room.
     Said {
         /// The room's name.
-        room: String,
-        /// The name of who said it.
-        member: String,
+        room: CompactString,
         /// In which epoch of the room.
         epoch: Epoch,
         /// What was said.
@@ -28,12 +27,12 @@ pub enum News {
     /// What was said in a room before is forgotten for good: it is not to be found anywhere.
     Forgotten {
         /// The room's name.
-        room: String,
+        room: CompactString,
     },
     /// Of a room's history less is kept than before: what [`Hub::history_of`] tells.
     Trimmed {
         /// The room's name.
-        room: String,
+        room: CompactString,
     },
     /// More has come than there was place for, so that the oldest is missing.
     Lost {
@@ -43,12 +42,12 @@ pub enum News {
 }
 
 impl Hub {
-    /// What is new since the last call, in the order in which it happened. To be taken once a turn: it is bounded, and
-    /// the oldest goes first, which is told before everything else.
-    pub fn take_news(&mut self) -> impl Iterator<Item = News> + use<> {
+    /// What is new since the last call, in the order in which it happened. To be taken once a turn, all of it: it is
+    /// bounded, and the oldest goes first, which is told before everything else.
+    pub fn take_news(&mut self) -> impl Iterator<Item = News> {
         let lost = std::mem::take(&mut self.keeping.news_lost);
         let lost = (lost > 0).then_some(News::Lost { count: lost });
-        lost.into_iter().chain(std::mem::take(&mut self.keeping.news))
+        lost.into_iter().chain(self.keeping.news.drain(..))
     }
 
     /// The names of all rooms.

@@ -75,13 +75,30 @@ impl Hub {
         draft: &Draft<'_>,
         out: &mut Outbox,
     ) -> Result<(), Problem> {
-        let line = self.render(draft);
-        fits(&line)?;
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
+        self.render(draft, &mut line);
+        let relayed = self.relay_line(now, id, room, draft, &line, out);
+        self.line = line;
+        relayed
+    }
+
+    /// The same with the line in which programs and terminals get it.
+    fn relay_line(
+        &mut self,
+        now: &Now,
+        id: MemberId,
+        room: RoomId,
+        draft: &Draft<'_>,
+        line: &str,
+        out: &mut Outbox,
+    ) -> Result<(), Problem> {
+        fits(line)?;
         let sender_first = draft.is_action || self.config.line_format.sender_first;
-        let signature = reflex::signature(&line, sender_first, draft.from, &self.config.line_format);
+        let signature = reflex::signature(line, sender_first, draft.from, &self.config.line_format);
         let of_room = self.rooms.get(room);
         let (kept, epoch) = (of_room.keeps_history && self.config.history > 0, of_room.stream.epoch);
-        let message = Rc::new(Message::new(of_room.stream.newest + 1, now.wall, &line, draft));
+        let message = Rc::new(Message::new(of_room.stream.newest + 1, now.wall, line, draft));
         let has_sessions = of_room.has_sessions();
         let mut frame = Vec::new();
         if has_sessions || message.text_len() > DATAGRAM_MAX - FRAME_HEAD_MAX {
@@ -90,14 +107,14 @@ impl Hub {
         if frame.len() > DATAGRAM_MAX {
             return Err(self.too_long());
         }
-        self.pay_for_text(self.source_of(id), room, &line, frame.len())?;
+        self.pay_for_text(self.source_of(id), room, line, frame.len())?;
         let member = self.members.get_mut(id);
         member.last_said = now.mono;
         let gets_echo = member.reflex().note_said(now.mono, draft.text) && self.config.echo_to_sender;
         let except = (!gets_echo).then_some(member.path.remote);
         let of_room = self.rooms.get_mut(room);
         of_room.lines.note(now.mono, signature);
-        of_room.relay(&line, except, out);
+        of_room.relay(line, except, out);
         of_room.stream.push(Rc::clone(&message), kept, self.config.history);
         let name = of_room.name.clone();
         if has_sessions {
@@ -105,31 +122,27 @@ impl Hub {
             self.note_spoken(now.mono, room);
         }
         let logged = self.config.log_messages;
-        self.keeping.note(News::Said { room: name, member: draft.from.to_owned(), epoch, message, kept, logged });
+        self.keeping.note(News::Said { room: name, epoch, message, kept, logged });
         Ok(())
     }
 
-    /// The line in which programs and terminals get it.
-    fn render(&self, draft: &Draft<'_>) -> String {
+    /// Appends the line in which programs and terminals get it.
+    fn render(&self, draft: &Draft<'_>, line: &mut String) {
         let (name, text) = (draft.from, draft.text);
         if draft.is_action {
-            let mut line = format!("* {name} ");
-            push_clean(&mut line, text);
-            return line;
+            line.extend(["* ", name, " "]);
+            return push_clean(line, text);
         }
         let format = &self.config.line_format;
-        let mut line = format.before.clone();
+        line.push_str(&format.before);
         if format.sender_first {
-            line.push_str(name);
-            line.push_str(&format.between);
-            push_clean(&mut line, text);
+            line.extend([name, &format.between]);
+            push_clean(line, text);
         } else {
-            push_clean(&mut line, text);
-            line.push_str(&format.between);
-            line.push_str(name);
+            push_clean(line, text);
+            line.extend([&format.between, name]);
         }
         line.push_str(&format.after);
-        line
     }
 }
 

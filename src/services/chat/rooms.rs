@@ -14,6 +14,7 @@ use crate::core::frame::Epoch;
 use crate::core::limits::{ROOMS_MADE_MAX, ROOMS_MAX, ROOMS_OF_SOURCE_MAX};
 use crate::core::source::Source;
 use crate::core::{Instant, ListenerId, Now, Outbox, Path, Seed};
+use compact_str::CompactString;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -42,7 +43,7 @@ struct Hearers {
 
 #[derive(Debug)]
 pub(super) struct Room {
-    pub(super) name: String,
+    pub(super) name: CompactString,
     pub(super) topic: String,
     /// What was said.
     pub(super) stream: Stream,
@@ -65,7 +66,7 @@ pub(super) struct Room {
 impl Room {
     fn new(name: &str, now: Instant, epoch: Epoch) -> Self {
         Self {
-            name: name.to_owned(),
+            name: name.into(),
             topic: String::new(),
             stream: Stream::new(epoch),
             keeps_history: true,
@@ -179,7 +180,7 @@ pub(super) struct Rooms {
 impl Rooms {
     pub(super) fn new(seed: Seed) -> Self {
         let lobby = Room::new("lobby", Instant::default(), Epoch::default());
-        Self { by_name: BTreeMap::from([(lobby.name.clone(), LOBBY)]), slots: vec![lobby], seed, made: 1 }
+        Self { by_name: BTreeMap::from([(lobby.name.to_string(), LOBBY)]), slots: vec![lobby], seed, made: 1 }
     }
 
     /// A room in an epoch that it has never been in.
@@ -245,7 +246,7 @@ impl Rooms {
     }
 
     /// Applies a new bound to every history; the names of the rooms that have forgotten something.
-    pub(super) fn trim_histories(&mut self, count_max: usize) -> Vec<String> {
+    pub(super) fn trim_histories(&mut self, count_max: usize) -> Vec<CompactString> {
         let too_long = self.slots.iter_mut().filter(|room| room.stream.history_len() > count_max);
         too_long
             .map(|room| {

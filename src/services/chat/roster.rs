@@ -70,7 +70,7 @@ impl Hub {
             return Err(NoSuchMember { nearest: self.nearest(name).map(str::to_owned) });
         };
         let member = self.members.get(id);
-        let room = self.rooms.get(member.room()).name.clone();
+        let room = self.rooms.get(member.room()).name.to_string();
         let kicked = Kicked { name: member.name.to_string(), room, addr: member.path.remote };
         if member.way == Way::Line {
             out.send_line(member.path, "-- You have been removed by the operator.", true);

@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn the_help_tells_the_state_of_the_clock_and_fits_its_bound_in_every_state() {
         let ends = |synchronised, max_error| {
-            let line = help_line(ClockState { synchronised, max_error });
+            let line = help_line(ClockState { synchronised, max_error, ..ClockState::default() });
             let (help, state) = line.split_once("; ").unwrap();
             assert_eq!(help, "strftime formats: %H:%M, TZ=Asia/Tokyo %c");
             state.to_owned()

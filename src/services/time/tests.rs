@@ -113,9 +113,9 @@ fn the_answer_at_its_bound_goes_out_and_one_byte_more_does_not() {
 fn the_help_says_how_good_the_clock_is_now() {
     let mut service = service();
     assert!(answer(&mut service, b"?").ends_with("clock not synchronised, error unknown"));
-    service.set_clock(ClockState { synchronised: true, max_error: Duration::from_millis(3) });
+    service.set_clock(ClockState { synchronised: true, max_error: Duration::from_millis(3), ..ClockState::default() });
     assert!(answer(&mut service, b"?\n").ends_with("clock synchronised, error below 3 ms\n"));
-    service.set_clock(ClockState { synchronised: true, max_error: Duration::MAX });
+    service.set_clock(ClockState { synchronised: true, max_error: Duration::MAX, ..ClockState::default() });
     assert!(answer(&mut service, b"?").len() <= ANSWER_BASE + 3);
 }
 

@@ -3,7 +3,7 @@
 use crate::script::{Stage, V4, play};
 use belfry::config;
 use belfry::core::limits::{DATAGRAM_MAX, LIST_FIELD_MAX, LISTED_MAX};
-use belfry::core::{Datagram, Path};
+use belfry::core::{Datagram, Outbox, Path};
 use belfry::services::Service;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -150,7 +150,7 @@ fn a_question_with_the_token_of_its_address_is_counted_apart_and_one_that_is_too
     }
     stage.wait(6);
     let now = stage.now();
-    stage.hub.handle_excess(&now, &Datagram::unicast(path(40_001), question.as_bytes()));
+    stage.hub.handle_excess(&now, &Datagram::unicast(path(40_001), question.as_bytes()), &mut Outbox::default());
     stage.wait(5);
     assert_eq!(stage.hub.member_count(), 0, "a heartbeat that is too much would have kept it");
 }

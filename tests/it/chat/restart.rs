@@ -205,7 +205,7 @@ fn what_was_said_is_told_once_in_order_and_so_is_what_is_forgotten() {
     let mut stage = stage();
     let told = |stage: &mut Stage| -> Vec<String> {
         let tell = |news| match news {
-            News::Said { room, member, message, kept, .. } => format!("{room} {member} {} {kept}", message.line),
+            News::Said { room, message, kept, .. } => format!("{room} {} {} {kept}", message.from, message.line),
             News::Forgotten { room } => format!("{room} is forgotten"),
             News::Trimmed { room } => format!("{room} is trimmed"),
             News::Lost { count } => format!("{count} are lost"),

@@ -196,7 +196,7 @@ impl Hub {
                 Some(_) => 0,
             };
             let number = number.clamp(room.stream.first_shown() - 1, newest);
-            let stay = Stay { room: room.name.clone(), since: Since { epoch, number } };
+            let stay = Stay { room: room.name.to_string(), since: Since { epoch, number } };
             if !stays.iter().any(|other| other.room == stay.room) {
                 stays.push(stay);
             }

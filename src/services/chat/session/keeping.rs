@@ -65,7 +65,7 @@ impl Hub {
     }
 
     pub(super) fn stays_of(&self, member: &Member) -> Vec<Stay> {
-        member.stays().map(|(room, since)| Stay { room: self.rooms.get(room).name.clone(), since }).collect()
+        member.stays().map(|(room, since)| Stay { room: self.rooms.get(room).name.to_string(), since }).collect()
     }
 
     /// Takes a session back, as one that is away; whether it can be.

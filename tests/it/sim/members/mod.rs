@@ -259,7 +259,7 @@ impl World {
 
     /// Does what the daemon does before anything leaves.
     fn keep(&mut self) {
-        for news in self.hub.take_news() {
+        for news in self.hub.take_news().collect::<Vec<_>>() {
             match news {
                 News::Said { room, message, kept: true, .. } => {
                     self.files.entry(file_name(&room)).or_default().push(message.line.to_string())

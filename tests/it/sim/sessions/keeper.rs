@@ -44,7 +44,7 @@ impl Keeper {
     /// Does what the daemon does before anything leaves.
     pub(super) fn keep(&mut self, hub: &mut Hub) -> Vec<Note> {
         let mut notes = Vec::new();
-        for news in hub.take_news() {
+        for news in hub.take_news().collect::<Vec<_>>() {
             match news {
                 News::Said { room, epoch, message, kept, .. } => {
                     if kept {
@@ -53,12 +53,12 @@ impl Keeper {
                         self.files.entry(file_name(&room)).or_default().push(line);
                     }
                     let (number, line) = (message.number, message.line.to_string());
-                    notes.push(Note::Said { room, epoch, number, line, is_kept: kept });
+                    notes.push(Note::Said { room: room.into(), epoch, number, line, is_kept: kept });
                 }
                 News::Trimmed { room } => self.write_anew(hub, &room),
                 News::Forgotten { room } => {
                     self.write_anew(hub, &room);
-                    notes.push(Note::Forgotten { room });
+                    notes.push(Note::Forgotten { room: room.into() });
                 }
                 News::Lost { count } => panic!("{count} are lost"),
             }
