@@ -119,7 +119,7 @@ impl Daemon {
         self.watched(Listener::adopt(id, service, addr, socket).map_err(Fatal::passed(service))?)
     }
 
-    fn watched(&self, listener: Listener) -> Result<Listener, Fatal> {
+    fn watched(&self, mut listener: Listener) -> Result<Listener, Fatal> {
         listener.register(self.poll.registry()).map_err(Fatal::system("watch a socket"))?;
         Ok(listener)
     }
@@ -146,7 +146,7 @@ impl Daemon {
         let (kept, unwanted): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.listeners).into_iter().partition(|open| is_wanted(config, open));
         self.listeners = kept;
-        for listener in unwanted {
+        for mut listener in unwanted {
             info!("{} no longer listens on {}", listener.service, listener.addr);
             if let (Some(hub), ServiceName::Chat) = (&mut self.services.chat, listener.service) {
                 match new.iter().find(|new| takes_the_place_of(new, &listener)) {

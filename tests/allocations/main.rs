@@ -121,7 +121,7 @@ fn a_message_costs_two_allocations_for_what_is_kept_of_it_however_many_get_it() 
         let config = config::Chat { fan_out: None, ..config::Chat::default() };
         let mut hub = Hub::new(&config, "tower", Hosts::default(), Seed(1));
         let mut turns = Turns::new(self::hub().1);
-        (0..members).for_each(|number| drop(turns.turn(ServiceName::Chat, &mut hub, number, b"^hb^")));
+        (0..members).for_each(|number| assert_eq!(turns.turn(ServiceName::Chat, &mut hub, number, b"^hb^"), 0));
         let mut text = [0; 64];
         let mut relay = |number: u32| {
             write!(&mut text[..], "the message {number:052}").unwrap();
