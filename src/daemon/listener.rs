@@ -31,6 +31,8 @@ pub(super) struct Listener {
     pub(super) errored: bool,
     /// The socket took no more, and has not said since that it would.
     pub(super) blocked: bool,
+    /// What the poller tells of it; `None` while so much comes that it is looked at in each turn all the same.
+    watched: Option<Interest>,
     /// Whether the kernel cuts bursts into datagrams. One that does not know how (before Linux 4.18) would send a burst as one
     /// long datagram, without an error.
     pub(super) takes_bursts: bool,
@@ -115,6 +117,7 @@ impl Listener {
             readable: true,
             errored: true,
             blocked: false,
+            watched: None,
             takes_bursts: getsockopt(&socket, sockopt::UdpGsoSegment).is_ok(),
             kernel_drops: sys::socket_memory(socket.as_fd())?.kernel_drops,
             socket,
@@ -122,8 +125,22 @@ impl Listener {
     }
 
     /// Has the poller tell when something arrives.
-    pub(super) fn register(&self, registry: &Registry) -> io::Result<()> {
-        registry.register(&mut SourceFd(&self.socket.as_raw_fd()), self.token(), Interest::READABLE)
+    pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
+        self.watch(registry, Some(Interest::READABLE))
+    }
+
+    fn watch(&mut self, registry: &Registry, wanted: Option<Interest>) -> io::Result<()> {
+        let (socket, token) = (self.socket.as_raw_fd(), self.token());
+        match (self.watched, wanted) {
+            (None, Some(interest)) => registry.register(&mut SourceFd(&socket), token, interest)?,
+            (Some(was), Some(interest)) if was != interest => {
+                registry.reregister(&mut SourceFd(&socket), token, interest)?;
+            }
+            (Some(_), None) => registry.deregister(&mut SourceFd(&socket))?,
+            _ => {}
+        }
+        self.watched = wanted;
+        Ok(())
     }
 
     /// Sets whether the socket takes no more, and asks the poller to tell when it does again.
@@ -133,14 +150,14 @@ impl Listener {
         }
         // Only while blocked: the kernel would wake us after every datagram that leaves.
         let interest = if blocked { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        let watched = registry.reregister(&mut SourceFd(&self.socket.as_raw_fd()), self.token(), interest);
+        let watched = self.watch(registry, Some(interest));
         // Where the poller will not tell, each turn tries.
         self.blocked = blocked && watched.is_ok();
     }
 
     /// Takes the socket out of the poller, before it is closed.
-    pub(super) fn deregister(&self, registry: &Registry) -> io::Result<()> {
-        registry.deregister(&mut SourceFd(&self.socket.as_raw_fd()))
+    pub(super) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.watch(registry, None)
     }
 
     pub(super) fn token(&self) -> Token {
@@ -179,21 +196,33 @@ impl Listener {
 
     /// Receives a batch of what waits; how much of it there is.
     ///
+    /// From a full batch until the socket is found empty the poller does not watch it: it would be told of each datagram
+    /// that comes, and of each that leaves, to wake somebody who does not sleep.
+    ///
     /// Soft errors of datagrams that were sent before (a closed port) come up here; they are told in full by the error
     /// queue, and the call is made again.
-    pub(super) fn receive(&mut self, receiver: &mut Receiver) -> usize {
+    pub(super) fn receive(&mut self, receiver: &mut Receiver, registry: &Registry) -> usize {
         for _ in 0..2 {
             match receiver.receive(self.fd()) {
                 Ok(count) => {
-                    self.readable = count == sys::BATCH_MAX;
+                    if count == sys::BATCH_MAX && !self.blocked {
+                        // Who stays watched is only woken more often.
+                        let _ = self.watch(registry, None);
+                    }
+                    self.readable = count == sys::BATCH_MAX || self.watched.is_none();
                     return count;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let interest = self.watched.unwrap_or(Interest::READABLE);
+                    // Where the poller will not tell, each turn looks.
+                    self.readable = self.watch(registry, Some(interest)).is_err();
+                    return 0;
+                }
                 Err(_) => self.errored = true,
             }
         }
         // Without a `WouldBlock` something may wait: it is looked at again in the next turn.
-        self.readable = self.errored;
+        self.readable = true;
         0
     }
 }
@@ -202,7 +231,9 @@ impl Listener {
 mod tests {
     use super::*;
     use crate::core::limits::QUESTIONS_BUFFER;
+    use mio::{Events, Poll};
     use std::net::UdpSocket;
+    use std::time::Duration;
 
     #[test]
     fn a_socket_is_congested_from_when_it_is_half_full_until_it_is_read() {
@@ -218,7 +249,40 @@ mod tests {
         // The kernel counts its own structures too, and grants less than was asked for who may not have it.
         assert!((4..=QUESTIONS_BUFFER / payload.len() + 1).contains(&sent), "{sent}");
         let mut receiver = Receiver::new();
-        while listener.receive(&mut receiver) > 0 {}
+        let poll = Poll::new().unwrap();
+        while listener.receive(&mut receiver, poll.registry()) > 0 {}
         assert!(!listener.is_congested());
+    }
+
+    #[test]
+    fn a_socket_that_is_never_empty_is_not_watched_and_one_that_is_loses_nothing() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut listener = Listener::bind(ListenerId(0), ServiceName::Time, any, std::iter::empty()).unwrap();
+        let (mut poll, mut events, mut receiver) = (Poll::new().unwrap(), Events::with_capacity(8), Receiver::new());
+        let client = UdpSocket::bind(any).unwrap();
+        let mut is_told = |poll: &mut Poll| {
+            poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+            !events.is_empty()
+        };
+        listener.register(poll.registry()).unwrap();
+        let addr = listener.addr;
+        let send = |count: usize| (0..count).for_each(|_| assert_eq!(client.send_to(b"x", addr).unwrap(), 1));
+        send(sys::BATCH_MAX + 1);
+        assert!(is_told(&mut poll));
+        assert_eq!((listener.receive(&mut receiver, poll.registry()), listener.readable), (sys::BATCH_MAX, true));
+        send(1);
+        assert!(!is_told(&mut poll), "nobody need be woken");
+        assert_eq!((listener.receive(&mut receiver, poll.registry()), listener.readable), (2, true), "it is looked at");
+        assert_eq!((listener.receive(&mut receiver, poll.registry()), listener.readable), (0, false));
+        send(1);
+        assert!(is_told(&mut poll), "it is watched again");
+        listener.receive(&mut receiver, poll.registry());
+        // What comes between the last look and the watch is told, too.
+        send(sys::BATCH_MAX);
+        listener.receive(&mut receiver, poll.registry());
+        listener.readable = false;
+        send(1);
+        listener.watch(poll.registry(), Some(Interest::READABLE)).unwrap();
+        assert!(is_told(&mut poll));
     }
 }

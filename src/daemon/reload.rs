@@ -120,7 +120,7 @@ impl Daemon {
             return Ok(None);
         }
         let id = self.next_listener_id();
-        let listener = if self.passed.is_activated() {
+        let mut listener = if self.passed.is_activated() {
             let socket = self.passed.take(service, Transport::Udp, addr)?;
             Listener::adopt(id, service, addr, socket).map_err(Fatal::passed(service))?
         } else {
@@ -185,7 +185,7 @@ impl Daemon {
             .into_iter()
             .partition(|open| is_wanted(config, open.service, open.configured));
         self.listeners = kept;
-        for listener in unwanted {
+        for mut listener in unwanted {
             info!("{} no longer listens on {}", listener.service, listener.addr);
             if let (Some(hub), ServiceName::Chat) = (&mut self.services.chat, listener.service) {
                 match new.iter().find(|new| takes_the_place_of(new, &listener)) {

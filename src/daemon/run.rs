@@ -18,7 +18,7 @@ use super::netlink::Netlink;
 use super::passed::Passed;
 use super::post::Patience;
 use super::report::{Report, Status};
-use super::services::{Posts, Services};
+use super::services::{Posts, Reception, Services};
 use super::signals::{Request, Signals};
 use super::state::State;
 use super::streams::Streams;
@@ -213,8 +213,9 @@ impl Daemon {
         let Self { services, listeners, receiver, posts, interfaces, .. } = self;
         services.hear_errors(now, interfaces, listeners, receiver, posts);
         for service in ServiceName::ALL {
-            let Self { services, listeners, receiver, admission, posts, .. } = self;
-            services.hear(service, now, listeners, receiver, admission, &mut posts[service as usize]);
+            let Self { services, listeners, receiver, poll, admission, posts, .. } = self;
+            let reception = Reception { receiver, registry: poll.registry(), admission };
+            services.hear(service, now, listeners, reception, &mut posts[service as usize]);
             if Patience::of(service) == Patience::None {
                 self.flush_one(service);
             }

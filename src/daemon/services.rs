@@ -11,10 +11,18 @@ use crate::services::echo::Echo;
 use crate::services::ntp::NtpService;
 use crate::services::time::TimeService;
 use crate::services::{Conversation, Service, ServiceName, StreamService, hear};
+use mio::Registry;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// One outbox and set of counters for each service, by its name.
 pub(super) type Posts = [Post; ServiceName::ALL.len()];
+
+/// What datagrams come in by.
+pub(super) struct Reception<'a> {
+    pub(super) receiver: &'a mut Receiver,
+    pub(super) registry: &'a Registry,
+    pub(super) admission: &'a mut Admission,
+}
 
 /// The services; those that are switched off are not there.
 #[derive(Debug, Default)]
@@ -91,13 +99,13 @@ impl Services {
         name: ServiceName,
         now: &Now,
         listeners: &mut [Listener],
-        receiver: &mut Receiver,
-        admission: &mut Admission,
+        reception: Reception<'_>,
         post: &mut Post,
     ) {
         let Some(service) = self.get_mut(name) else { return };
+        let Reception { receiver, registry, admission } = reception;
         for listener in listeners.iter_mut().filter(|listener| listener.service == name && listener.readable) {
-            let count = listener.receive(receiver);
+            let count = listener.receive(receiver, registry);
             // What is said in a room waits instead.
             let gives_up = Patience::of(name) == Patience::None;
             admission.set_congested(name, gives_up && count > 0 && listener.is_congested());

@@ -1,4 +1,4 @@
-//! An allocator that counts what it gives: the bytes that the calling thread has and has not given back.
+//! An allocator that counts what it gives: how often it is asked, and the bytes that the calling thread has not given back.
 //!
 //! The count is of the thread, since the tests of one program run at the same time. What is counted is what was asked for, rounded
 //! up as the C library does it.
@@ -9,6 +9,7 @@ use std::cell::Cell;
 
 thread_local! {
     static LIVE: Cell<isize> = const { Cell::new(0) };
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// The system's allocator, and a count.
@@ -17,6 +18,11 @@ pub(crate) struct Counting;
 /// Bytes that this thread has taken more than given back; it may give back what another has taken.
 pub(crate) fn live_bytes() -> isize {
     LIVE.get()
+}
+
+/// How often this thread has asked for memory, or for more in the place of what it had.
+pub(crate) fn allocations() -> usize {
+    ALLOCATIONS.get()
 }
 
 /// What the C library takes for so many bytes: eight more for itself, in steps of 16, and never less than 32.
@@ -28,10 +34,15 @@ fn count(bytes: isize) {
     LIVE.set(LIVE.get() + bytes);
 }
 
+fn count_allocation(bytes: isize) {
+    ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+    count(bytes);
+}
+
 // SAFETY: every call goes to the system's allocator as it comes.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(taken(layout.size()));
+        count_allocation(taken(layout.size()));
         // SAFETY: the caller keeps the promises of `alloc`.
         unsafe { System.alloc(layout) }
     }
@@ -43,13 +54,13 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(taken(layout.size()));
+        count_allocation(taken(layout.size()));
         // SAFETY: the caller keeps the promises of `alloc_zeroed`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count(taken(new_size) - taken(layout.size()));
+        count_allocation(taken(new_size) - taken(layout.size()));
         // SAFETY: the caller keeps the promises of `realloc`.
         unsafe { System.realloc(block, layout, new_size) }
     }
