@@ -5,6 +5,7 @@
 
 use crate::config::LEVELS;
 use crate::core::limits::{CONTROL_ANSWER_MAX, CONTROL_REQUEST_MAX};
+use crate::services::Transport;
 use log::LevelFilter;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -136,6 +137,14 @@ pub struct Listener {
     pub service: String,
     /// Its own address.
     pub address: SocketAddr,
+    /// `udp` or `tcp`.
+    #[serde(default = "udp")]
+    pub protocol: String,
+}
+
+/// What every socket was before there were others.
+fn udp() -> String {
+    Transport::Udp.name().to_owned()
 }
 
 /// Who is here.
@@ -211,6 +220,9 @@ pub struct ServiceStats {
     pub forgotten: u64,
     /// Were to be sent, and could not be.
     pub unsent: u64,
+    /// Whoever is connected now.
+    #[serde(default)]
+    pub connections: u64,
 }
 
 /// Who may speak to what.

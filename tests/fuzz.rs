@@ -148,6 +148,11 @@ fn what_is_said_over_the_control_socket_is_read_as_it_is_written() {
 }
 
 #[test]
+fn what_comes_back_of_a_stream_does_not_depend_on_how_it_was_cut() {
+    run("echo", targets::echo);
+}
+
+#[test]
 fn a_format_means_what_the_c_library_makes_of_it() {
     run("format", targets::format);
 }

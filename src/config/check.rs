@@ -29,13 +29,14 @@ pub(super) fn check(raw: Raw, known: &Known<'_>) -> Result<Config, Vec<Fault>> {
         chat: checker.chat(raw.chat),
         announce: checker.announce(raw.announce),
         ntp: checker.ntp(raw.ntp),
+        echo: checker.echo(raw.echo),
     };
     checker.ports();
     if checker.faults.is_empty() { Ok(config) } else { Err(checker.faults) }
 }
 
 /// What was said, or else the default, which stands nowhere.
-fn or<T>(said: Option<Said<T>>, default: T) -> Said<T> {
+pub(super) fn or<T>(said: Option<Said<T>>, default: T) -> Said<T> {
     said.unwrap_or(Said { value: default, at: None })
 }
 
@@ -45,7 +46,7 @@ fn later(one: Option<At>, other: Option<At>) -> Option<At> {
     if order(&one) >= order(&other) { one } else { other }
 }
 
-fn values<T>(entries: Vec<Said<T>>) -> Vec<T> {
+pub(super) fn values<T>(entries: Vec<Said<T>>) -> Vec<T> {
     entries.into_iter().map(|entry| entry.value).collect()
 }
 
@@ -54,14 +55,14 @@ fn log(raw: raw::Log) -> Log {
     Log { target: or(raw.target, default.target).value, level: or(raw.level, default.level).value }
 }
 
-struct Checker {
+pub(super) struct Checker {
     faults: Vec<Fault>,
     /// The listeners of the services that run.
     listeners: Vec<(ServiceName, Said<SocketAddr>)>,
 }
 
 impl Checker {
-    fn fault(&mut self, at: Option<At>, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn fault(&mut self, at: Option<At>, message: impl Into<String>, help: impl Into<String>) {
         let at = at.unwrap_or_default();
         self.faults.push(Fault { at, message: message.into(), help: Some(help.into()) });
     }
@@ -74,7 +75,12 @@ impl Checker {
         }
     }
 
-    fn rules(&mut self, key: &str, said: Option<Said<List<AccessRule>>>, default: Vec<AccessRule>) -> Vec<AccessRule> {
+    pub(super) fn rules(
+        &mut self,
+        key: &str,
+        said: Option<Said<List<AccessRule>>>,
+        default: Vec<AccessRule>,
+    ) -> Vec<AccessRule> {
         values(self.list(key, said, default).1)
     }
 
@@ -306,7 +312,7 @@ impl Checker {
     }
 
     /// Checks the listeners of a service by themselves, and keeps those of one that runs for [`Checker::ports`].
-    fn listen(
+    pub(super) fn listen(
         &mut self,
         service: ServiceName,
         enabled: bool,
@@ -328,7 +334,9 @@ impl Checker {
     fn ports(&mut self) {
         let listeners = std::mem::take(&mut self.listeners);
         for (index, (service, listener)) in listeners.iter().enumerate() {
-            let clash = listeners[..index].iter().find(|(_, other)| overlap(listener.value, other.value));
+            let shares = |of: ServiceName| of.transports().iter().any(|way| service.transports().contains(way));
+            let clash =
+                listeners[..index].iter().find(|(of, other)| shares(*of) && overlap(listener.value, other.value));
             let Some((other_service, other)) = clash else { continue };
             let at = later(listener.at.clone(), other.at.clone());
             let (one, two) = (listener.value, other.value);
@@ -356,7 +364,7 @@ impl Checker {
         (at.clone(), entries.collect())
     }
 
-    fn within(&mut self, key: &str, count: Said<usize>, bounds: RangeInclusive<usize>) -> usize {
+    pub(super) fn within(&mut self, key: &str, count: Said<usize>, bounds: RangeInclusive<usize>) -> usize {
         if !bounds.contains(&count.value) {
             let help = format!("expected a number from {} to {}", bounds.start(), bounds.end());
             self.fault(count.at, format!("{key} cannot be {}", count.value), help);

@@ -6,6 +6,7 @@
 //! by a test. Files are read elsewhere, in [`daemon::config_file`](crate::daemon::config_file).
 
 mod check;
+mod echo;
 mod error;
 mod print;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod setting;
 #[cfg(test)]
 mod tests;
 
+pub use echo::{Connections, Echo, Transform};
 pub use error::{ConfigError, Problem};
 pub(crate) use raw::nearest;
 pub use setting::LEVELS;
@@ -67,6 +69,8 @@ pub struct Config {
     pub announce: Announce,
     /// `[ntp]`
     pub ntp: Ntp,
+    /// `[echo]`
+    pub echo: Echo,
 }
 
 impl Config {
@@ -79,6 +83,15 @@ impl Config {
             ServiceName::Ntp => {
                 (self.ntp.enabled, [&self.ntp.listen[..], &self.ntp.listen_rfc868, &self.ntp.listen_rfc867].concat())
             }
+            ServiceName::Echo => (self.echo.enabled, self.echo.listen.clone()),
+        }
+    }
+
+    /// How many connections a service has, and for how long; `None` for one that is spoken to by UDP alone.
+    pub fn connections(&self, service: ServiceName) -> Option<&Connections> {
+        match service {
+            ServiceName::Echo => Some(&self.echo.connections),
+            ServiceName::Time | ServiceName::Chat | ServiceName::Announce | ServiceName::Ntp => None,
         }
     }
 }

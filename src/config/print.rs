@@ -15,32 +15,33 @@ impl Config {
         self.chat.print(&mut file);
         self.announce.print(&mut file);
         self.ntp.print(&mut file);
+        self.echo.print(&mut file);
         file.text
     }
 }
 
 #[derive(Default)]
-struct File {
+pub(super) struct File {
     text: String,
 }
 
 impl File {
-    fn table(&mut self, name: &str) -> &mut Self {
+    pub(super) fn table(&mut self, name: &str) -> &mut Self {
         let gap = if self.text.is_empty() { "" } else { "\n" };
         self.text.push_str(&format!("{gap}[{name}]\n"));
         self
     }
 
-    fn plain(&mut self, key: &str, value: impl Display) -> &mut Self {
+    pub(super) fn plain(&mut self, key: &str, value: impl Display) -> &mut Self {
         self.text.push_str(&format!("{key} = {value}\n"));
         self
     }
 
-    fn string(&mut self, key: &str, value: &impl Setting) -> &mut Self {
+    pub(super) fn string(&mut self, key: &str, value: &impl Setting) -> &mut Self {
         self.plain(key, Value::String(value.to_text()))
     }
 
-    fn list(&mut self, key: &str, entries: &[impl Setting]) -> &mut Self {
+    pub(super) fn list(&mut self, key: &str, entries: &[impl Setting]) -> &mut Self {
         let entries = entries.iter().map(|entry| Value::String(entry.to_text()));
         self.plain(key, Value::Array(entries.collect()))
     }

@@ -71,6 +71,22 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn echo()(
+        flags in any::<(bool, bool)>(),
+        lists in (rules(), rules()),
+        counts in (1_usize..=4_096, 1_usize..=4_096),
+        idle_timeout in duration(100..31_000_000_000),
+        rate_limit in rate(),
+    ) -> Echo {
+        let transform = if flags.1 { Transform::Upper } else { Transform::None };
+        let connections = Connections { max: counts.0, max_per_address: counts.1, idle_timeout };
+        Echo {
+            enabled: flags.0, allow: lists.0, deny: lists.1, transform, rate_limit, connections, ..Echo::default()
+        }
+    }
+}
+
+prop_compose! {
     fn config()(
         lists in prop::array::uniform6(rules()), chat in chat(), ntp in ntp(),
         default_format in "%[HMS][^\\p{C}\\p{Zl}\\p{Zp}]{0,40}",
@@ -79,6 +95,7 @@ prop_compose! {
         ports in (0_u16..8_000, 10_000_u16..),
         interfaces in prop::collection::vec("!?[^!\\p{C}\\p{Z}\\s/]{1,15}", 0..4),
         interval in prop_oneof![Just(Duration::ZERO), duration(1_000..31_000_000_000)],
+        echo in echo(),
     ) -> Config {
         let [allow, deny, time_allow, time_deny, announce_allow, announce_deny] = lists;
         let timezone = if tokyo { Timezone::Named("Asia/Tokyo".to_owned()) } else { Timezone::Local };
@@ -96,6 +113,7 @@ prop_compose! {
             },
             chat,
             ntp,
+            echo,
             ..Config::default()
         }
     }
@@ -103,8 +121,7 @@ prop_compose! {
 
 /// Pieces that often make sense together, so that random files get past the first bracket.
 fn piece() -> impl Strategy<Value = String> {
-    let words =
-        "[ ] { } = . , \" ' # true -1 1e9 0x10 1979-05-27 \\ \u{1f514} \u{feff} [time] [chat] [[log]] [announce]";
+    let words = "[ ] { } = . , \" ' # true -1 1e9 0x10 1979-05-27 \\ \u{1f514} \u{feff} [time] [chat] [[log]] [announce] [echo]";
     let mut pieces: Vec<String> = words.split(' ').map(str::to_owned).collect();
     pieces.extend(["\n", "\r\n", "\t", " "].map(str::to_owned));
     pieces.extend(TABLES.iter().flat_map(|(_, keys)| keys.iter().map(|key| format!("\n{key} = "))));

@@ -5,7 +5,7 @@
 
 use super::error::{ConfigError, Problem};
 use super::setting::{Glob, Setting};
-use super::{LineFormat, LogTarget, Source, Timezone};
+use super::{LineFormat, LogTarget, Source, Timezone, Transform};
 use crate::core::access::AccessRule;
 use crate::core::rate::{ByteRate, Rate};
 use log::LevelFilter;
@@ -145,6 +145,18 @@ tables! {
         listen_rfc868 "listen-rfc868": List<SocketAddr> = list,
         listen_rfc867 "listen-rfc867": List<SocketAddr> = list,
         rate_limit "rate-limit": Option<Rate> = text,
+    }
+    /// `[echo]`
+    echo Echo {
+        enabled "enabled": bool = flag,
+        listen "listen": List<SocketAddr> = list,
+        allow "allow": List<AccessRule> = list,
+        deny "deny": List<AccessRule> = list,
+        transform "transform": Transform = text,
+        rate_limit "rate-limit": Option<Rate> = text,
+        max_connections "max-connections": usize = count,
+        max_connections_per_address "max-connections-per-address": usize = count,
+        idle_timeout "idle-timeout": Duration = text,
     }
 }
 

@@ -77,11 +77,11 @@ impl Setting for LevelFilter {
     }
 }
 
-fn by_name<T: Copy>(names: &[(&str, T)], text: &str) -> Option<T> {
+pub(super) fn by_name<T: Copy>(names: &[(&str, T)], text: &str) -> Option<T> {
     names.iter().find(|(name, _)| *name == text).map(|&(_, value)| value)
 }
 
-fn name_of<T: PartialEq>(names: &[(&str, T)], value: T) -> String {
+pub(super) fn name_of<T: PartialEq>(names: &[(&str, T)], value: T) -> String {
     names.iter().find(|(_, named)| *named == value).map_or_else(String::new, |(name, _)| (*name).to_owned())
 }
 

@@ -121,6 +121,16 @@ fn each_key_is_taken_over() {
         listen-rfc868 = ['127.0.0.1:37']
         listen-rfc867 = ['127.0.0.1:13', '[::1]:13']
         rate-limit = '1/s burst 8 leak 1/4'
+        [echo]
+        enabled = true
+        listen = ['127.0.0.1:7']
+        allow = ['any']
+        deny = ['loopback']
+        transform = 'upper'
+        rate-limit = 'off'
+        max-connections = 2
+        max-connections-per-address = 1
+        idle-timeout = '100ms'
     ";
     let expected = Config {
         log: Log { target: LogTarget::Syslog, level: log::LevelFilter::Trace },
@@ -181,6 +191,15 @@ fn each_key_is_taken_over() {
             listen_rfc867: vec!["127.0.0.1:13".parse().unwrap(), "[::1]:13".parse().unwrap()],
             rate_limit: Some(Rate { leak: 4, ..Rate::new(1, 8) }),
         },
+        echo: Echo {
+            enabled: true,
+            listen: vec!["127.0.0.1:7".parse().unwrap()],
+            allow: vec![AccessRule::Any],
+            deny: vec![AccessRule::Loopback],
+            transform: Transform::Upper,
+            rate_limit: None,
+            connections: Connections { max: 2, max_per_address: 1, idle_timeout: Duration::from_millis(100) },
+        },
     };
     assert_eq!(read(text).unwrap(), expected);
     assert_eq!(read(&expected.to_toml()).unwrap(), expected);
@@ -219,13 +238,13 @@ fn unknown_keys_and_tables_are_refused_with_the_nearest_known() {
         (
             "[\"a\\u001b[2J\"]",
             "1:2: unknown table [a\\u{1b}[2J]",
-            "expected [log], [access], [time], [chat], [announce], [ntp]",
+            "expected [log], [access], [time], [chat], [announce], [ntp], [echo]",
         ),
-        ("[irc]\n", "1:2: unknown table [irc]", "expected [log], [access], [time], [chat], [announce], [ntp]"),
+        ("[irc]\n", "1:2: unknown table [irc]", "expected [log], [access], [time], [chat], [announce], [ntp], [echo]"),
         (
             "enabled = true",
             "1:1: enabled stands outside of all tables",
-            "expected it below [time] or [chat] or [announce] or [ntp]",
+            "expected it below [time] or [chat] or [announce] or [ntp] or [echo]",
         ),
         ("port = 1", "1:1: port stands outside of all tables", "expected keys below a table such as [time]"),
         ("time = 8080", "1:1: time is a table", "expected a table: [time] on a line of its own, and its keys below"),
@@ -377,6 +396,7 @@ fn a_message_fits_a_datagram_with_all_that_stands_around_it() {
 fn counts_have_bounds() {
     assert!(read("[chat]\nmax-members = 1000000\nhistory = 65536\nmax-members-per-address = 1000000").is_ok());
     assert!(read("[ntp]\nstratum = 15\nlocal-stratum = 15").is_ok());
+    assert!(read("[echo]\nmax-connections = 4096\nmax-connections-per-address = 4096").is_ok());
     check(&[
         ("[chat]\nmax-members = 0", "2:15: max-members cannot be 0", "expected a number from 1 to 1000000"),
         ("[chat]\nmax-members = 1000001", "2:15: max-members cannot be 1000001", "expected a number from 1 to 1000000"),
@@ -388,6 +408,22 @@ fn counts_have_bounds() {
         ),
         ("[ntp]\nstratum = 0", "2:11: stratum cannot be 0", "expected a number from 1 to 15"),
         ("[ntp]\nlocal-stratum = 16", "2:17: local-stratum cannot be 16", "expected a number from 0 to 15"),
+        ("[echo]\nmax-connections = 4097", "2:19: max-connections cannot be 4097", "expected a number from 1 to 4096"),
+        (
+            "[echo]\nmax-connections-per-address = 0",
+            "2:31: max-connections-per-address cannot be 0",
+            "expected a number from 1 to 4096",
+        ),
+        (
+            "[echo]\nidle-timeout = '99ms'",
+            "2:16: idle-timeout is too short",
+            "expected a duration such as \"10m\", of at least 100ms",
+        ),
+        (
+            "[echo]\ntransform = 'lower'",
+            "2:13: transform: there is no transform \"lower\"",
+            "expected \"none\" or \"upper\"",
+        ),
         (&format!("[access]\ndeny = [{}]", "'any',".repeat(65)), "2:8: deny has 65 entries", "expected at most 64"),
     ]);
     assert!(read(&format!("[access]\ndeny = [{}]", "'any',".repeat(64))).is_ok());

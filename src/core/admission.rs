@@ -99,6 +99,28 @@ impl Admission {
         }
     }
 
+    /// Says whether a source that has connected to a service may, and takes a token of it; if so, whether it is on-link.
+    ///
+    /// Whoever has connected has shown to be there. Its port does not matter: nobody can introduce two services to each other so.
+    pub fn admit_connection(
+        &mut self,
+        service: ServiceName,
+        now: Instant,
+        addr: IpAddr,
+        arrived_on: u32,
+    ) -> Result<bool, DropReason> {
+        let decision = self.access.decide(addr, arrived_on, service);
+        let on_link = decision.on_link.is_some();
+        match decision.ground {
+            Ground::Allowed(_) => {}
+            Ground::Denied(_) | Ground::NoRule => return Err(DropReason::Access),
+            Ground::Nobody => return Err(DropReason::SourceAddress),
+        }
+        let meter = self.meters[service as usize].as_mut();
+        let in_time = meter.is_none_or(|meter| meter.allow(now, addr, on_link, true));
+        if in_time { Ok(on_link) } else { Err(DropReason::RateLimit) }
+    }
+
     /// Says whether the questions to a service pile up, or its answers, and only sources that have been sparing are to be heard.
     pub fn set_congested(&mut self, service: ServiceName, congested: bool) {
         if let Some(meter) = &mut self.meters[service as usize] {
@@ -131,8 +153,9 @@ fn rate(config: &Config, service: ServiceName) -> Option<Rate> {
         ServiceName::Time => config.time.rate_limit,
         ServiceName::Chat => config.chat.rate_limit,
         ServiceName::Announce => config.announce.rate_limit,
-        // Mostly it does not run, and a table of buckets is a quarter of a megabyte.
+        // Mostly these do not run, and a table of buckets is a quarter of a megabyte.
         ServiceName::Ntp => config.ntp.rate_limit.filter(|_| config.ntp.enabled),
+        ServiceName::Echo => config.echo.rate_limit.filter(|_| config.echo.enabled),
     }
 }
 
@@ -268,6 +291,28 @@ mod tests {
         assert_eq!(admit(&mut admission, ServiceName::Time, "192.0.2.8:5000"), Ok(()), "interfaces stay");
         assert_eq!(admit(&mut admission, ServiceName::Time, "192.0.2.8:5001"), Err(DropReason::SourcePort));
         assert!(!admission.decide("192.0.2.9".parse().unwrap(), 0, ServiceName::Chat).is_allowed());
+    }
+
+    #[test]
+    fn who_has_connected_may_come_from_any_port_and_takes_no_token_of_datagrams() {
+        let mut admission = Admission::new(
+            &config(|c| {
+                c.echo.enabled = true;
+                c.echo.rate_limit = Some(Rate::new(1, 2));
+                c.echo.deny = vec!["127.0.0.2".parse().unwrap()];
+            }),
+            Seed(1),
+        );
+        let connect = |admission: &mut Admission, addr: &str| {
+            admission.admit_connection(ServiceName::Echo, START, addr.parse().unwrap(), 0)
+        };
+        // Somebody sends datagrams in its name.
+        while admit(&mut admission, ServiceName::Echo, "127.0.0.1:5000").is_ok() {}
+        let expected = [Ok(true), Ok(true), Err(DropReason::RateLimit)];
+        assert_eq!(expected.map(|_| connect(&mut admission, "127.0.0.1")), expected);
+        assert_eq!(connect(&mut admission, "127.0.0.2"), Err(DropReason::Access));
+        assert_eq!(connect(&mut admission, "192.0.2.1"), Err(DropReason::Access));
+        assert_eq!(connect(&mut admission, "224.0.0.1"), Err(DropReason::SourceAddress));
     }
 
     #[test]

@@ -256,3 +256,26 @@ pub const LOGGED_MESSAGES_MAX: usize = 3_000;
 
 /// See [`LOGGED_MESSAGES_MAX`]; as long as the journal's.
 pub const LOGGED_MESSAGES_PERIOD: Duration = Duration::from_secs(30);
+
+/// Sources whose last answers the echo remembers: a little more than a megabyte, if all are as long as can be.
+pub const ECHOES_MAX: usize = 1_024;
+
+/// The highest `max-connections`: if all that may wait on each does, they take 128 MiB, and 512 MiB of the kernel's.
+pub const CONNECTIONS_MAX: usize = 4_096;
+
+/// The shortest `idle-timeout`: a connection across the world takes three round trips before its first byte is there.
+pub const IDLE_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+
+/// What has come on a connection and was not taken yet, in bytes. A sender who is quicker than his reader waits.
+pub const CONNECTION_INPUT_MAX: usize = 16 * 1024;
+
+/// What waits to leave on a connection, in bytes; while there is no room nothing more is taken of what comes.
+pub const CONNECTION_OUTPUT_MAX: usize = 16 * 1024;
+
+/// The send and the receive buffer of a connection in the kernel that are asked for, in bytes, where none is to be fast: it grants
+/// twice that, and would let them grow to six megabytes by itself.
+pub const CONNECTION_BUFFER: usize = 32 * 1024;
+
+/// How long a connection that we have ended is kept for the other end to read what was said last: were it closed while something
+/// comes, the kernel would take that back (RST).
+pub const LINGER_MAX: Duration = Duration::from_secs(2);

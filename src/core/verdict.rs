@@ -100,6 +100,8 @@ reasons! {
         NoTime = "no-time",
         /// It is nothing that the service answers.
         NotForUs = "not-for-us",
+        /// The answer would be longer than a datagram.
+        TooLong = "too-long",
         /// A table is full.
         Full = "full",
     }

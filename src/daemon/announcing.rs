@@ -52,7 +52,7 @@ impl Daemon {
     /// What the announcer tells of this daemon: each service that runs, at the port of its first socket.
     pub(super) fn facts(&self) -> Facts {
         let port = |service| self.listeners.iter().find(|listener| listener.service == service).map(|l| l.addr.port());
-        let services = [ServiceName::Time, ServiceName::Chat, ServiceName::Ntp]
+        let services = [ServiceName::Time, ServiceName::Chat, ServiceName::Ntp, ServiceName::Echo]
             .into_iter()
             .filter_map(|service| Some((service.name().to_owned(), port(service)?)))
             .collect();

@@ -8,7 +8,9 @@ pub mod args;
 pub mod clock_helper;
 pub mod config_file;
 mod control;
+mod endpoint;
 mod error;
+mod farewell;
 mod listener;
 pub mod logging;
 pub mod netlink;
@@ -20,6 +22,7 @@ mod run;
 mod services;
 pub mod signals;
 pub mod state;
+mod streams;
 pub mod supervisor;
 mod sys;
 pub mod zoneinfo;
@@ -38,6 +41,7 @@ use config_file::Found;
 use control::Control;
 use log::{LevelFilter, error, info, warn};
 use logging::event;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use passed::Passed;
 use run::{Daemon, Parts};
 use signals::Signals;
@@ -89,6 +93,7 @@ fn obey(mut args: Args) -> Result<(), Fatal> {
 }
 
 fn serve(args: Args, passed: Vec<(String, OwnedFd)>) -> Result<(), Fatal> {
+    raise_descriptor_limit();
     // Before anything takes time, so that no signal finds us without an answer.
     let signals = Signals::new().map_err(Fatal::system("take over signals"))?;
     // What is found on the way to the configuration has to be told too; where, and how much else, it says itself.
@@ -122,6 +127,14 @@ fn serve(args: Args, passed: Vec<(String, OwnedFd)>) -> Result<(), Fatal> {
         print_invitation(&daemon);
     }
     daemon.run()
+}
+
+/// Lets the process have as many descriptors as it may: the usual 1,024 are for programs that call select(2), and each connection
+/// is one. Where that fails, those who connect wait for one that is free.
+fn raise_descriptor_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
 }
 
 fn print(text: &str) -> Result<(), Fatal> {
@@ -167,6 +180,7 @@ fn invitation(service: ServiceName, addr: SocketAddr) -> String {
         ServiceName::Time => format!("  the time:   echo '%A %d %B %Y %T %Z' | nc -u -w1 {ip} {port}\n"),
         ServiceName::Chat => format!("  the room:   nc -u {ip} {port}    then type, and press Enter\n"),
         ServiceName::Ntp => format!("  for clocks: chronyd -Q 'server {ip} port {port} iburst'\n"),
+        ServiceName::Echo => format!("  the echo:   echo hello | nc -u -w1 {ip} {port}\n"),
         ServiceName::Announce => format!("  who is on:  {} discover\n", client().display()),
     }
 }

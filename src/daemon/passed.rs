@@ -5,7 +5,7 @@
 //! on a passed socket is like one of our own: see [`Listener::adopt`](super::listener::Listener::adopt).
 
 use super::error::Fatal;
-use crate::services::ServiceName;
+use crate::services::{ServiceName, Transport};
 use log::warn;
 use nix::libc;
 use socket2::{Protocol, Socket, Type};
@@ -16,7 +16,7 @@ use std::os::fd::OwnedFd;
 /// What was passed, and has not been taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Passed {
-    sockets: Vec<(ServiceName, SocketAddr, Socket)>,
+    sockets: Vec<(ServiceName, Transport, SocketAddr, Socket)>,
     /// The watch on the interfaces, in the network namespace of the host.
     pub(super) netlink: Option<OwnedFd>,
     /// The control socket.
@@ -38,8 +38,8 @@ impl Passed {
                 "control" => passed.control = Some(fd),
                 name => match ServiceName::ALL.into_iter().find(|service| service.name() == name) {
                     Some(service) => {
-                        let (addr, socket) = check_udp(service, fd)?;
-                        passed.sockets.push((service, addr, socket));
+                        let (transport, addr, socket) = check(service, fd)?;
+                        passed.sockets.push((service, transport, addr, socket));
                         passed.is_activated = true;
                     }
                     // Another version may have kept it.
@@ -56,19 +56,24 @@ impl Passed {
     }
 
     /// The socket of a service at a configured address, whose port may be 0.
-    pub(super) fn take(&mut self, service: ServiceName, configured: SocketAddr) -> Result<Socket, Fatal> {
+    pub(super) fn take(
+        &mut self,
+        service: ServiceName,
+        transport: Transport,
+        configured: SocketAddr,
+    ) -> Result<Socket, Fatal> {
         let is_it = |addr: SocketAddr| addr.ip() == configured.ip() && [addr.port(), 0].contains(&configured.port());
-        let at = self.sockets.iter().position(|&(of, addr, _)| of == service && is_it(addr));
-        let Some(at) = at else {
-            let passed = self.sockets.iter().filter(|&&(of, ..)| of == service).map(|&(_, addr, _)| addr).collect();
+        let is_for = |&(of, by, ..): &(ServiceName, Transport, SocketAddr, Socket)| (of, by) == (service, transport);
+        let Some(at) = self.sockets.iter().position(|socket| is_for(socket) && is_it(socket.2)) else {
+            let passed = self.sockets.iter().filter(|socket| is_for(socket)).map(|&(_, _, addr, _)| addr).collect();
             return Err(Fatal::NotPassed { service, addr: configured, passed });
         };
-        Ok(self.sockets.swap_remove(at).2)
+        Ok(self.sockets.swap_remove(at).3)
     }
 
     /// Closes the sockets that nothing asked for, and says so: the units and the configuration are not of one mind.
     pub(super) fn close_rest(&mut self) {
-        for (service, addr, _) in self.sockets.drain(..) {
+        for (service, _, addr, _) in self.sockets.drain(..) {
             warn!("{} passes {addr}, which the configuration does not name", unit(service));
         }
     }
@@ -79,7 +84,7 @@ pub(super) fn unit(name: impl fmt::Display) -> String {
     format!("belfry-{name}.socket")
 }
 
-fn check_udp(service: ServiceName, fd: OwnedFd) -> Result<(SocketAddr, Socket), Fatal> {
+fn check(service: ServiceName, fd: OwnedFd) -> Result<(Transport, SocketAddr, Socket), Fatal> {
     let unfit = Fatal::passed(service);
     let socket = Socket::from(fd);
     let kind = (socket.r#type().map_err(&unfit)?, socket.protocol().map_err(&unfit)?);
@@ -88,9 +93,17 @@ fn check_udp(service: ServiceName, fd: OwnedFd) -> Result<(SocketAddr, Socket), 
         let it = addr.map_or_else(|| "it".to_owned(), |addr| addr.to_string());
         Fatal::Passed { unit: unit(service), reason: format!("{it} {what}") }
     };
-    if kind != (Type::DGRAM, Some(Protocol::UDP)) {
-        return Err(wrong("is not a UDP socket (ListenDatagram=)"));
-    }
+    let transport = match kind {
+        (Type::DGRAM, Some(Protocol::UDP)) => Some(Transport::Udp),
+        (Type::STREAM, Some(Protocol::TCP)) => Some(Transport::Tcp),
+        _ => None,
+    };
+    let Some(transport) = transport.filter(|transport| service.transports().contains(transport)) else {
+        return Err(wrong(match service.transports() {
+            [Transport::Udp] => "is not a UDP socket (ListenDatagram=)",
+            _ => "is neither a UDP nor a TCP socket (ListenDatagram=, ListenStream=)",
+        }));
+    };
     let addr = addr.ok_or_else(|| wrong("has no address"))?;
     if addr.port() == 0 {
         return Err(wrong("is not bound"));
@@ -98,10 +111,13 @@ fn check_udp(service: ServiceName, fd: OwnedFd) -> Result<(SocketAddr, Socket), 
     if socket.peer_addr().is_ok() {
         return Err(wrong("is connected, and hears nobody else"));
     }
+    if transport == Transport::Tcp && !socket.is_listener().map_err(&unfit)? {
+        return Err(wrong("does not listen"));
+    }
     if addr.is_ipv6() && !socket.only_v6().map_err(&unfit)? {
         return Err(wrong("takes IPv4 too (BindIPv6Only=ipv6-only)"));
     }
-    Ok((addr, socket))
+    Ok((transport, addr, socket))
 }
 
 fn check_netlink(fd: OwnedFd) -> Result<OwnedFd, Fatal> {
@@ -137,12 +153,15 @@ mod tests {
         let ((first, one), (second, two)) = (udp("127.0.0.1:0"), udp("127.0.0.1:0"));
         let mut passed = sort(vec![("chat", one), ("state", udp("127.0.0.1:0").1), ("time", two)]).unwrap();
         assert!(passed.is_activated() && passed.state.is_some());
-        assert!(passed.take(ServiceName::Time, first).is_err(), "that one is for the chat");
-        let time = passed.take(ServiceName::Time, second).unwrap();
+        assert!(passed.take(ServiceName::Time, Transport::Udp, first).is_err(), "that one is for the chat");
+        let time = passed.take(ServiceName::Time, Transport::Udp, second).unwrap();
         assert_eq!(time.local_addr().unwrap().as_socket(), Some(second));
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-        assert!(passed.take(ServiceName::Chat, any_port).is_ok(), "port 0 leaves the choice to the other side");
-        let none_left = passed.take(ServiceName::Chat, any_port).unwrap_err();
+        assert!(
+            passed.take(ServiceName::Chat, Transport::Udp, any_port).is_ok(),
+            "port 0 leaves the choice to the other side"
+        );
+        let none_left = passed.take(ServiceName::Chat, Transport::Udp, any_port).unwrap_err();
         assert_eq!(none_left.exit_status(), 78);
     }
 
@@ -151,7 +170,7 @@ mod tests {
         let (addr, fd) = udp("127.0.0.1:0");
         let mut passed = sort(vec![("time", fd)]).unwrap();
         let wanted = "127.0.0.1:8080".parse().unwrap();
-        let told = passed.take(ServiceName::Time, wanted).unwrap_err().to_string();
+        let told = passed.take(ServiceName::Time, Transport::Udp, wanted).unwrap_err().to_string();
         assert!(told.starts_with("time 127.0.0.1:8080 is not among the sockets that systemd passes"), "{told}");
         assert!(told.contains(&format!("belfry-time.socket has {addr}")) && told.contains("daemon-reload"), "{told}");
     }
@@ -186,8 +205,26 @@ mod tests {
     fn a_daemon_that_is_to_open_no_socket_says_which_was_not_passed() {
         let mut passed = Passed::sort(Vec::new(), true).unwrap();
         assert!(passed.is_activated());
-        let told = passed.take(ServiceName::Chat, "0.0.0.0:9999".parse().unwrap()).unwrap_err().to_string();
+        let told =
+            passed.take(ServiceName::Chat, Transport::Udp, "0.0.0.0:9999".parse().unwrap()).unwrap_err().to_string();
         assert!(told.contains("(see journalctl -u belfry-chat.socket)"), "{told}");
+    }
+
+    #[test]
+    fn a_service_that_is_spoken_to_both_ways_has_a_socket_for_each() {
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = tcp.local_addr().unwrap();
+        let udp = std::net::UdpSocket::bind(addr).unwrap();
+        let mut passed = sort(vec![("echo", tcp.into()), ("echo", udp.into())]).unwrap();
+        for (transport, kind) in [(Transport::Udp, Type::DGRAM), (Transport::Tcp, Type::STREAM)] {
+            let socket = passed.take(ServiceName::Echo, transport, addr).unwrap();
+            assert_eq!(socket.r#type().unwrap(), kind);
+        }
+        assert!(passed.take(ServiceName::Echo, Transport::Tcp, addr).is_err(), "it is taken");
+        let deaf = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        deaf.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let told = sort(vec![("echo", deaf.into())]).unwrap_err();
+        assert!(told.contains("does not listen"), "{told}");
     }
 
     #[test]

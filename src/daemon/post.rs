@@ -34,7 +34,7 @@ impl Patience {
     pub(super) const fn of(service: ServiceName) -> Self {
         match service {
             ServiceName::Chat => Self::Some,
-            ServiceName::Time | ServiceName::Announce | ServiceName::Ntp => Self::None,
+            ServiceName::Time | ServiceName::Announce | ServiceName::Ntp | ServiceName::Echo => Self::None,
         }
     }
 

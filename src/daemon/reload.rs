@@ -9,16 +9,18 @@ use super::error::{Fatal, errno_text};
 use super::listener::Listener;
 use super::logging::{self, event};
 use super::run::Daemon;
+use super::streams::StreamListener;
 use crate::clock;
 use crate::config::Config;
 use crate::core::access::Ground;
 use crate::core::admission::Admission;
 use crate::core::{Interface, ListenerId, Now};
-use crate::services::ServiceName;
 use crate::services::announce::Announcer;
 use crate::services::chat::{Hosts, Hub};
+use crate::services::echo::Echo;
 use crate::services::ntp::NtpService;
 use crate::services::time::{TimeService, Zones};
+use crate::services::{ServiceName, Transport};
 use log::{error, info, warn};
 use nix::libc;
 use std::fs::File;
@@ -32,6 +34,13 @@ const HOSTS_FILE: &str = "/etc/hosts";
 /// How much of it is read: some ten thousand hosts. Lists of advertisers are longer, but the names that count come
 /// first.
 const HOSTS_FILE_MAX: u64 = 1024 * 1024;
+
+/// Sockets that are there, and not yet open to anybody.
+#[derive(Default)]
+struct New {
+    listeners: Vec<Listener>,
+    streams: Vec<StreamListener>,
+}
 
 impl Daemon {
     /// Binds the sockets and starts the services that the configuration names.
@@ -72,7 +81,7 @@ impl Daemon {
             // While there is a socket to say it with.
             self.end_announcements();
         }
-        self.close_unwanted(now, &config, &new);
+        self.close_unwanted(now, &config, &new.listeners);
         self.open(new);
         self.config = config;
         self.serve(now, zones);
@@ -82,21 +91,19 @@ impl Daemon {
     }
 
     /// Binds what the configuration names and is not bound yet, or takes what was passed for it, and has the poller watch it.
-    fn bind_new(&mut self, config: &Config) -> Result<Vec<Listener>, Fatal> {
-        let mut new = Vec::new();
+    fn bind_new(&mut self, config: &Config) -> Result<New, Fatal> {
+        let mut new = New::default();
         for service in ServiceName::ALL {
             let wanted = wanted(config, service);
-            for &addr in &wanted {
-                if self.listeners.iter().any(|open| (open.service, open.configured) == (service, addr)) {
-                    continue;
-                }
-                let had = if self.passed.is_activated() {
-                    self.adopt(service, addr)
-                } else {
-                    self.bind(config, service, addr)
+            for (&addr, &transport) in
+                wanted.iter().flat_map(|addr| service.transports().iter().map(move |by| (addr, by)))
+            {
+                let had = match transport {
+                    Transport::Udp => self.listener(config, service, addr).map(|had| new.listeners.extend(had)),
+                    Transport::Tcp => self.stream_listener(config, service, addr).map(|had| new.streams.extend(had)),
                 };
                 match had {
-                    Ok(listener) => new.push(listener),
+                    Ok(()) => {}
                     Err(fatal) if is_ipv6_missing(addr, &fatal, &self.interfaces) && wanted.len() > 1 => {
                         warn!("{service} is not served at {addr}: this host has no IPv6");
                     }
@@ -107,21 +114,49 @@ impl Daemon {
         Ok(new)
     }
 
-    fn bind(&mut self, config: &Config, service: ServiceName, addr: SocketAddr) -> Result<Listener, Fatal> {
+    /// A new socket for datagrams; `None` where there is one already.
+    fn listener(&mut self, config: &Config, service: ServiceName, addr: SocketAddr) -> Result<Option<Listener>, Fatal> {
+        if self.listeners.iter().any(|open| (open.service, open.configured) == (service, addr)) {
+            return Ok(None);
+        }
         let id = self.next_listener_id();
-        let closing = self.listeners.iter().filter(|open| !is_wanted(config, open));
-        self.watched(Listener::bind(id, service, addr, closing)?)
-    }
-
-    fn adopt(&mut self, service: ServiceName, addr: SocketAddr) -> Result<Listener, Fatal> {
-        let socket = self.passed.take(service, addr)?;
-        let id = self.next_listener_id();
-        self.watched(Listener::adopt(id, service, addr, socket).map_err(Fatal::passed(service))?)
-    }
-
-    fn watched(&self, mut listener: Listener) -> Result<Listener, Fatal> {
+        let mut listener = if self.passed.is_activated() {
+            let socket = self.passed.take(service, Transport::Udp, addr)?;
+            Listener::adopt(id, service, addr, socket).map_err(Fatal::passed(service))?
+        } else {
+            let closing = self.listeners.iter().filter(|open| !is_wanted(config, open.service, open.configured));
+            Listener::bind(id, service, addr, closing)?
+        };
         listener.register(self.poll.registry()).map_err(Fatal::system("watch a socket"))?;
-        Ok(listener)
+        Ok(Some(listener))
+    }
+
+    /// The same for connections.
+    fn stream_listener(
+        &mut self,
+        config: &Config,
+        service: ServiceName,
+        addr: SocketAddr,
+    ) -> Result<Option<StreamListener>, Fatal> {
+        let open = &self.streams.listeners;
+        if open.iter().any(|open| (open.service, open.configured) == (service, addr)) {
+            return Ok(None);
+        }
+        let id = self.streams.next_listener_id();
+        let listener = if self.passed.is_activated() {
+            let socket = self.passed.take(service, Transport::Tcp, addr)?;
+            StreamListener::adopt(id, service, addr, socket).map_err(Fatal::passed(service))?
+        } else {
+            let open = self.streams.listeners.iter();
+            StreamListener::bind(
+                id,
+                service,
+                addr,
+                open.filter(|open| !is_wanted(config, open.service, open.configured)),
+            )?
+        };
+        listener.register(self.poll.registry()).map_err(Fatal::system("watch a socket"))?;
+        Ok(Some(listener))
     }
 
     /// A number that no open socket has, and none has had for long: something may still wait for the last one that did.
@@ -135,16 +170,20 @@ impl Daemon {
         }
     }
 
-    fn open(&mut self, new: Vec<Listener>) {
-        new.iter().for_each(|listener| info!("{} listens on {}", listener.service, listener.addr));
-        self.listeners.extend(new);
+    fn open(&mut self, new: New) {
+        let New { listeners, streams } = new;
+        listeners.iter().for_each(|listener| info!("{} listens on {}", listener.service, listener.addr));
+        streams.iter().for_each(|listener| info!("{}/tcp listens on {}", listener.service, listener.addr));
+        self.listeners.extend(listeners);
+        self.streams.listeners.extend(streams);
     }
 
     /// Closes the sockets that the configuration no longer names. Members of the room who can be reached by a new one
     /// stay.
     fn close_unwanted(&mut self, now: &Now, config: &Config, new: &[Listener]) {
-        let (kept, unwanted): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.listeners).into_iter().partition(|open| is_wanted(config, open));
+        let (kept, unwanted): (Vec<_>, Vec<_>) = std::mem::take(&mut self.listeners)
+            .into_iter()
+            .partition(|open| is_wanted(config, open.service, open.configured));
         self.listeners = kept;
         for mut listener in unwanted {
             info!("{} no longer listens on {}", listener.service, listener.addr);
@@ -157,6 +196,10 @@ impl Daemon {
             // It is closed in a moment, and the poller forgets it then at the latest.
             let _ = listener.deregister(self.poll.registry());
         }
+        let is_wanted = |open: &StreamListener| is_wanted(config, open.service, open.configured);
+        for listener in self.streams.close_unwanted(self.poll.registry(), is_wanted) {
+            info!("{}/tcp no longer listens on {}", listener.service, listener.addr);
+        }
     }
 
     /// Makes, changes and ends services as the configuration in force says; the sockets are there.
@@ -165,17 +208,25 @@ impl Daemon {
         let own_ports: Vec<_> = self.listeners.iter().map(|listener| listener.addr.port()).collect();
         self.admission.set_own_ports(&own_ports);
         let config = &self.config;
+        self.streams.reconfigure(config);
+        self.streams.shut_out(self.poll.registry(), |service, addr, arrived_on| {
+            config.listen(service).0 && self.admission.decide(addr, arrived_on, service).is_allowed()
+        });
+
         match &mut self.services.time {
             time if !config.time.enabled => *time = None,
             Some(time) => time.reconfigure(&config.time, zones),
             time => *time = Some(TimeService::new(&config.time, zones, self.seed)),
         }
-        // One that is new has to know it before the next reading.
-        if let Some(time) = &mut self.services.time {
-            time.set_clock(self.clock_state);
-        }
         self.serve_ntp();
+        // One that is new has to know it before the next reading.
+        self.services.set_clock(self.clock_state);
         let config = &self.config;
+        match &mut self.services.echo {
+            echo if !config.echo.enabled => *echo = None,
+            Some(echo) => echo.reconfigure(&config.echo),
+            echo => *echo = Some(Echo::new(&config.echo, self.seed)),
+        }
         let hosts = Hosts::parse(&read_hosts(Path::new(HOSTS_FILE)));
         let outbox = &mut self.posts[ServiceName::Chat as usize].outbox;
         match &mut self.services.chat {
@@ -207,9 +258,6 @@ impl Daemon {
             ntp if !config.enabled => *ntp = None,
             Some(ntp) => ntp.reconfigure(config, &sockets),
             ntp => *ntp = Some(NtpService::new(config, &sockets, clock::precision(), clock::SOURCE_DATE, self.seed)),
-        }
-        if let Some(ntp) = &mut self.services.ntp {
-            ntp.set_clock(self.clock_state);
         }
     }
 
@@ -275,8 +323,9 @@ fn wanted(config: &Config, service: ServiceName) -> Vec<SocketAddr> {
     if enabled { listen } else { Vec::new() }
 }
 
-fn is_wanted(config: &Config, open: &Listener) -> bool {
-    wanted(config, open.service).contains(&open.configured)
+/// Whether a socket that is open for an address that was configured is still to be.
+fn is_wanted(config: &Config, service: ServiceName, configured: SocketAddr) -> bool {
+    wanted(config, service).contains(&configured)
 }
 
 /// Whether the reason is that there is no IPv6 on this host, which has these `interfaces`. The defaults must not mind that:

@@ -1,9 +1,9 @@
 //! The loop: one turn after the other, until a signal ends it.
 //!
 //! A turn: poll; read the clocks once; mark what is ready; signals; interfaces; timers; the error queues; one batch from
-//! each ready socket, service by service, and its answers; the control socket; what is to be kept; the outboxes; the service
-//! manager and the log. mio tells of changes only (it is edge-triggered), so what was not emptied stays marked, and while
-//! anything is marked the next poll does not wait.
+//! each ready socket, service by service, and its answers; some of those who are connected; the control socket; what is to be
+//! kept; the outboxes; the service manager and the log. mio tells of changes only (it is edge-triggered), so what was not
+//! emptied stays marked, and while anything is marked the next poll does not wait.
 //!
 //! Only the poller and the signals are worth ending for; everything else that fails while running is counted.
 
@@ -21,6 +21,7 @@ use super::report::{Report, Status};
 use super::services::{Posts, Reception, Services};
 use super::signals::{Request, Signals};
 use super::state::State;
+use super::streams::Streams;
 use super::supervisor::Supervisor;
 use super::sys::{Receiver, Sender};
 use crate::clock::Clock;
@@ -45,9 +46,6 @@ const STALL: Duration = Duration::from_secs(1);
 /// How old the state of the clock may be.
 const CLOCK_STATE_AGE_MAX: Duration = Duration::from_secs(1);
 
-/// Turns that the last words may take to leave.
-const FAREWELL_TURNS_MAX: usize = 100;
-
 /// Everything that runs.
 pub(super) struct Daemon {
     pub(super) clock: Clock,
@@ -64,6 +62,7 @@ pub(super) struct Daemon {
     pub(super) listeners: Vec<Listener>,
     /// The number of the next socket, if none has it.
     pub(super) next_listener: u16,
+    pub(super) streams: Streams,
     pub(super) admission: Admission,
     pub(super) services: Services,
     pub(super) posts: Posts,
@@ -75,14 +74,14 @@ pub(super) struct Daemon {
     pub(super) state: State,
     pub(super) receiver: Receiver,
     pub(super) sender: Sender,
-    report: Report,
+    pub(super) report: Report,
     clock_helper: ClockHelper,
     pub(super) clock_state: ClockState,
     clock_state_read: Option<Instant>,
     watchdog_due: Option<Instant>,
     pub(super) started: Instant,
     /// The moment of the last turn.
-    turned: Instant,
+    pub(super) turned: Instant,
     /// The watch on the interfaces stopped at its bound, and has more to read.
     interfaces_waiting: bool,
 }
@@ -133,6 +132,7 @@ impl Daemon {
             poll,
             listeners: Vec::new(),
             next_listener: 0,
+            streams: Streams::default(),
             admission,
             services: Services::default(),
             posts: Posts::default(),
@@ -199,6 +199,8 @@ impl Daemon {
         }
         self.services.handle_timeouts(&now, &mut self.posts);
         self.hear(&now);
+        let Self { services, streams, admission, posts, poll, .. } = self;
+        streams.serve(&now, poll.registry(), services, admission, posts);
         self.serve_control(&now);
         self.flush();
         self.tell(&now);
@@ -244,7 +246,8 @@ impl Daemon {
 
     fn next_timeout(&self) -> Option<Instant> {
         let control = self.control.as_ref().and_then(Control::next_timeout);
-        let others = [self.report.next_timeout(), self.watchdog_due, control, self.state.next_timeout()];
+        let streams = self.streams.next_timeout();
+        let others = [self.report.next_timeout(), self.watchdog_due, control, streams, self.state.next_timeout()];
         self.services.next_timeout().into_iter().chain(others.into_iter().flatten()).min()
     }
 
@@ -253,10 +256,11 @@ impl Daemon {
         self.interfaces_waiting
             || self.listeners.iter().any(|listener| listener.readable || listener.errored)
             || self.has_sendable()
+            || self.streams.is_busy()
             || self.control.as_ref().is_some_and(Control::is_busy)
     }
 
-    fn has_sendable(&self) -> bool {
+    pub(super) fn has_sendable(&self) -> bool {
         self.posts.iter().any(|post| post.is_sendable(&self.listeners))
     }
 
@@ -267,6 +271,7 @@ impl Daemon {
             match event.token() {
                 SIGNALS => signalled = true,
                 NETLINK => interfaces_changed = true,
+                _ if self.streams.mark(event) => {}
                 token => {
                     let Some(listener) = self.listeners.iter_mut().find(|listener| listener.token() == token) else {
                         self.control.iter_mut().for_each(|control| control.mark(event));
@@ -323,12 +328,7 @@ impl Daemon {
         }
         self.clock_state_read = Some(now);
         self.clock_state = self.clock_helper.read(now);
-        if let Some(time) = &mut self.services.time {
-            time.set_clock(self.clock_state);
-        }
-        if let Some(ntp) = &mut self.services.ntp {
-            ntp.set_clock(self.clock_state);
-        }
+        self.services.set_clock(self.clock_state);
     }
 
     /// Writes down what there is to keep and sends what waits: in this order, so that nothing leaves that a kill could
@@ -371,24 +371,5 @@ impl Daemon {
                 self.supervisor.status(&status.to_string());
             }
         }
-    }
-
-    /// Sends what waits until nothing does that a socket would take, or it has been long enough.
-    pub(super) fn flush_all(&mut self) {
-        for _ in 0..FAREWELL_TURNS_MAX {
-            self.flush();
-            if !self.has_sendable() {
-                break;
-            }
-        }
-    }
-
-    /// Says goodbye, leaves the groups, and sends what still waits.
-    fn stop(&mut self) {
-        self.supervisor.stopping();
-        self.end_announcements();
-        self.flush_all();
-        self.state.keep_last(self.turned, self.services.chat.as_ref(), &self.listeners);
-        self.report.summarise_now(&self.posts);
     }
 }

@@ -4,12 +4,13 @@ use super::listener::Listener;
 use super::post::{Patience, Post};
 use super::sys::{Received, Receiver, Trouble, TroubleKind};
 use crate::core::admission::Admission;
-use crate::core::{Datagram, Instant, Interface, Now, Path};
+use crate::core::{ClockState, Datagram, Instant, Interface, Now, Path};
 use crate::services::announce::Announcer;
 use crate::services::chat::Hub;
+use crate::services::echo::Echo;
 use crate::services::ntp::NtpService;
 use crate::services::time::TimeService;
-use crate::services::{Service, ServiceName, hear};
+use crate::services::{Conversation, Service, ServiceName, StreamService, hear};
 use mio::Registry;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -30,6 +31,7 @@ pub(super) struct Services {
     pub(super) announce: Option<Announcer>,
     pub(super) chat: Option<Hub>,
     pub(super) ntp: Option<NtpService>,
+    pub(super) echo: Option<Echo>,
 }
 
 impl Services {
@@ -39,6 +41,25 @@ impl Services {
             ServiceName::Announce => self.announce.as_mut().map(|service| service as _),
             ServiceName::Chat => self.chat.as_mut().map(|service| service as _),
             ServiceName::Ntp => self.ntp.as_mut().map(|service| service as _),
+            ServiceName::Echo => self.echo.as_mut().map(|service| service as _),
+        }
+    }
+
+    /// Begins a conversation with somebody who has connected to a service.
+    pub(super) fn begin(&mut self, name: ServiceName) -> Option<Box<dyn Conversation>> {
+        match name {
+            ServiceName::Echo => self.echo.as_mut().map(StreamService::begin),
+            ServiceName::Time | ServiceName::Announce | ServiceName::Chat | ServiceName::Ntp => None,
+        }
+    }
+
+    /// Tells the clock's state to those that tell the time.
+    pub(super) fn set_clock(&mut self, state: ClockState) {
+        if let Some(time) = &mut self.time {
+            time.set_clock(state);
+        }
+        if let Some(ntp) = &mut self.ntp {
+            ntp.set_clock(state);
         }
     }
 
@@ -49,6 +70,7 @@ impl Services {
             self.announce.as_ref().and_then(Service::next_timeout),
             self.chat.as_ref().and_then(Service::next_timeout),
             self.ntp.as_ref().and_then(Service::next_timeout),
+            self.echo.as_ref().and_then(Service::next_timeout),
         ];
         timeouts.into_iter().flatten().min()
     }

@@ -5,7 +5,7 @@
 //! switched off.
 
 use crate::config::Config;
-use crate::services::ServiceName;
+use crate::services::{ServiceName, Transport};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -28,7 +28,7 @@ pub(super) fn units(config: &Config, origin: Option<&Path>) -> Vec<Unit> {
         .map(|service| {
             let (enabled, listen) = config.listen(service);
             let about = if enabled { String::new() } else { never(service) };
-            socket(service.name(), origin, &about, &datagrams(service, &listen))
+            socket(service.name(), origin, &about, &sockets(service, &listen))
         })
         .collect();
     units.push(socket("netlink", origin, "", &format!("ListenNetlink=route {NETLINK_GROUPS}\n")));
@@ -87,16 +87,21 @@ fn socket(name: &str, origin: Option<&Path>, about: &str, listen: &str) -> Unit 
     Unit { path: format!("belfry-{name}.socket"), text }
 }
 
-fn datagrams(service: ServiceName, listen: &[SocketAddr]) -> String {
+fn sockets(service: ServiceName, listen: &[SocketAddr]) -> String {
     let mut text = String::new();
-    for addr in listen {
-        let _ = writeln!(text, "ListenDatagram={}", told(addr));
+    for (addr, transport) in listen.iter().flat_map(|addr| service.transports().iter().map(move |by| (addr, by))) {
+        let key = match transport {
+            Transport::Udp => "ListenDatagram",
+            Transport::Tcp => "ListenStream",
+        };
+        let _ = writeln!(text, "{key}={}", told(addr));
     }
     // An address that the host is yet to get is no reason to fail.
     if listen.iter().any(|addr| !addr.ip().is_unspecified()) {
         text.push_str("FreeBind=yes\n");
     }
-    // The kernel tells when each came: for services that measure, and for whoever reads the socket beside us.
+    // The kernel tells when each came: for services that measure, and for whoever reads the socket beside us. The buffers are for
+    // datagrams; of connections the daemon makes them smaller.
     let _ = write!(
         text,
         "BindIPv6Only=ipv6-only\n\
@@ -174,6 +179,13 @@ mod tests {
              ReceiveBuffer=16777216\n\
              SendBuffer=33554432\n"
         );
+    }
+
+    #[test]
+    fn the_unit_of_a_service_that_is_spoken_to_both_ways_has_both_at_each_address() {
+        let unit = made("[echo]\nenabled = true", "belfry-echo.socket");
+        let both = "ListenDatagram=0.0.0.0:8888\nListenStream=0.0.0.0:8888\nListenDatagram=[::]:8888\nListenStream=[::]:8888\n";
+        assert!(unit.contains(both) && !unit.contains("Condition"), "{unit}");
     }
 
     #[test]

@@ -6,9 +6,10 @@ use crate::belfryd::{
     APPLY, FAILED, Guest, RELOAD_FAILED, TIME, ask, entries, failure, is_closed, open_sockets, process, state,
 };
 use crate::client::Client;
-use crate::command::eventually;
+use crate::command::{PATIENCE, eventually};
 use crate::machine::Machine;
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
 use std::time::Duration;
 
 const FILE: &str = "/etc/belfry/conf.d/site.toml";
@@ -16,6 +17,8 @@ const OTHER_PORT: &str = "[time]\nlisten = [\"0.0.0.0:8090\", \"[::]:8090\"]\n";
 const OTHER_TIME: &str = "127.0.0.1:8090";
 const NO_ANNOUNCER: &str = "[announce]\nenabled = false\n";
 const ANNOUNCER: &str = "127.0.0.1:8001";
+const WITH_ECHO: &str = "[echo]\nenabled = true\ntransform = \"upper\"\n";
+const ECHO: &str = "127.0.0.1:8888";
 
 /// Where an administrator changes the unit that the generator writes.
 const EDITED: &str = "/etc/systemd/system/belfry-time.socket.d/edited.conf";
@@ -73,10 +76,16 @@ fn a_service_is_switched_off_and_on_by_the_same_command() {
         assert_eq!(state(&machine, "belfry-hold@announce.service"), "inactive", "{suite:?}");
         assert_eq!(machine.run("systemctl --failed --no-legend").stdout, "", "{suite:?}");
 
-        machine.write(FILE, "");
+        // One that was never on, beside it.
+        machine.write(FILE, WITH_ECHO);
         machine.succeed(APPLY);
         let asked = machine.in_network(|| Client::to(ANNOUNCER).ask("Notify"));
-        assert!(asked.starts_with("Acknowlege belfry/1 "), "{suite:?}: {asked}");
+        assert!(asked.starts_with("Acknowlege belfry/1 ") && asked.contains(" echo=8888"), "{suite:?}: {asked}");
+        assert_eq!(machine.in_network(|| Client::to(ECHO).ask("hello")), "HELLO", "{suite:?}");
+        assert_eq!(shout(&machine), "HELLO", "{suite:?}");
+        // Its socket is systemd's, so whoever connects while the daemon is away waits for the next.
+        machine.succeed("systemctl kill --signal=SIGKILL belfryd");
+        assert_eq!(shout(&machine), "HELLO", "{suite:?}");
         assert!(guest.is_still("anna"), "{suite:?}");
     }
 }
@@ -174,6 +183,18 @@ fn a_socket_unit_that_was_edited_is_told_with_its_address() {
         machine.succeed(APPLY);
         assert_eq!(ask(&machine, TIME), "UTC", "{suite:?}");
     }
+}
+
+/// What comes back of a word by TCP.
+fn shout(machine: &Machine) -> String {
+    machine.in_network(|| {
+        let mut stream = TcpStream::connect(ECHO).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"hello").unwrap();
+        let mut back = [0; 5];
+        stream.read_exact(&mut back).unwrap();
+        String::from_utf8(back.to_vec()).unwrap()
+    })
 }
 
 /// Nothing of it runs, and no socket of it is open. `systemctl` waits for the target alone, so it may take a moment.

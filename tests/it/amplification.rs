@@ -3,11 +3,12 @@
 //! Counted in Ethernet frames, as RFC 9175 §2.4 does: 42 bytes of headers with each datagram. docs/THREATS.md has the table; here
 //! it is held to what generated datagrams bring forth, so that no figure in it is too low, or out of date.
 
-use belfry::config;
+use belfry::config::{self, Transform};
 use belfry::core::{ClockState, Datagram, Instant, ListenerId, Now, Outbox, Path, Seed, SplitMix};
 use belfry::services::Service;
 use belfry::services::announce::{Announcer, Facts};
 use belfry::services::chat::{Hosts, Hub};
+use belfry::services::echo::Echo;
 use belfry::services::ntp::NtpService;
 use belfry::services::time::{TimeService, Zones};
 use std::net::SocketAddr;
@@ -57,6 +58,9 @@ const NTP: &[&str] = &[
 ];
 
 const ANNOUNCE: &[&str] = &["Notify", "Notify\n", "Notify\r\n", "\0", "notify", "Announce", "Acknowlege", " "];
+
+const ECHO: &[&str] =
+    &["hello", "ΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐΐ", "\u{149}", "ß", "\u{fb03}", "? ", "\n", "\0"];
 
 const CHAT: &[&str] = &[
     "^hb^",
@@ -188,6 +192,11 @@ fn ntp(edit: fn(&mut config::Ntp, SocketAddr)) -> Meter<NtpService> {
     Meter::new(ntp)
 }
 
+/// In upper case, which makes some texts longer.
+fn echo() -> Meter<Echo> {
+    Meter::new(Echo::new(&config::Echo { transform: Transform::Upper, ..config::Echo::default() }, Seed(1)))
+}
+
 fn announcer() -> Meter<Announcer> {
     let facts = Facts {
         host: "h".repeat(64),
@@ -257,6 +266,7 @@ fn nobody_gets_more_than_the_table_of_threats_says() {
         ("the time as a text, anybody", worst(ntp(|c, at| c.listen_rfc867.push(at)), NTP, false, false)),
         ("the announcer, a neighbour", worst(announcer(), ANNOUNCE, true, false)),
         ("the announcer, from another network", worst(announcer(), ANNOUNCE, false, false)),
+        ("the echo, anybody", worst(echo(), ECHO, false, false)),
         ("the room, from another network, without a token", worst(hub(), CHAT, false, false)),
         ("the room, who has shown a token and asks for a list", member(list)),
         ("the room, a neighbour who is not a member", worst(hub(), CHAT, true, false)),

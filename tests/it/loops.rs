@@ -6,13 +6,14 @@
 //! [`OURS`]; each of ours is introduced to each of ours and of theirs.
 
 use crate::foreign::{ANSWERING, Foreign, TALKATIVE};
-use belfry::config;
+use belfry::config::{self, Transform};
 use belfry::core::admission::Admission;
 use belfry::core::limits::ANSWERS_IN_A_ROW_MAX;
 use belfry::core::rate::Rate;
 use belfry::core::{ClockState, Datagram, Instant, ListenerId, Now, Outbox, Path, Seed};
 use belfry::services::announce::{Announcer, Facts};
 use belfry::services::chat::{Hosts, Hub};
+use belfry::services::echo::Echo;
 use belfry::services::ntp::NtpService;
 use belfry::services::time::{TimeService, Zones};
 use belfry::services::{Service, ServiceName};
@@ -73,7 +74,7 @@ impl Node for Admitted {
 /// How to make each kind of service, and its name.
 type Make = (&'static str, fn() -> Box<dyn Node>);
 
-const OURS: [Make; 9] = [
+const OURS: [Make; 11] = [
     ("hub", || hub(&config::Chat::default())),
     ("hub without echo", || hub(&config::Chat { echo_to_sender: false, ..config::Chat::default() })),
     ("hub with <name> text", || hub(&with_format("<", "> ", "", true))),
@@ -87,6 +88,8 @@ const OURS: [Make; 9] = [
     ("time as a text", || {
         Box::new(Ours(ntp(config::Ntp { listen_rfc867: vec![addr(A)], ..config::Ntp::default() }), Outbox::default()))
     }),
+    ("our echo", || echo(Transform::None)),
+    ("our echo in upper case", || echo(Transform::Upper)),
 ];
 
 /// Makes one of those to whom ours are introduced.
@@ -95,6 +98,19 @@ type MakeAny = Box<dyn Fn() -> Box<dyn Node>>;
 fn everybody() -> impl Iterator<Item = (&'static str, MakeAny)> {
     let ours = OURS.into_iter().map(|(name, make)| (name, Box::new(make) as MakeAny));
     ours.chain(ANSWERING.into_iter().map(|(name, make)| (name, theirs(make))))
+}
+
+/// Whether one of ours cannot know one of the others by what it says: to an echo bytes are as good as text.
+fn is_talkative(ours: &str, theirs: &str) -> bool {
+    ours.starts_with("our echo") && theirs == "a random binary protocol"
+}
+
+/// Ours, and those who say something else to them each time.
+fn talkative_pairs() -> impl Iterator<Item = (Make, crate::foreign::Make)> {
+    OURS.into_iter().flat_map(|ours| {
+        let further = ANSWERING.into_iter().filter(move |(theirs, _)| is_talkative(ours.0, theirs));
+        TALKATIVE.into_iter().chain(further).map(move |theirs| (ours, theirs))
+    })
 }
 
 fn theirs(make: fn() -> Foreign) -> MakeAny {
@@ -120,6 +136,10 @@ fn ntp(config: config::Ntp) -> NtpService {
     let mut ntp = NtpService::new(&config, &listeners, Duration::from_nanos(60), 0, Seed(1));
     ntp.set_clock(ClockState { synchronised: true, ..ClockState::default() });
     ntp
+}
+
+fn echo(transform: Transform) -> Box<dyn Node> {
+    Box::new(Ours(Echo::new(&config::Echo { transform, ..config::Echo::default() }, Seed(1)), Outbox::default()))
 }
 
 fn with_format(before: &str, between: &str, after: &str, sender_first: bool) -> config::Chat {
@@ -282,7 +302,7 @@ fn forgeries() -> Vec<String> {
 fn loud_pairs(payload: &[u8]) -> Vec<String> {
     let mut loud = Vec::new();
     for (a, make_a) in OURS {
-        for (b, make_b) in everybody() {
+        for (b, make_b) in everybody().filter(|(b, _)| !is_talkative(a, b)) {
             let mut net = Net::new(make_a(), make_b());
             for (from, to) in [(B, A), (A, B)] {
                 let count = net.send(from, to, payload);
@@ -304,12 +324,16 @@ fn one_forged_datagram_between_any_two_services_causes_at_most_ten_more() {
 
 #[test]
 fn a_service_that_says_something_else_each_time_is_left_without_an_answer_in_the_end() {
-    for ((a, make_a), (b, make_b)) in OURS.into_iter().flat_map(|ours| TALKATIVE.map(|foreign| (ours, foreign))) {
+    for ((a, make_a), (b, make_b)) in talkative_pairs() {
         for payload in ["hello", "hello\n", "^hb^", "/nick x\n", "%H", "^hello 1^", "\u{1b}x"] {
             let mut net = Net::new(make_a(), Box::new(Theirs(make_b())));
             let count = net.send(B, A, payload.as_bytes());
             // Each of its datagrams may have two answers at first, a welcome and its own line.
-            let most = if a.starts_with("hub") { 4 * ANSWERS_IN_A_ROW_MAX + 100 } else { DATAGRAMS_MAX };
+            let most = if a.starts_with("hub") || a.starts_with("our echo") {
+                4 * ANSWERS_IN_A_ROW_MAX + 100
+            } else {
+                DATAGRAMS_MAX
+            };
             assert!(count <= most, "{a} and {b}, {payload:?}: {count}{}", net.story());
         }
     }
@@ -318,15 +342,18 @@ fn a_service_that_says_something_else_each_time_is_left_without_an_answer_in_the
 #[test]
 fn a_service_that_says_something_else_each_time_is_not_heard_at_its_port_and_not_for_long_at_another() {
     let Rate { burst, .. } = config::Chat::default().rate_limit.expect("there is one");
-    for ((ours, make_a), (b, make_b)) in OURS.into_iter().flat_map(|ours| TALKATIVE.map(|foreign| (ours, foreign))) {
+    for ((ours, make_a), (b, make_b)) in talkative_pairs() {
         let service = match ours {
             "time service" => ServiceName::Time,
             "announcer" => ServiceName::Announce,
             "NTP server" | "time as a number" | "time as a text" => ServiceName::Ntp,
+            "our echo" | "our echo in upper case" => ServiceName::Echo,
             _ => ServiceName::Chat,
         };
         for (from, most) in [("127.0.0.2:19", 1), (B, 2 * burst as usize + 100)] {
-            let admission = Admission::new(&config::Config::default(), Seed(1));
+            let mut config = config::Config::default();
+            (config.ntp.enabled, config.echo.enabled) = (true, true);
+            let admission = Admission::new(&config, Seed(1));
             let mut net =
                 Net::new(Box::new(Admitted(make_a(), service, admission)), Box::new(Theirs(Box::new(|_| None))));
             net.nodes.insert(addr(from), Box::new(Theirs(make_b())));

@@ -94,7 +94,7 @@ fn a_source_that_is_on_link_by_one_interface_is_a_stranger_on_another() {
             assert!(status == 1 && said.ends_with(" lets it in; it is not on-link\n"), "{said}");
         }
         let (said, status) = explained(&control, &format!("{forged} --interface lan0"));
-        assert!(status == 0 && said.lines().count() == 4, "{said}");
+        assert!(status == 0 && said.lines().count() == 5, "{said}");
     }
     // By way of a group too.
     let before = kept_out(&control, "announce");
@@ -190,8 +190,10 @@ fn the_explanation_follows_the_interfaces_and_the_configuration_as_the_answers_d
     assert_eq!(said("[::1]:9 --service time"), (time(&format!("::1 {by_on_link} ::1/128")), 0));
     assert_eq!(said("fe80::7%lan0 --service time"), (time(&format!("fe80::7 on lan0 {by_on_link} fe80::/10")), 0));
     let denied = "10.77.1.66 is kept out by \"10.77.1.66\" in [access] deny; it is on-link, in 10.77.1.0/24 of lan0";
-    let off =
-        format!("time: {denied}\nntp (switched off): {denied}\nannounce (switched off): {denied}\nchat: {denied}\n");
+    let off = format!(
+        "time: {denied}\nntp (switched off): {denied}\nannounce (switched off): {denied}\n\
+         echo (switched off): {denied}\nchat: {denied}\n"
+    );
     assert_eq!(said("10.77.1.66"), (off, 1));
 
     ip("addr del 10.77.1.1/24 dev lan0");

@@ -30,7 +30,7 @@ fn ctl(path: &Path, words: &[&str]) -> (String, String, i32) {
 }
 
 /// What it prints when all goes well.
-fn done(path: &Path, words: &[&str]) -> String {
+pub(crate) fn done(path: &Path, words: &[&str]) -> String {
     let (stdout, stderr, status) = ctl(path, words);
     assert_eq!((stderr.as_str(), status), ("", 0), "{words:?}");
     stdout
@@ -109,7 +109,7 @@ fn stats_counts_each_datagram() {
     let stats: Stats = control::parse_outcome(&done(&path, &["stats", "--json"])).unwrap().unwrap();
     assert_eq!(
         stats.services.iter().map(|of| of.service.as_str()).collect::<Vec<_>>(),
-        ["time", "ntp", "announce", "chat"]
+        ["time", "ntp", "announce", "echo", "chat"]
     );
     let time = &stats.services[0];
     assert_eq!((time.answered, time.refused["no-conversion"], time.dropped["access"]), (1, 1, 0));
@@ -267,7 +267,7 @@ fn nothing_that_is_done_to_the_control_socket_holds_up_the_services() {
 }
 
 /// Processor time that it has used so far, in ticks of the kernel, of which there are a hundred in a second (proc(5)).
-fn ticks(belfryd: &Belfryd) -> u64 {
+pub(crate) fn ticks(belfryd: &Belfryd) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", belfryd.pid())).unwrap();
     let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()

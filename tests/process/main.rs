@@ -17,6 +17,7 @@ mod command_line;
 mod common;
 mod control;
 mod doctor;
+mod echo;
 mod examples;
 mod flooded_link;
 mod flooding;

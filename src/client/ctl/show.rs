@@ -62,7 +62,7 @@ pub(super) fn status(status: &Status) -> String {
     row("state", clean(&status.state));
     for (index, listener) in status.listeners.iter().enumerate() {
         let name = if index == 0 { "listens" } else { "" };
-        row(name, format!("{} {}", clean(&listener.service), listener.address));
+        row(name, format!("{} {}/{}", clean(&listener.service), listener.address, clean(&listener.protocol)));
     }
     let (version, up) = (clean(&status.version), duration(status.uptime as f64));
     format!("belfryd {version}, process {}, up for {up}\n{}", status.pid, table.text(usize::MAX))
@@ -133,6 +133,7 @@ pub(super) fn stats(stats: &Stats) -> String {
     counts("dropped by the kernel".to_owned(), services.iter().map(|service| Some(service.kernel_drops)).collect());
     counts("forgotten".to_owned(), services.iter().map(|service| Some(service.forgotten)).collect());
     counts("unsent".to_owned(), services.iter().map(|service| Some(service.unsent)).collect());
+    counts("connections".to_owned(), services.iter().map(|service| Some(service.connections)).collect());
     table.text(1)
 }
 
@@ -173,8 +174,8 @@ members        2 in 1 room
 clock          synchronised, error below 12 ms
 log level      info
 state          members handed to the service manager, histories in /var/lib/belfry/history
-listens        time 0.0.0.0:8080
-               chat [::]:9999
+listens        time 0.0.0.0:8080/udp
+               echo [::]:8888/tcp
 "
         );
         shown.clock.synchronised = false;
@@ -222,6 +223,7 @@ dropped: rate-limit        0      0
 dropped by the kernel      0      0
 forgotten                  0      0
 unsent                     0      0
+connections                0      0
 "
         );
     }

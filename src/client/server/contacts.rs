@@ -150,7 +150,7 @@ fn contact(name: &str, value: Spanned<DeValue<'_>>) -> Result<Contact, Fault> {
         match service {
             Some(service) => drop(ports.insert(service, port(service.name(), value)?)),
             None if key.get_ref() == "host" => host = Some(server("host", value)?),
-            None => return unknown(&key, &["host", "time", "announce", "chat", "ntp"]),
+            None => return unknown(&key, &["host", "time", "ntp", "announce", "echo", "chat"]),
         }
     }
     match host {
@@ -223,7 +223,9 @@ mod tests {
         let attic = contacts.get("attic").unwrap();
         assert_eq!(attic.server, "attic.lan:7".parse().unwrap());
         let ports = ServiceName::ALL.map(|service| (service.name(), attic.port(service)));
-        assert_eq!(ports, [("time", Some(8081)), ("ntp", None), ("announce", None), ("chat", Some(9998))]);
+        let service_ports =
+            [("time", Some(8081)), ("ntp", None), ("announce", None), ("echo", None), ("chat", Some(9998))];
+        assert_eq!(ports, service_ports);
         assert_eq!(contacts.get("workshop").unwrap().port(ServiceName::Time), None);
         assert_eq!(contacts.get("cellar"), None);
         assert_eq!(parse(""), Ok(Contacts::default()));

@@ -164,6 +164,7 @@ fn usual_port(service: ServiceName) -> u16 {
         ServiceName::Announce => 8001,
         ServiceName::Chat => 9999,
         ServiceName::Ntp => 123,
+        ServiceName::Echo => 8888,
     }
 }
 

@@ -87,7 +87,7 @@ impl Decision<'_> {
         let Some(OnLink { subnet, interface }) = self.on_link else {
             let consequence = match service {
                 _ if !self.is_allowed() => "",
-                ServiceName::Time | ServiceName::Ntp => "",
+                ServiceName::Time | ServiceName::Ntp | ServiceName::Echo => "",
                 ServiceName::Announce => ", so a question of its to a group is not answered",
                 ServiceName::Chat => ", so the room speaks to it when it has shown that it gets answers",
             };
@@ -130,6 +130,7 @@ impl Access {
                 ServiceName::Chat => (&config.chat.allow, &config.chat.deny),
                 ServiceName::Announce => (&config.announce.allow, &config.announce.deny),
                 ServiceName::Ntp => (&config.ntp.allow, &config.ntp.deny),
+                ServiceName::Echo => (&config.echo.allow, &config.echo.deny),
             };
             let entries = |all: &[AccessRule], own: &[AccessRule]| {
                 let tables = [("access", all), (service.name(), own)];

@@ -6,11 +6,12 @@
 
 use crate::control::{self, Answer, Outcome, Request, outcome_line};
 use crate::core::Instant;
-use crate::core::limits::{CONTROL_PATIENCE, CONTROL_REQUEST_MAX};
+use crate::core::limits::{CONTROL_ANSWER_MAX, CONTROL_PATIENCE, CONTROL_REQUEST_MAX};
+use crate::daemon::endpoint::Endpoint;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::io;
+use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 
 /// What the kernel says of a user whom this process' user namespace does not have, as in the packaged sandbox everybody
@@ -37,20 +38,8 @@ impl fmt::Display for Peer {
 /// A client, what has come of its next request, and what has not left of the answer to the last.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: UnixStream,
+    endpoint: Endpoint<UnixStream>,
     pub(super) peer: Peer,
-    input: Vec<u8>,
-    output: Vec<u8>,
-    /// Bytes of `output` that have left.
-    sent: usize,
-    /// There may be something to read: edge-triggered, so it stays set until nothing has been found.
-    readable: bool,
-    /// The socket may take more.
-    writable: bool,
-    /// No more requests are taken.
-    ending: bool,
-    /// Nothing more can be sent.
-    broken: bool,
     deadline: Instant,
 }
 
@@ -59,32 +48,28 @@ impl Connection {
         stream.set_nonblocking(true)?;
         let credentials = getsockopt(&stream, PeerCredentials)?;
         Ok(Self {
-            stream,
+            endpoint: Endpoint::new(stream, CONTROL_ANSWER_MAX + "\n".len()),
             peer: Peer { pid: credentials.pid(), uid: credentials.uid() },
-            input: Vec::new(),
-            output: Vec::new(),
-            sent: 0,
-            readable: true,
-            writable: true,
-            ending: false,
-            broken: false,
             deadline: now + CONTROL_PATIENCE,
         })
     }
 
     pub(super) fn fd(&self) -> RawFd {
-        self.stream.as_raw_fd()
+        self.endpoint.fd()
     }
 
     /// Notes what the poller told.
     pub(super) fn mark(&mut self, readable: bool, writable: bool) {
-        self.readable |= readable;
-        self.writable |= writable;
+        self.endpoint.mark(readable, writable);
     }
 
     /// Whether a turn would get on with something.
     pub(super) fn is_busy(&self) -> bool {
-        if self.output.is_empty() { self.has_request() || (self.readable && !self.ending) } else { self.writable }
+        if self.endpoint.output.is_empty() {
+            self.has_request() || self.endpoint.is_readable()
+        } else {
+            self.endpoint.is_sendable()
+        }
     }
 
     /// When it is closed, if nothing moves before.
@@ -94,29 +79,30 @@ impl Connection {
 
     /// Whether it is to be closed.
     pub(super) fn is_over(&self, now: Instant) -> bool {
-        let done = self.ending && self.output.is_empty() && !self.has_request();
-        self.broken || done || self.deadline <= now
+        let done = self.endpoint.is_ended() && self.endpoint.output.is_empty() && !self.has_request();
+        self.endpoint.is_broken() || done || self.deadline <= now
     }
 
     /// The next request, or what is wrong with it; `None` while there is none, or an answer is still to leave.
     pub(super) fn next_request(&mut self, now: Instant) -> Option<Result<Request, String>> {
-        if !self.output.is_empty() {
+        if !self.endpoint.output.is_empty() {
             return None;
         }
         if !self.has_request() {
-            self.read();
+            // As far as a request with its newline may go.
+            self.endpoint.read(CONTROL_REQUEST_MAX + 1);
         }
-        let request = match self.input.iter().position(|&byte| byte == b'\n') {
+        let input = &self.endpoint.input;
+        let request = match input.iter().position(|&byte| byte == b'\n') {
             Some(len) => {
-                let request = Request::parse(&self.input[..len]);
-                self.input.drain(..=len);
+                let request = Request::parse(&input[..len]);
+                self.endpoint.take(len + 1);
                 request
             }
-            None if self.input.len() <= CONTROL_REQUEST_MAX => return None,
+            None if input.len() <= CONTROL_REQUEST_MAX => return None,
             None => {
                 // Where the next would begin is anybody's guess.
-                self.ending = true;
-                self.input.clear();
+                self.endpoint.stop_reading();
                 Err(control::too_long())
             }
         };
@@ -126,54 +112,18 @@ impl Connection {
 
     /// Puts the answer to the last request on its way.
     pub(super) fn answer(&mut self, outcome: &Outcome<Answer>) {
-        self.output = outcome_line(outcome).into_bytes();
-        self.output.push(b'\n');
-        self.sent = 0;
+        self.endpoint.output.push(outcome_line(outcome).as_bytes());
+        self.endpoint.output.push(b"\n");
     }
 
     /// Sends as much as the socket takes.
     pub(super) fn flush(&mut self, now: Instant) {
-        while self.writable && self.sent < self.output.len() {
-            match self.stream.write(&self.output[self.sent..]) {
-                Ok(len) => self.sent += len,
-                Err(error) => match error.kind() {
-                    ErrorKind::Interrupted => {}
-                    ErrorKind::WouldBlock => self.writable = false,
-                    _ => {
-                        self.broken = true;
-                        return;
-                    }
-                },
-            }
-        }
-        if !self.output.is_empty() && self.sent == self.output.len() {
-            // With its memory: answers may be long, and connections idle.
-            self.output = Vec::new();
+        if self.endpoint.write() > 0 && self.endpoint.output.is_empty() {
             self.deadline = now + CONTROL_PATIENCE;
         }
     }
 
     fn has_request(&self) -> bool {
-        self.input.contains(&b'\n')
-    }
-
-    /// Reads what is there, as far as a request with its newline may go.
-    fn read(&mut self) {
-        const ROOM: usize = CONTROL_REQUEST_MAX + 1;
-        while self.readable && !self.ending && !self.broken && self.input.len() < ROOM {
-            let filled = self.input.len();
-            self.input.resize(ROOM, 0);
-            let read = self.stream.read(&mut self.input[filled..]);
-            self.input.truncate(filled + *read.as_ref().unwrap_or(&0));
-            match read {
-                Ok(0) => self.ending = true,
-                Ok(_) => {}
-                Err(error) => match error.kind() {
-                    ErrorKind::Interrupted => {}
-                    ErrorKind::WouldBlock => self.readable = false,
-                    _ => self.broken = true,
-                },
-            }
-        }
+        self.endpoint.input.contains(&b'\n')
     }
 }

@@ -8,8 +8,8 @@ use crate::core::{DropReason, Interface, Now, Refusal};
 use crate::daemon::logging::{self, event};
 use crate::daemon::post::Post;
 use crate::daemon::run::Daemon;
-use crate::services::ServiceName;
 use crate::services::chat::{MemberView, NoSuchMember, Way};
+use crate::services::{ServiceName, Transport};
 use log::{LevelFilter, info};
 use std::net::IpAddr;
 
@@ -52,10 +52,13 @@ impl Daemon {
 
     fn control_status(&self, now: &Now) -> control::Status {
         let (members, rooms) = self.company();
-        let listeners = self
-            .listeners
-            .iter()
-            .map(|open| control::Listener { service: open.service.name().to_owned(), address: open.addr });
+        let datagrams = self.listeners.iter().map(|open| (open.service, open.addr, Transport::Udp));
+        let streams = self.streams.listeners.iter().map(|open| (open.service, open.addr, Transport::Tcp));
+        let listeners = datagrams.chain(streams).map(|(service, address, transport)| control::Listener {
+            service: service.name().to_owned(),
+            address,
+            protocol: transport.name().to_owned(),
+        });
         control::Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -81,7 +84,8 @@ impl Daemon {
     }
 
     fn control_stats(&self) -> control::Stats {
-        let services = ServiceName::ALL.map(|name| service_stats(name, &self.posts[name as usize]));
+        let services =
+            ServiceName::ALL.map(|name| service_stats(name, &self.posts[name as usize], self.streams.count(name)));
         control::Stats { services: services.into() }
     }
 
@@ -184,7 +188,7 @@ fn access_decision(decision: &Decision<'_>, source: &str, enabled: bool) -> cont
     }
 }
 
-fn service_stats(name: ServiceName, post: &Post) -> control::ServiceStats {
+fn service_stats(name: ServiceName, post: &Post, connections: usize) -> control::ServiceStats {
     let counters = &post.counters;
     let refused = Refusal::ALL.iter().map(|&why| (why.name().to_owned(), counters.refused(why)));
     let dropped = DropReason::ALL.iter().map(|&why| (why.name().to_owned(), counters.dropped(why)));
@@ -197,6 +201,7 @@ fn service_stats(name: ServiceName, post: &Post) -> control::ServiceStats {
         kernel_drops: post.kernel_drops,
         forgotten: post.outbox.forgotten(),
         unsent: post.unsent,
+        connections: connections as u64,
     }
 }
 
@@ -209,7 +214,7 @@ mod tests {
     fn each_verdict_is_in_the_stats_by_its_name_and_zeros_are_too() {
         let mut post = Post::default();
         (post.kernel_drops, post.unsent) = (3, 4);
-        let empty = service_stats(ServiceName::Time, &post);
+        let empty = service_stats(ServiceName::Time, &post, 0);
         for (count, &why) in Refusal::ALL.iter().enumerate() {
             assert_eq!(empty.refused.get(why.name()), Some(&0));
             (0..=count).for_each(|_| post.counters.count(Verdict::Refused(why)));
@@ -220,8 +225,11 @@ mod tests {
         }
         post.counters.count(Verdict::Answered);
         post.counters.count(Verdict::Accepted);
-        let stats = service_stats(ServiceName::Time, &post);
-        assert_eq!((stats.answered, stats.accepted, stats.kernel_drops, stats.unsent), (1, 1, 3, 4));
+        let stats = service_stats(ServiceName::Time, &post, 5);
+        assert_eq!(
+            (stats.answered, stats.accepted, stats.kernel_drops, stats.unsent, stats.connections),
+            (1, 1, 3, 4, 5)
+        );
         for (count, why) in Refusal::ALL.iter().enumerate() {
             assert_eq!(stats.refused[why.name()], count as u64 + 1);
         }

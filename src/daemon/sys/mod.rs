@@ -8,4 +8,4 @@ mod batch;
 mod calls;
 
 pub(super) use batch::{BATCH_MAX, Received, Receiver, Sender, Trouble, TroubleKind};
-pub(super) use calls::{clock_state, passed_fds, socket_memory};
+pub(super) use calls::{arrival_interface, clock_state, passed_fds, socket_memory};

@@ -51,7 +51,7 @@ impl Wrong<'_> {
 
 /// Whether this is a notice of a hub (`-- …`), or an error line of a service like ours, as it was sent or with something
 /// put around it: another service sends it back, and the formats that it recommends are no requests.
-pub(super) fn is_of_a_service(payload: &[u8]) -> bool {
+pub(in crate::services) fn is_of_a_service(payload: &[u8]) -> bool {
     let find = |text: &[u8], part: &[u8]| text.windows(part.len()).position(|window| window == part);
     payload.starts_with(b"? ")
         || payload.starts_with(b"-- ")

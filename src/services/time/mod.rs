@@ -29,6 +29,7 @@ mod text;
 mod zones;
 
 pub use format::{Format, FormatError};
+pub(super) use lines::is_of_a_service;
 pub use moment::Moment;
 pub use text::{Full, Text};
 pub use zones::{ZoneFile, Zones};

@@ -1,0 +1,29 @@
+//! The end in good order: what was said leaves, and what is to be kept is written down.
+//!
+//! The last words wait for sockets that take no more, but not for ever: whoever ends the daemon waits too.
+
+use super::run::Daemon;
+
+/// Turns that the last words may take to leave.
+const FAREWELL_TURNS_MAX: usize = 100;
+
+impl Daemon {
+    /// Sends what waits until nothing does that a socket would take, or it has been long enough.
+    pub(super) fn flush_all(&mut self) {
+        for _ in 0..FAREWELL_TURNS_MAX {
+            self.flush();
+            if !self.has_sendable() {
+                break;
+            }
+        }
+    }
+
+    /// Says goodbye, leaves the groups, and sends what still waits.
+    pub(super) fn stop(&mut self) {
+        self.supervisor.stopping();
+        self.end_announcements();
+        self.flush_all();
+        self.state.keep_last(self.turned, self.services.chat.as_ref(), &self.listeners);
+        self.report.summarise_now(&self.posts);
+    }
+}
