@@ -100,14 +100,15 @@ fn sockets(service: ServiceName, listen: &[SocketAddr]) -> String {
     if listen.iter().any(|addr| !addr.ip().is_unspecified()) {
         text.push_str("FreeBind=yes\n");
     }
-    // The kernel tells when each came: for services that measure, and for whoever reads the socket beside us. The buffers are for
-    // datagrams; of connections the daemon makes them smaller.
+    text.push_str("BindIPv6Only=ipv6-only\nPassPacketInfo=yes\n");
+    if service == ServiceName::Ntp {
+        // When each datagram came, which takes time itself: once a socket asks, the kernel reads the clock for all.
+        text.push_str("Timestamping=ns\n");
+    }
+    // For datagrams; of connections the daemon makes them smaller.
     let _ = write!(
         text,
-        "BindIPv6Only=ipv6-only\n\
-         PassPacketInfo=yes\n\
-         Timestamping=ns\n\
-         ReceiveBuffer={}\n\
+        "ReceiveBuffer={}\n\
          SendBuffer={}\n",
         service.receive_buffer(),
         service.send_buffer()
@@ -175,7 +176,6 @@ mod tests {
              ListenDatagram=[::]:8080\n\
              BindIPv6Only=ipv6-only\n\
              PassPacketInfo=yes\n\
-             Timestamping=ns\n\
              ReceiveBuffer=16777216\n\
              SendBuffer=33554432\n"
         );
@@ -186,6 +186,14 @@ mod tests {
         let unit = made("[echo]\nenabled = true", "belfry-echo.socket");
         let both = "ListenDatagram=0.0.0.0:8888\nListenStream=0.0.0.0:8888\nListenDatagram=[::]:8888\nListenStream=[::]:8888\n";
         assert!(unit.contains(both) && !unit.contains("Condition"), "{unit}");
+    }
+
+    #[test]
+    fn only_who_serves_clocks_has_the_kernel_tell_when_a_datagram_came() {
+        for (name, expected) in [("ntp", true), ("time", false), ("chat", false)] {
+            let unit = made("[ntp]\nenabled = true", &format!("belfry-{name}.socket"));
+            assert_eq!(unit.contains("Timestamping=ns\n"), expected, "{unit}");
+        }
     }
 
     #[test]
