@@ -2,10 +2,11 @@
 //!
 //! The last words wait for sockets that take no more, but not for ever: whoever ends the daemon waits too.
 
+use super::post::Post;
 use super::run::Daemon;
 
-/// Turns that the last words may take to leave.
-const FAREWELL_TURNS_MAX: usize = 100;
+/// Turns that the last words may take to leave: some thirty thousand datagrams to rooms, in a tenth of a second.
+const FAREWELL_TURNS_MAX: usize = 1_000;
 
 impl Daemon {
     /// Sends what waits until nothing does that a socket would take, or it has been long enough.
@@ -13,9 +14,10 @@ impl Daemon {
         for _ in 0..FAREWELL_TURNS_MAX {
             self.flush();
             if !self.has_sendable() {
-                break;
+                return;
             }
         }
+        self.posts.iter_mut().for_each(Post::give_up);
     }
 
     /// Says goodbye, leaves the groups, and sends what still waits.

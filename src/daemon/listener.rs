@@ -210,6 +210,8 @@ impl Listener {
                         let _ = self.watch(registry, None);
                     }
                     self.readable = count == sys::BATCH_MAX || self.watched.is_none();
+                    // Of errors the poller tells as little, and sendmmsg(2) of those in the midst of a batch.
+                    self.errored |= self.watched.is_none();
                     return count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -134,6 +134,13 @@ impl Post {
         });
     }
 
+    /// Gives up what waits, for good.
+    pub(super) fn give_up(&mut self) {
+        let too_old = self.outbox.now() + Duration::from_nanos(1);
+        let all = self.held.iter_mut().map(|(_, held)| held).chain([&mut self.outbox]);
+        self.unsent += all.map(|outbox| outbox.forget_older_than(too_old) as u64).sum::<u64>();
+    }
+
     /// Whether something waits with which a turn would get on.
     pub(super) fn is_sendable(&self, listeners: &[Listener]) -> bool {
         let is_blocked = |id| listeners.iter().any(|listener| listener.id == id && listener.blocked);

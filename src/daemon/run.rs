@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::core::admission::Admission;
 use crate::core::{ClockState, Instant, Interface, Now, Seed};
 use crate::services::ServiceName;
+use crate::services::chat::Hub;
 use log::{info, warn};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -260,8 +261,10 @@ impl Daemon {
             || self.control.as_ref().is_some_and(Control::is_busy)
     }
 
+    /// Whether something waits to be sent that a turn would get on with.
     pub(super) fn has_sendable(&self) -> bool {
-        self.posts.iter().any(|post| post.is_sendable(&self.listeners))
+        self.services.chat.as_ref().is_some_and(Hub::has_gathered)
+            || self.posts.iter().any(|post| post.is_sendable(&self.listeners))
     }
 
     /// Marks what is ready; whether there are signals, and whether the interfaces have changed.

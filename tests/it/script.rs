@@ -164,6 +164,7 @@ impl Stage {
         let now = self.now();
         self.out.begin_turn(now.mono);
         if let Some((who, said)) = heard {
+            let said = self.with_digits(said);
             self.hub.handle_datagram(&now, &Datagram::unicast(path(who), said.as_bytes()), &mut self.out);
         }
         self.hub.finish_turn(&mut self.out);
@@ -175,9 +176,9 @@ impl Stage {
         self.out.advance(count);
     }
 
-    /// Whether the hub has something to do at once.
-    pub(crate) fn is_due(&self) -> bool {
-        self.hub.next_timeout().is_some_and(|due| due <= self.mono)
+    /// Whether the hub has something for another turn.
+    pub(crate) fn has_gathered(&self) -> bool {
+        self.hub.has_gathered()
     }
 
     /// Closes a socket; what comes of it stands at the head of the next script.

@@ -37,12 +37,14 @@ impl Directory {
     pub(super) fn insert(&mut self, id: MemberId, is_before: impl Fn(MemberId) -> bool) {
         let (block, at) = self.place(is_before);
         match self.blocks.get_mut(block) {
+            Some(ids) if ids.len() < BLOCK_MAX => ids.insert(at, id),
             Some(ids) => {
-                ids.insert(at, id);
-                if ids.len() > BLOCK_MAX {
-                    let others = ids.split_off(BLOCK_MAX / 2);
-                    self.blocks.insert(block + 1, others);
-                }
+                let mut others = ids.split_off(BLOCK_MAX / 2);
+                // Half of a block keeps the room of half of one.
+                ids.shrink_to_fit();
+                let half = if at <= ids.len() { (&mut *ids, at) } else { (&mut others, at - BLOCK_MAX / 2) };
+                half.0.insert(half.1, id);
+                self.blocks.insert(block + 1, others);
             }
             None => match self.blocks.last_mut().filter(|last| last.len() < BLOCK_MAX) {
                 Some(last) => last.push(id),

@@ -1,7 +1,7 @@
 //! Who is here: the members by address, by name, and by how long they have been silent.
 //!
-//! Each stands once, in a table, and whatever else finds members holds their places in it. When the first comes, all of it is given
-//! room for `max-members`: a table that doubles when somebody comes holds up everybody else meanwhile.
+//! Each stands once, in a table, and whatever else finds members holds their places in it. When the first comes, the tables are given
+//! room for `max-members` (of sources, for those of IPv4): one that doubles when somebody comes holds up everybody else meanwhile.
 //!
 //! Two queues, one for members that send heartbeats and one for those that never have, are kept in the order of the last
 //! datagram. All in a queue have the same time to live, so the first is the next to expire, and a datagram costs one

@@ -176,6 +176,12 @@ impl Hub {
         self.members.len()
     }
 
+    /// Whether something has gathered for sessions that is to be sent with what is said until something else has left:
+    /// [`Service::finish_turn`] is to be called again.
+    pub fn has_gathered(&self) -> bool {
+        self.spoken_behind.is_some()
+    }
+
     /// Rooms with somebody in them.
     pub fn room_count(&self) -> usize {
         self.rooms.iter().filter(|room| room.len() > 0).count()
@@ -318,7 +324,7 @@ impl Service for Hub {
         }
         let heard = self.hear(now, datagram, out);
         if heard.as_ref().is_ok_and(|verdict| !matches!(verdict, Verdict::Dropped(_))) {
-            self.errors.end(datagram.path.remote);
+            self.errors.end(now.mono, datagram.path.remote);
         }
         heard.unwrap_or_else(|problem| {
             if !self.errors.may_tell(now.mono, datagram.path.remote) {
@@ -365,9 +371,7 @@ impl Service for Hub {
     fn next_timeout(&self) -> Option<Instant> {
         let tries = self.out_of_reach.front().map(|&(due, _)| due);
         let beacon = self.beacons.first().map(|&(due, _)| due);
-        // At once, but not before all the others of the turn.
-        let frames = self.spoken_behind.map(|_| Instant::default());
-        let others = [tries, beacon, frames, self.sessions.next_timeout()];
+        let others = [tries, beacon, self.sessions.next_timeout()];
         self.members.next_expiry(self.lifetimes()).into_iter().chain(others.into_iter().flatten()).min()
     }
 }

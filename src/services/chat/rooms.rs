@@ -52,6 +52,8 @@ pub(super) struct Room {
     pub(super) kept_position: Option<(Epoch, u64)>,
     /// Frames for the sessions in it, until they are sent.
     pub(super) frames: Packer,
+    /// The number of the newest message when frames were sent last.
+    sent: u64,
     /// When to tell its sessions the newest number, if nothing is said meanwhile.
     pub(super) beacon: Option<Instant>,
     /// What has just been said, lest it comes back.
@@ -72,6 +74,7 @@ impl Room {
             keeps_history: true,
             kept_position: None,
             frames: Packer::default(),
+            sent: 0,
             beacon: None,
             lines: RoomLines::default(),
             emptied: now,
@@ -123,6 +126,12 @@ impl Room {
             self.frames.send(out, |payload, out| out.fan_out(&audience.paths, None, payload));
         }
         self.frames.clear();
+        self.sent = self.stream.newest;
+    }
+
+    /// The number of the newest message that its sessions should have: of what still waits for them nobody need ask.
+    pub(super) fn newest_sent(&self) -> u64 {
+        if self.frames.is_empty() { self.stream.newest } else { self.sent }
     }
 
     fn send(&self, line: &str, except: Option<SocketAddr>, out: &mut Outbox, hears: impl Fn(Way) -> bool) {

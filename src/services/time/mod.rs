@@ -154,7 +154,7 @@ impl Service for TimeService {
             && let Some(answer) = self.cache.find(datagram.payload, moment::unix_second(now.wall))
         {
             out.send(datagram.path, answer);
-            self.errors.end(datagram.path.remote);
+            self.errors.end(now.mono, datagram.path.remote);
             return Verdict::Answered;
         }
         if lines::is_of_a_service(datagram.payload) {
@@ -162,7 +162,7 @@ impl Service for TimeService {
         }
         let verdict = self.answer(now.wall, datagram);
         if !matches!(verdict, Verdict::Refused(_)) {
-            self.errors.end(datagram.path.remote);
+            self.errors.end(now.mono, datagram.path.remote);
         } else if !self.errors.may_tell(now.mono, datagram.path.remote) {
             return Verdict::Dropped(DropReason::Reflex);
         }

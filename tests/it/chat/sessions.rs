@@ -65,9 +65,13 @@ fn what_is_said_while_something_waits_goes_to_sessions_in_the_same_datagrams() {
     let said = |text: &str| format!("bob < localhost-40002: {text}\\n");
     let frames = |held: &[String]| held.iter().filter(|line| line.starts_with("anna")).cloned().collect::<Vec<_>>();
     let first = stage.hold(Some(("bob", "one\n")));
-    assert_eq!((first.len(), &first[0], stage.is_due()), (2, &said("one"), false), "nothing waits, so nobody does");
+    assert_eq!(
+        (first.len(), &first[0], stage.has_gathered()),
+        (2, &said("one"), false),
+        "nothing waits, so nobody does"
+    );
     stage.hold(Some(("bob", "two\n")));
-    assert!(stage.is_due(), "the next turn may not wait for anything");
+    assert!(stage.has_gathered(), "the next turn may not wait for anything");
     let held = stage.hold(Some(("bob", "three\n")));
     assert_eq!((frames(&held), &held[2..]), (frames(&first), &[said("two"), said("three")][..]));
     stage.send_first(1);
@@ -75,8 +79,27 @@ fn what_is_said_while_something_waits_goes_to_sessions_in_the_same_datagrams() {
     stage.send_first(1);
     let held = stage.hold(None);
     let (last, lines) = held.split_last().unwrap();
-    assert_eq!((lines, stage.is_due()), (&[said("two"), said("three")][..], false));
+    assert_eq!((lines, stage.has_gathered()), (&[said("two"), said("three")][..], false));
     assert!(last.starts_with("anna") && last.ends_with("len=5^three") && last.contains("len=3^two^msg"), "{last}");
+}
+
+#[test]
+fn what_has_gathered_is_for_who_leaves_too_and_no_heartbeat_tells_of_it_before() {
+    let mut stage = stage();
+    stage.play(
+        r"
+        anna > ^as <session1>^^join 1 lab^
+        anna < ^note lab len=18^-- anna has joined
+        anna < ^joined 1 lab/<epoch3>/0^ack 1^
+        ",
+    );
+    stage.hold(Some(("bob", "one\n")));
+    stage.hold(Some(("bob", "two\n")));
+    let held = stage.hold(Some(("anna", "^as <session1>^^hb^")));
+    let newest = held.iter().find(|line| line.starts_with("anna < ^at")).unwrap();
+    assert!(newest.starts_with("anna < ^at lobby/") && newest.contains("/1 lab/"), "{newest}");
+    let held = stage.hold(Some(("anna", "^as <session1>^^leave 2 lobby^")));
+    assert!(held.iter().any(|line| line.starts_with("anna < ^msg lobby/") && line.ends_with("len=3^two")), "{held:#?}");
 }
 
 #[test]

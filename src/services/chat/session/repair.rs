@@ -39,7 +39,7 @@ impl Hub {
         let mut head = "at".to_owned();
         for room in self.members.get(member).rooms() {
             let room = self.rooms.get(room);
-            let newest = Position { room: &room.name, epoch: room.stream.epoch, number: room.stream.newest };
+            let newest = Position { room: &room.name, epoch: room.stream.epoch, number: room.newest_sent() };
             let _ = write!(head, " {newest}");
         }
         if let Some(Session { mailbox, .. }) = self.sessions.get(id) {

@@ -203,6 +203,8 @@ impl Hub {
         if self.members.get(member).rooms().count() == 1 {
             return Err(Problem::new(Refusal::BadCommand, "? it is your only room; ^bye^ ends the session"));
         }
+        // What was said before is for it, too.
+        self.rooms.get_mut(room).send_frames(out);
         self.rooms.unseat_in(room, member, &mut self.members, now.mono);
         self.members.get_mut(member).leave(room);
         self.keeping.changed = true;
