@@ -25,6 +25,8 @@ use jiff::Timestamp;
 use log::{info, warn};
 pub use memory::{Found, Memory};
 use said::SaidLog;
+use std::fs::File;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -63,7 +65,6 @@ pub(super) struct State {
     not_before: Instant,
     /// Whether the last attempt failed.
     failed: bool,
-    snapshot: Vec<u8>,
 }
 
 /// A hub that was.
@@ -187,9 +188,8 @@ impl State {
             self.save(now, hub, listeners);
         }
         let Some(directory) = &self.directory else { return };
-        self.snapshot.clear();
-        hub.dump(|id| addr_of(listeners, id), &mut self.snapshot);
-        match farewell::leave(directory, &self.snapshot) {
+        let write = |file: &mut File| hub.dump_to(|id| addr_of(listeners, id), |slice| file.write_all(slice));
+        match farewell::leave(directory, write) {
             // It is newer than what is in memory.
             Ok(()) if self.failed => drop(self.memory.as_mut().map(|memory| memory.save(&[]))),
             Ok(()) => {}
@@ -206,12 +206,16 @@ impl State {
 
     fn save(&mut self, now: Instant, hub: &Hub, listeners: &[Listener]) {
         let Some(memory) = &mut self.memory else { return };
-        self.snapshot.clear();
-        hub.dump(|id| addr_of(listeners, id), &mut self.snapshot);
-        let interval =
-            SNAPSHOT_INTERVAL.max(SNAPSHOT_INTERVAL_PER_BYTE * u32::try_from(self.snapshot.len()).unwrap_or(u32::MAX));
+        let mut len = 0;
+        memory.begin();
+        let append = |slice: &[u8]| {
+            len += slice.len();
+            memory.append(slice)
+        };
+        let written = hub.dump_to(|id| addr_of(listeners, id), append);
+        let saved = written.and_then(|()| memory.finish()).inspect_err(|_| memory.abandon());
+        let interval = SNAPSHOT_INTERVAL.max(SNAPSHOT_INTERVAL_PER_BYTE * u32::try_from(len).unwrap_or(u32::MAX));
         (self.due, self.not_before) = (None, now + interval);
-        let saved = memory.save(&self.snapshot);
         if let Err(error) = &saved {
             self.due = Some(now + RETRY);
             if !self.failed {
@@ -262,7 +266,7 @@ pub(super) fn rescue(kept: Option<OwnedFd>, directory: Option<&Path>) {
     let (Some(kept), Some(directory)) = (kept, directory) else { return };
     let Ok(Found::Whole(_, lines) | Found::Damaged(_, lines)) = Memory::adopt(kept) else { return };
     if !lines.is_empty()
-        && let Err(reason) = farewell::leave(directory, &lines)
+        && let Err(reason) = farewell::leave(directory, |file| file.write_all(&lines))
     {
         warn_of_nothing_left(directory, &reason);
     }
@@ -313,9 +317,9 @@ mod tests {
         let mut hub = Hub::new(&Chat::default(), "belfry.lan", Hosts::default(), Seed(7));
         let mut state = State { memory: Some(Memory::new().unwrap()), ..State::default() };
         let mut keep = |hub: &mut Hub, millis| {
-            state.snapshot.clear();
+            let before = state.not_before;
             state.keep(at(millis).mono, Some(hub), &[]);
-            (!state.snapshot.is_empty(), state.next_timeout())
+            (state.not_before != before, state.next_timeout())
         };
         let due = |millis| Some(at(millis).mono);
         assert_eq!(keep(&mut hub, 1_000), (true, None), "there was nothing before");

@@ -15,6 +15,7 @@ mod command;
 mod consent;
 mod departure;
 mod directory;
+mod dump;
 mod entrance;
 mod fan_out;
 mod history;

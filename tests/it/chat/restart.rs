@@ -50,11 +50,11 @@ fn a_restart_is_seen_by_nobody_and_everything_is_as_it_was() {
         bob > /who lobby => Answered
         bob < -- 2 in lobby: ::1-40001, ::7-5001
         bob > here again => Accepted
-        bob < localhost-40002: here again
         anna < localhost-40002: here again\n
+        bob < localhost-40002: here again
         anna6@2001:db8::9 > and here\n => Accepted
-        [fe80::7%3]:5001 < ::1-40001: and here
         anna6@2001:db8::9 < ::1-40001: and here\n
+        [fe80::7%3]:5001 < ::1-40001: and here
         bob > quit
         anna < -- localhost-40002 has left\n
         "#,

@@ -14,6 +14,7 @@ mod repair;
 mod requests;
 mod table;
 
+pub(super) use away::AwayId;
 pub(super) use keeping::SessionLine;
 pub(super) use table::{Session, Sessions};
 
