@@ -205,6 +205,9 @@ pub const DUMP_SLICE_BYTES: usize = 64 * 1024;
 /// It ends, too, when so many places of the table of members have been looked at: most may be free.
 pub const DUMP_SLICE_PLACES: usize = 1_024;
 
+/// What may have changed of what was told of the hub before the next slices are longer: in one turn it is mostly less.
+pub const DUMP_OVERTAKEN_MAX: usize = 1_024;
+
 /// What a hub has to tell that waits to be written down. One turn brings no more: a batch from each of [`LIST_MAX`] sockets
 /// with [`REQUESTS_MAX`] in each datagram, and a reload that has each room forget something. The daemon, which knows its batches, asserts it.
 pub const NEWS_MAX: usize = 4_096 * REQUESTS_MAX + ROOMS_MAX;

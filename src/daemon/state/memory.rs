@@ -17,6 +17,7 @@ use siphasher::sip::SipHasher13;
 use std::fs::File;
 use std::hash::Hasher as _;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 
@@ -30,6 +31,9 @@ const HEAD_LEN: usize = 64;
 /// less at a time.
 const PAGE: u64 = 4_096;
 
+/// So much of it is given back at a time: a fraction of a millisecond's work.
+const GIVEN_BACK_LEN: u64 = 1 << 20;
+
 /// The second place, behind the longest snapshot in the first.
 const SECOND: u64 = PAGE + SNAPSHOT_MAX;
 
@@ -42,6 +46,8 @@ pub struct Memory {
     len: u64,
     /// The next one, while it is being written.
     draft: Draft,
+    /// Where the one before the last was, as far as that is not given back yet.
+    superfluous: Range<u64>,
 }
 
 /// A snapshot that nothing points to yet.
@@ -113,11 +119,14 @@ impl Memory {
     }
 
     fn at(file: File, offset: u64, len: u64) -> Self {
-        Self { file, offset, len, draft: Draft::beside(offset, len) }
+        Self { file, offset, len, draft: Draft::beside(offset, len), superfluous: 0..0 }
     }
 
     /// Begins a snapshot, in the place of one that was begun and not [finished](Memory::finish).
     pub fn begin(&mut self) {
+        if self.has_superfluous() {
+            self.give_back_all();
+        }
         self.draft = Draft::beside(self.offset, self.len);
     }
 
@@ -135,42 +144,72 @@ impl Memory {
         Ok(())
     }
 
-    /// Has what was written since it was begun be the last snapshot. On an error the one before stays.
+    /// Has what was written since it was begun be the last snapshot. On an error the one before stays. Of what that took
+    /// a part is left to be [given back](Memory::give_back_slice), if it was large.
     pub fn finish(&mut self) -> io::Result<()> {
         let &Draft { offset, len, ref sum } = &self.draft;
         self.file.write_all_at(&head(offset, len, sum.finish()), 0)?;
+        self.superfluous = self.offset..self.offset.saturating_add(self.len);
         (self.offset, self.len) = (offset, len);
-        // What cannot be given back is given back another time: what is behind, and what is before.
-        let _ = self.file.set_len(offset + len);
-        if offset != PAGE {
-            self.give_back(PAGE, offset - PAGE);
-        }
-        self.begin();
+        self.draft = Draft::beside(offset, len);
+        self.give_back_slice();
         Ok(())
     }
 
-    /// Writes a snapshot in one piece. On an error the last one stays.
+    /// Writes a snapshot in one piece, and gives back what the one before took. On an error that stays.
     pub fn save(&mut self, snapshot: &[u8]) -> io::Result<()> {
         self.begin();
         self.append(snapshot)?;
-        self.finish()
+        self.finish()?;
+        self.give_back_all();
+        Ok(())
     }
 
     /// Gives back what was written of a snapshot that will not be finished.
     pub fn abandon(&mut self) {
-        let Draft { offset, len, .. } = self.draft;
         self.begin();
-        if offset > self.offset {
-            let _ = self.file.set_len(offset);
-        } else {
-            self.give_back(offset, len.next_multiple_of(PAGE));
+        self.give_back_all();
+    }
+
+    /// Gives back a part of what the snapshot before the last took: the kernel takes as long for a page as we for a member.
+    pub fn give_back_slice(&mut self) {
+        let Range { start, end } = self.superfluous;
+        let next = start.saturating_add(GIVEN_BACK_LEN);
+        if next < end {
+            self.give_back(start, next);
+            self.superfluous = next..end;
+        } else if start < end {
+            self.give_back_all();
         }
     }
 
-    /// What is in whole pages of it takes no memory any more.
-    fn give_back(&self, offset: u64, len: u64) {
+    /// Whether something is left to be given back.
+    pub fn has_superfluous(&self) -> bool {
+        !self.superfluous.is_empty()
+    }
+
+    /// Gives back everything but the last snapshot: whoever wrote it may have been killed in the midst of another.
+    pub(super) fn give_back_all(&mut self) {
+        self.superfluous = 0..0;
+        // What cannot be given back is given back another time: what is behind, and what is before.
+        let end = self.offset.saturating_add(self.len);
+        if self.file.metadata().is_ok_and(|meta| meta.len() > end) {
+            let _ = self.file.set_len(end);
+        }
+        self.give_back(PAGE, self.offset);
+    }
+
+    /// What stands from `start` to `end` takes no memory any more.
+    fn give_back(&self, start: u64, end: u64) {
         let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        let _ = fallocate(&self.file, hole, offset as i64, len as i64);
+        if start < end {
+            let _ = fallocate(&self.file, hole, start as i64, (end - start) as i64);
+        }
+    }
+
+    /// The length of the last snapshot.
+    pub(super) fn len(&self) -> u64 {
+        self.len
     }
 
     /// Whether the last snapshot is an empty one.
@@ -239,6 +278,9 @@ mod tests {
             let piece_len = 1 + random.below(100_000) as usize;
             snapshot.chunks(piece_len).for_each(|piece| memory.append(piece).unwrap());
             memory.finish().unwrap();
+            while memory.has_superfluous() {
+                memory.give_back_slice();
+            }
             assert_eq!(read(&memory), snapshot, "round {round}");
             let taken = memory.file.metadata().unwrap().blocks() * 512;
             assert!(taken <= (len.next_multiple_of(4_096) + 2 * 4_096) as u64, "{taken} bytes for {len} and {last}");

@@ -3,19 +3,45 @@
 //! Members stand in the order of their places in the table, which a member keeps for as long as it is here, so whoever is here all
 //! the time is told once. Then come the sessions that are away, in the order in which they went, of which new ones are
 //! always the last; and the rooms, of which there are few, all in the last slice.
+//!
+//! The hub goes on between two slices. What changes of somebody who has been told already is noted, and told anew at the beginning of
+//! the next slice. So what has been told in the end is the hub of one moment, that of the last slice.
 
 use super::Hub;
-use super::keeping::{Line, RoomLine, write_line};
+use super::keeping::{GoneLine, Line, RoomLine, write_line};
 use super::member::MemberId;
-use super::session::AwayId;
+use super::rooms::Room;
+use super::session::{AwayId, Session};
 use crate::core::ListenerId;
-use crate::core::limits::{DUMP_SLICE_BYTES, DUMP_SLICE_PLACES};
+use crate::core::frame::SessionId;
+use crate::core::limits::{DUMP_OVERTAKEN_MAX, DUMP_SLICE_BYTES, DUMP_SLICE_PLACES};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 /// How far a hub has been told.
 #[derive(Debug, Default)]
 pub(super) struct Dump {
     stage: Stage,
+    /// What was told and is true no more, in the order in which it changed. It is put right before anything else is
+    /// told: so nobody has a name or an address before whoever had it has been taken out.
+    overtaken: VecDeque<Overtaken>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Overtaken {
+    /// What was told of whoever has this place now, if somebody has.
+    Place(MemberId),
+    /// That somebody is at this address, as this session.
+    Address(SocketAddr, Option<SessionId>),
+}
+
+/// A slice, and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// It is the first of a dump: what was told before is no part of it.
+    pub is_first: bool,
+    /// The dump is whole: it tells the hub as it is now.
+    pub is_last: bool,
 }
 
 /// What comes next.
@@ -32,21 +58,42 @@ enum Stage {
 }
 
 impl Dump {
-    /// Appends the next slice to `text`; whether there is another.
-    pub(super) fn next_slice(
+    /// Appends the next slice to `text`, until it has `len` bytes; whether there is another.
+    ///
+    /// Where much was overtaken it is as many times longer, so that it comes to an end however much changes meanwhile.
+    fn next_slice(
         &mut self,
         hub: &Hub,
+        len: usize,
         addr_of: &impl Fn(ListenerId) -> Option<SocketAddr>,
         text: &mut Vec<u8>,
     ) -> bool {
-        let end = text.len() + DUMP_SLICE_BYTES;
-        for _ in 0..DUMP_SLICE_PLACES {
-            self.stage = self.next_line(hub, addr_of, text);
+        let scale = 1 + self.overtaken.len() / DUMP_OVERTAKEN_MAX;
+        let end = text.len() + len * scale;
+        for _ in 0..DUMP_SLICE_PLACES * scale {
+            match self.overtaken.pop_front() {
+                Some(overtaken) => put_right(hub, overtaken, addr_of, text),
+                None => self.stage = self.next_line(hub, addr_of, text),
+            }
             if matches!(self.stage, Stage::End) || text.len() >= end {
                 break;
             }
         }
         !matches!(self.stage, Stage::End)
+    }
+
+    fn has_told(&self, id: MemberId) -> bool {
+        match self.stage {
+            Stage::Head => false,
+            Stage::Members(next) => id < next,
+            Stage::Away(_) | Stage::Rooms | Stage::End => true,
+        }
+    }
+
+    fn overtake(&mut self, id: MemberId, overtaken: Overtaken) {
+        if self.has_told(id) {
+            self.overtaken.push_back(overtaken);
+        }
     }
 
     /// Appends what comes next; what comes after it.
@@ -77,11 +124,78 @@ impl Dump {
     }
 }
 
+fn put_right(hub: &Hub, overtaken: Overtaken, addr_of: &impl Fn(ListenerId) -> Option<SocketAddr>, text: &mut Vec<u8>) {
+    match overtaken {
+        Overtaken::Address(remote, session) => write_line(&Line::Gone(GoneLine { remote, session }), text),
+        Overtaken::Place(id) => {
+            let Some(member) = hub.members.in_place(id) else { return };
+            let (remote, session) = (member.path.remote, member.session());
+            write_line(&Line::Gone(GoneLine { remote, session }), text);
+            hub.dump_member(id, addr_of, text);
+        }
+    }
+}
+
 impl Hub {
+    /// Notes that something has changed of a member that is kept.
+    pub(super) fn note_change(&mut self, id: MemberId) {
+        self.keeping.changed = true;
+        if let Some(dump) = &mut self.keeping.dump {
+            dump.overtake(id, Overtaken::Place(id));
+        }
+    }
+
+    /// Notes that something has changed of a session that is kept.
+    pub(super) fn note_session(&mut self, id: SessionId) {
+        self.keeping.changed = true;
+        if let Some(member) = self.sessions.get(id).and_then(Session::here) {
+            self.note_change(member);
+        }
+    }
+
+    /// Notes that a member is about to leave its address, or the hub.
+    pub(super) fn note_parting(&mut self, id: MemberId) {
+        self.keeping.changed = true;
+        if let Some(dump) = &mut self.keeping.dump {
+            let member = self.members.get(id);
+            dump.overtake(id, Overtaken::Address(member.path.remote, member.session()));
+        }
+    }
+
+    /// Appends the next slice of the dump that was begun, or the first of another, to `text`: of `len` bytes, or one line more.
+    ///
+    /// The hub may go on between two slices: when the last is there they tell it as it is then. Only a session that was away and
+    /// has been forgotten meanwhile may be told as one that is.
+    pub fn dump_slice(
+        &mut self,
+        len: usize,
+        addr_of: impl Fn(ListenerId) -> Option<SocketAddr>,
+        text: &mut Vec<u8>,
+    ) -> Slice {
+        let begun = self.keeping.dump.take();
+        let is_first = begun.is_none();
+        let mut dump = begun.unwrap_or_default();
+        let is_last = !dump.next_slice(self, len, &addr_of, text);
+        if !is_last {
+            self.keeping.dump = Some(dump);
+        }
+        Slice { is_first, is_last }
+    }
+
+    /// Whether there are slices left of a dump.
+    pub fn is_dumping(&self) -> bool {
+        self.keeping.dump.is_some()
+    }
+
+    /// The next slice is the first of another dump.
+    pub fn abandon_dump(&mut self) {
+        self.keeping.dump = None;
+    }
+
     /// Appends everything but the histories to `text`, for [`Hub::restore`]. `addr_of` tells the address of a socket.
     pub fn dump(&self, addr_of: impl Fn(ListenerId) -> Option<SocketAddr>, text: &mut Vec<u8>) {
         let mut dump = Dump::default();
-        while dump.next_slice(self, &addr_of, text) {}
+        while dump.next_slice(self, DUMP_SLICE_BYTES, &addr_of, text) {}
     }
 
     /// The same, handed to `write` slice by slice, until that fails.
@@ -94,7 +208,7 @@ impl Hub {
         let mut is_more = true;
         while is_more {
             text.clear();
-            is_more = dump.next_slice(self, &addr_of, &mut text);
+            is_more = dump.next_slice(self, DUMP_SLICE_BYTES, &addr_of, &mut text);
             write(&text)?;
         }
         Ok(())
@@ -111,7 +225,7 @@ impl Hub {
         }
     }
 
-    fn room_line<'a>(&self, room: &'a super::rooms::Room) -> RoomLine<'a> {
+    fn room_line<'a>(&self, room: &'a Room) -> RoomLine<'a> {
         let number = (room.keeps_history && self.config.history > 0).then_some(room.stream.newest);
         RoomLine {
             name: room.name.as_str().into(),

@@ -4,18 +4,21 @@
 //! {"hub":{"seed":1234,"log-messages":false}}
 //! {"member":{"name":"anna","room":"lab","way":"line","heartbeats":true,"listener":"0.0.0.0:9999","remote":"192.0.2.7:40001"}}
 //! {"session":{"id":"9f3c…","last":7,"name":"bob","rooms":[…],"mailbox":{…}}}
+//! {"gone":{"remote":"192.0.2.7:40001"}}
 //! {"room":{"name":"lab","topic":"tea","keeps-history":true,"epoch":"5e2f01aa","number":18}}
 //! ```
 //!
 //! One object a line. A line that makes no sense costs what it stands for and nothing else; fields that are missing have
 //! their defaults and those that nobody knows are passed over, so another version keeps what it understands. A member that is
 //! a session stands behind it; sessions that are away stand in the order in which they went, rooms in that in which they fell
-//! empty. Rooms are read first, wherever they stand.
+//! empty. Rooms are read first, wherever they stand. `gone` takes back what stands before it about whoever is at an address,
+//! with its session: somebody has left, or stands behind it anew, since the hub goes on while it is told (`dump.rs`).
 //!
 //! Whoever comes back is as good as heard: while there was no hub nobody was silent. Nobody is told of it, unless what they say is logged
 //! from now on. Not kept,
 //! because it shows again by itself: who is out of reach, and what has just been said (`reflex`).
 
+use super::dump::Dump;
 use super::member::{Member, Way};
 use super::news::News;
 use super::rooms::LOBBY;
@@ -36,6 +39,8 @@ pub(super) struct Keeping {
     /// Whether [`Hub::dump`] would tell something else than before: who is here, where, how and as whom. That somebody
     /// was heard is no change.
     pub(super) changed: bool,
+    /// How far it has been told, while it is.
+    pub(super) dump: Option<Dump>,
     pub(super) news: VecDeque<News>,
     /// News that there was no place for.
     pub(super) news_lost: usize,
@@ -43,7 +48,7 @@ pub(super) struct Keeping {
 
 impl Keeping {
     pub(super) fn new(seed: Seed) -> Self {
-        Self { seed, changed: true, news: VecDeque::new(), news_lost: 0 }
+        Self { seed, changed: true, dump: None, news: VecDeque::new(), news_lost: 0 }
     }
 
     pub(super) fn seed(&self) -> Seed {
@@ -70,6 +75,8 @@ pub(super) enum Line<'a> {
     Session(SessionLine<'a>),
     #[serde(borrow)]
     Member(MemberLine<'a>),
+    /// What stands before it about a member is true no more.
+    Gone(GoneLine),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -124,6 +131,13 @@ pub(super) struct MemberLine<'a> {
     off_link: bool,
 }
 
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct GoneLine {
+    pub(super) remote: SocketAddr,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) session: Option<SessionId>,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
 fn is_false(flag: &bool) -> bool {
     !*flag
@@ -161,7 +175,7 @@ fn read_line(line: &[u8]) -> Option<Line<'_>> {
     serde_json::from_slice(line).ok()
 }
 
-fn is_room(line: &&[u8]) -> bool {
+fn is_room(line: &[u8]) -> bool {
     line.starts_with(b"{\"room\":")
 }
 
@@ -219,12 +233,15 @@ impl Hub {
         let mut restored = Restored::default();
         let mut was_logged = false;
         // Whoever comes in is in a room.
-        let (rooms, others): (fn(&&[u8]) -> bool, fn(&&[u8]) -> bool) = (is_room, |line| !is_room(line));
-        let lines = [rooms, others].into_iter().flat_map(|which| lines(text).filter(which));
-        for line in lines.map(read_line) {
+        let (rooms, others) = (lines(text).filter(|line| is_room(line)), lines(text).filter(|line| !is_room(line)));
+        for line in rooms.chain(others).map(read_line) {
             let count = match line {
                 Some(Line::Hub(hub)) => {
                     was_logged |= hub.log_messages;
+                    continue;
+                }
+                Some(Line::Gone(gone)) => {
+                    restored.members -= usize::from(self.restore_gone(now, &gone));
                     continue;
                 }
                 Some(Line::Room(room)) if self.restore_room(now, &room) => continue,
@@ -257,6 +274,19 @@ impl Hub {
         let number = kept.number.filter(|&number| number <= NUMBER_MAX);
         room.kept_position = number.map(|number| (kept.epoch, number));
         true
+    }
+
+    /// Takes out whom other lines have brought in; whether that was somebody.
+    fn restore_gone(&mut self, now: &Now, gone: &GoneLine) -> bool {
+        let member = self.members.at(gone.remote).map(|id| {
+            self.rooms.unseat(id, &mut self.members, now.mono);
+            self.members.remove(id)
+        });
+        let own = member.as_ref().and_then(Member::session);
+        // That of somebody else who is here is not to be had.
+        let away = gone.session.filter(|&id| self.sessions.get(id).is_some_and(|session| session.here().is_none()));
+        own.into_iter().chain(away).for_each(|id| self.sessions.remove(id));
+        member.is_some()
     }
 
     fn restore_member(&mut self, now: &Now, kept: &MemberLine<'_>, listener: ListenerId) -> bool {

@@ -249,7 +249,7 @@ impl Hub {
         if frame.len() > DATAGRAM_MAX {
             return Err(self.too_long());
         }
-        self.keeping.changed = true;
+        self.note_session(id);
         self.sessions.change_mailbox(id, |session| {
             session.mailbox.push(Rc::new(message), true, MAILBOX_MESSAGES_MAX);
             session.mailbox.bound(MAILBOX_MESSAGES_MAX, MAILBOX_BYTES_MAX);
