@@ -205,6 +205,13 @@ pub const MEMBERS_MAX: usize = 1_000_000;
 /// because a whole network has gone. The others go in the next turns; until then they are members.
 pub const EXPIRIES_MAX: usize = 1_024;
 
+/// A slice of the hub as text ends when it is as long as this, and so what is written of it in one turn: some four hundred
+/// members, a third of a millisecond's work. The line that reaches it is whole.
+pub const DUMP_SLICE_BYTES: usize = 64 * 1024;
+
+/// It ends, too, when so many places of the table of members have been looked at: most may be free.
+pub const DUMP_SLICE_PLACES: usize = 1_024;
+
 /// What a hub has to tell that waits to be written down. One turn brings no more: a batch from each of [`LIST_MAX`] sockets
 /// with [`REQUESTS_MAX`] in each datagram, and a reload that has each room forget something. The daemon, which knows its batches, asserts it.
 pub const NEWS_MAX: usize = 4_096 * REQUESTS_MAX + ROOMS_MAX;

@@ -25,7 +25,7 @@ impl Daemon {
         self.supervisor.stopping();
         self.end_announcements();
         self.flush_all();
-        self.state.keep_last(self.turned, self.services.chat.as_ref(), &self.listeners);
+        self.state.keep_last(self.turned, self.services.chat.as_mut(), &self.listeners);
         self.report.summarise_now(&self.posts);
     }
 }

@@ -2,8 +2,8 @@
 
 use belfry::config;
 use belfry::core::limits::{
-    self, EXPIRIES_MAX, MAILBOXES_BYTES_MAX, NEAREST_AMONG_MAX, NUMBER_MAX, RANGES_MAX, SESSION_AWAY_MAX,
-    SESSIONS_AWAY_MAX,
+    self, DUMP_SLICE_BYTES, DUMP_SLICE_PLACES, EXPIRIES_MAX, MAILBOXES_BYTES_MAX, NEAREST_AMONG_MAX, NUMBER_MAX,
+    RANGES_MAX, SESSION_AWAY_MAX, SESSIONS_AWAY_MAX,
 };
 use belfry::core::{Datagram, Instant, ListenerId, Now, Outbox, Path, Seed};
 use belfry::services::Service;
@@ -63,6 +63,18 @@ impl Scene {
         rest[..16].to_owned()
     }
 
+    /// All that is kept, as it is written.
+    fn slices(&self) -> Vec<Vec<u8>> {
+        let mut slices = Vec::new();
+        let addr_of = |_| Some(SocketAddr::from(([0, 0, 0, 0], 9_999)));
+        let push = |slice: &[u8]| {
+            slices.push(slice.to_vec());
+            Ok::<(), ()>(())
+        };
+        self.hub.dump_to(addr_of, push).expect("memory takes it");
+        slices
+    }
+
     fn is_known(&mut self, number: u32, session: &str) -> bool {
         !self.say(number, &format!("^as {session}^^hb^")).starts_with("^bye unknown ")
     }
@@ -104,6 +116,45 @@ fn so_many_sessions_are_remembered_and_of_one_more_the_first_to_have_gone_is_for
         assert_eq!(scene.is_known(0, &sessions[0]), more == 0);
         assert!(scene.is_known(1, &sessions[1]));
     }
+}
+
+#[test]
+fn a_slice_of_the_hub_ends_with_the_line_that_reaches_its_bound_or_after_so_many_places() {
+    let mut scene = Scene::new();
+    (0..DUMP_SLICE_PLACES as u32).for_each(|number| drop(scene.say(number, "hello")));
+    let slices = scene.slices();
+    assert!(slices.len() > 2 && slices.concat().ends_with(b"\n"));
+    for slice in &slices[..slices.len() - 1] {
+        let last_line = slice.split_inclusive(|&byte| byte == b'\n').next_back().expect("there is one");
+        assert!((DUMP_SLICE_BYTES..DUMP_SLICE_BYTES + last_line.len()).contains(&slice.len()));
+    }
+    // What is told besides the members has three places of its own.
+    for (highest, count) in [(DUMP_SLICE_PLACES as u32 - 4, 1), (DUMP_SLICE_PLACES as u32 - 3, 2)] {
+        let mut scene = Scene::new();
+        (0..=highest).for_each(|number| drop(scene.say(number, "hello")));
+        (0..highest).for_each(|number| drop(scene.say(number, "quit")));
+        assert_eq!((scene.hub.member_count(), scene.slices().len()), (1, count), "{highest}");
+    }
+}
+
+#[test]
+fn what_was_overtaken_is_put_right_in_the_next_slice_once_and_each_gets_on() {
+    let mut scene = Scene::new();
+    (0..100).for_each(|number| drop(scene.say(number, "hello")));
+    let slice = |scene: &mut Scene| {
+        let mut text = Vec::new();
+        let slice = scene.hub.dump_slice(1, |_| Some(SocketAddr::from(([0, 0, 0, 0], 9_999))), &mut text);
+        (String::from_utf8(text).expect("UTF-8"), slice.is_last)
+    };
+    // The first line, and fifty members.
+    assert!((0..=50).all(|_| !slice(&mut scene).1));
+    for said in ["/away", "/away for tea"] {
+        (0..50).for_each(|number| drop(scene.say(number, said)));
+    }
+    let (text, is_last) = slice(&mut scene);
+    let count = |what: &str| text.lines().filter(|line| line.starts_with(what)).count();
+    assert_eq!((count("{\"gone\""), count("{\"member\""), is_last), (50, 51, false));
+    assert_eq!(text.matches("for tea").count(), 50);
 }
 
 #[test]
@@ -233,7 +284,7 @@ fn value(text: &str) -> u128 {
 #[test]
 fn the_page_has_every_bound_with_its_value_and_a_test_that_tries_it() {
     let bounds = bounds![
-        DATAGRAM_MAX TIME_REQUEST_MAX ANSWER_BASE ERROR_LINE_MAX RECEIVE_MAX RECEIVE_BUFFER QUESTIONS_BUFFER SEND_BUFFER ANSWERS_BUFFER SPARING_PART NAME_MAX TOPIC_MAX ROOMS_MAX ROOMS_OF_SOURCE_MAX ROOMS_MADE_MAX HISTORY_BYTES_MAX REPAIR_MESSAGES_MIN REPAIR_BYTES MAILBOX_MESSAGES_MAX MAILBOX_BYTES_MAX MAILBOXES_BYTES_MAX SESSION_ROOMS_MAX REQUESTS_MAX RANGES_MAX NUMBER_MAX SESSIONS_AWAY_MAX SESSION_AWAY_MAX HISTORY_FILE_MAX HISTORY_FILE_SLACK HISTORY_FILES_MAX HISTORY_ANSWER_DATAGRAMS_MAX FAN_OUT_SECONDS FAN_OUT_SOURCES_MIN OUTBOX_BYTES_MAX OUTBOX_ENTRIES_MAX OUTBOX_DATAGRAMS_MAX BURST_MAX RATE_LIMIT_SOURCES TOKEN_PERIOD KISS_PART SOURCES_OF_NETWORK ERRORS_IN_A_ROW_MAX ERROR_PAUSE ERROR_STREAKS_MAX LISTED_MAX LIST_FIELD_MAX REPEATS_MAX ANSWERS_IN_A_ROW_MAX STRATUM_MAX TIME_CACHE_MAX ANNOUNCEMENT_MAX HOST_MAX PENDING_ANSWERS_MAX MEMBERSHIPS_MAX NETLINK_TURN_MAX DURATION_MAX MEMBERS_MAX EXPIRIES_MAX NEWS_MAX HISTORY_MAX LIST_MAX CONFIG_FILE_MAX CONFIG_FILES_MAX ANNOUNCE_INTERVAL_MIN HEARTBEAT_MIN CONTROL_CONNECTIONS_MAX CONTROL_REQUEST_MAX CONTROL_ANSWER_MAX CONTROL_MEMBERS_MAX CONTROL_PATIENCE NEAREST_AMONG_MAX LOGGED_MESSAGES_MAX LOGGED_MESSAGES_PERIOD ECHOES_MAX CONNECTIONS_MAX IDLE_TIMEOUT_MIN CONNECTION_INPUT_MAX CONNECTION_OUTPUT_MAX CONNECTION_BUFFER LINGER_MAX
+        DATAGRAM_MAX TIME_REQUEST_MAX ANSWER_BASE ERROR_LINE_MAX RECEIVE_MAX RECEIVE_BUFFER QUESTIONS_BUFFER SEND_BUFFER ANSWERS_BUFFER SPARING_PART NAME_MAX TOPIC_MAX ROOMS_MAX ROOMS_OF_SOURCE_MAX ROOMS_MADE_MAX HISTORY_BYTES_MAX REPAIR_MESSAGES_MIN REPAIR_BYTES MAILBOX_MESSAGES_MAX MAILBOX_BYTES_MAX MAILBOXES_BYTES_MAX SESSION_ROOMS_MAX REQUESTS_MAX RANGES_MAX NUMBER_MAX SESSIONS_AWAY_MAX SESSION_AWAY_MAX HISTORY_FILE_MAX HISTORY_FILE_SLACK HISTORY_FILES_MAX HISTORY_ANSWER_DATAGRAMS_MAX FAN_OUT_SECONDS FAN_OUT_SOURCES_MIN OUTBOX_BYTES_MAX OUTBOX_ENTRIES_MAX OUTBOX_DATAGRAMS_MAX BURST_MAX RATE_LIMIT_SOURCES TOKEN_PERIOD KISS_PART SOURCES_OF_NETWORK ERRORS_IN_A_ROW_MAX ERROR_PAUSE ERROR_STREAKS_MAX LISTED_MAX LIST_FIELD_MAX REPEATS_MAX ANSWERS_IN_A_ROW_MAX STRATUM_MAX TIME_CACHE_MAX ANNOUNCEMENT_MAX HOST_MAX PENDING_ANSWERS_MAX MEMBERSHIPS_MAX NETLINK_TURN_MAX DURATION_MAX MEMBERS_MAX EXPIRIES_MAX DUMP_SLICE_BYTES DUMP_SLICE_PLACES NEWS_MAX HISTORY_MAX LIST_MAX CONFIG_FILE_MAX CONFIG_FILES_MAX ANNOUNCE_INTERVAL_MIN HEARTBEAT_MIN CONTROL_CONNECTIONS_MAX CONTROL_REQUEST_MAX CONTROL_ANSWER_MAX CONTROL_MEMBERS_MAX CONTROL_PATIENCE NEAREST_AMONG_MAX LOGGED_MESSAGES_MAX LOGGED_MESSAGES_PERIOD ECHOES_MAX CONNECTIONS_MAX IDLE_TIMEOUT_MIN CONNECTION_INPUT_MAX CONNECTION_OUTPUT_MAX CONNECTION_BUFFER LINGER_MAX
     ];
     let declared = include_str!("../../src/core/limits.rs").lines().filter_map(|line| line.strip_prefix("pub const "));
     let declared: Vec<_> = declared.filter_map(|line| line.split(':').next()).collect();

@@ -8,7 +8,7 @@
 use super::SNAPSHOT_MAX;
 use super::file::{open_regular, replace_file};
 use jiff::Timestamp;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::path::Path;
 
@@ -21,9 +21,9 @@ const NEW: &str = ".hub.new";
 /// How lines about somebody begin.
 const OF_SOMEBODY: [&[u8]; 2] = [b"{\"member\":", b"{\"session\":"];
 
-/// Leaves a snapshot.
-pub(super) fn leave(directory: &Path, snapshot: &[u8]) -> io::Result<()> {
-    replace_file(&directory.join(FILE), NEW, 0o600, snapshot)
+/// Leaves the snapshot that `write` writes.
+pub(super) fn leave(directory: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    replace_file(&directory.join(FILE), NEW, 0o600, write)
 }
 
 /// What was left, and when; `None` when nothing was, or nothing that can be read.
@@ -54,6 +54,7 @@ pub(super) fn without_members(snapshot: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use std::io::Write as _;
     use std::path::PathBuf;
 
     const SNAPSHOT: &[u8] =
@@ -70,8 +71,8 @@ mod tests {
     fn the_last_that_was_left_is_read_until_it_is_removed() {
         let folder = folder("read");
         assert_eq!(read(&folder), None);
-        leave(&folder, b"an older one").unwrap();
-        leave(&folder, SNAPSHOT).unwrap();
+        leave(&folder, |file| file.write_all(b"an older one")).unwrap();
+        leave(&folder, |file| file.write_all(SNAPSHOT)).unwrap();
         let now = Clock::new().now().wall;
         for _ in 0..2 {
             let (snapshot, since) = read(&folder).unwrap();
@@ -101,7 +102,7 @@ mod tests {
         remove(&folder);
         std::fs::create_dir(folder.join(FILE)).unwrap();
         assert_eq!(read(&folder), None);
-        assert!(leave(&folder, SNAPSHOT).is_err());
+        assert!(leave(&folder, |file| file.write_all(SNAPSHOT)).is_err());
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

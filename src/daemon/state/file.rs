@@ -3,7 +3,7 @@
 
 use nix::libc;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -21,13 +21,18 @@ pub(super) fn regular_len(file: &File) -> io::Result<u64> {
     if meta.is_file() { Ok(meta.len()) } else { Err(io::Error::from_raw_os_error(libc::EINVAL)) }
 }
 
-/// Has `path` hold `contents` and nothing else, by way of the file `new` in the same folder: whoever looks meanwhile, or
+/// Has `path` hold what `write` writes and nothing else, by way of the file `new` in the same folder: whoever looks meanwhile, or
 /// after a kill, finds what was there before.
-pub(super) fn replace_file(path: &Path, new: &str, mode: u32, contents: &[u8]) -> io::Result<()> {
+pub(super) fn replace_file(
+    path: &Path,
+    new: &str,
+    mode: u32,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     let new = path.with_file_name(new);
     let mut options = OpenOptions::new();
     let opened = open_regular(options.write(true).create(true).truncate(true).mode(mode), &new);
-    let written = opened.and_then(|(mut file, _)| file.write_all(contents));
+    let written = opened.and_then(|(mut file, _)| write(&mut file));
     written.and_then(|()| std::fs::rename(&new, path)).inspect_err(|_| {
         // It may be what fills the disk.
         let _ = std::fs::remove_file(&new);

@@ -5,8 +5,9 @@
 //! OFFSET   the last snapshot
 //! ```
 //!
-//! A snapshot is written where the last one is not, and only then does the head point to it: whenever we are killed, one
-//! of the two is whole. What the last one took is given back to the kernel.
+//! A snapshot is written piece by piece where the last one is not, and only then does the head point to it: whenever we are
+//! killed, one of the two is whole. What the last one took is given back to the kernel. The two places are so far apart that
+//! nobody needs to know beforehand how long a snapshot will be; what lies between them takes no memory.
 
 use super::SNAPSHOT_MAX;
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
@@ -16,6 +17,7 @@ use siphasher::sip::SipHasher13;
 use std::fs::File;
 use std::hash::Hasher as _;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 
@@ -29,6 +31,12 @@ const HEAD_LEN: usize = 64;
 /// less at a time.
 const PAGE: u64 = 4_096;
 
+/// So much of it is given back at a time: a fraction of a millisecond's work.
+const GIVEN_BACK_LEN: u64 = 1 << 20;
+
+/// The second place, behind the longest snapshot in the first.
+const SECOND: u64 = PAGE + SNAPSHOT_MAX;
+
 /// The file.
 #[derive(Debug)]
 pub struct Memory {
@@ -36,6 +44,32 @@ pub struct Memory {
     /// Where the last snapshot is.
     offset: u64,
     len: u64,
+    /// The next one, while it is being written.
+    draft: Draft,
+    /// Where the one before the last was, as far as that is not given back yet.
+    superfluous: Range<u64>,
+}
+
+/// A snapshot that nothing points to yet.
+#[derive(Debug)]
+struct Draft {
+    offset: u64,
+    len: u64,
+    sum: SipHasher13,
+}
+
+impl Draft {
+    /// An empty one, where the last snapshot is not.
+    fn beside(offset: u64, len: u64) -> Self {
+        let end = offset.saturating_add(len);
+        let place = match offset {
+            SECOND.. => PAGE,
+            _ if end <= SECOND => SECOND,
+            // No version of ours has put it there.
+            _ => end.next_multiple_of(PAGE),
+        };
+        Self { offset: place, len: 0, sum: SipHasher13::new() }
+    }
 }
 
 /// What was found in a file that somebody handed over.
@@ -55,7 +89,7 @@ impl Memory {
         let not_executable = flags | MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL);
         let file = memfd_create("belfry-state", not_executable).or_else(|_| memfd_create("belfry-state", flags))?;
         let file = File::from(file);
-        let mut memory = Self { file, offset: PAGE, len: 0 };
+        let mut memory = Self::at(file, PAGE, 0);
         memory.save(&[])?;
         Ok(memory)
     }
@@ -79,31 +113,103 @@ impl Memory {
         }
         snapshot.resize(usize::try_from(there).map_err(|error| error.to_string())?, 0);
         file.read_exact_at(&mut snapshot, offset).map_err(|error| error.to_string())?;
-        let memory = Self { file, offset, len };
+        let memory = Self::at(file, offset, len);
         let is_whole = there == len && checksum(&snapshot) == sum;
         Ok(if is_whole { Found::Whole(memory, snapshot) } else { Found::Damaged(memory, snapshot) })
     }
 
-    /// Writes a snapshot in the place of the last one. On an error the last one stays.
-    pub fn save(&mut self, snapshot: &[u8]) -> io::Result<()> {
-        let (offset, len) = (self.place_for(snapshot.len() as u64), snapshot.len() as u64);
-        self.file.write_all_at(snapshot, offset)?;
-        self.file.write_all_at(&head(offset, len, checksum(snapshot)), 0)?;
-        (self.offset, self.len) = (offset, len);
-        // What cannot be given back is given back another time.
-        let _ = if offset == PAGE {
-            self.file.set_len(offset + len)
-        } else {
-            let (start, len) = (PAGE as i64, (offset - PAGE) as i64);
-            let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-            fallocate(&self.file, hole, start, len).map_err(io::Error::from)
-        };
+    fn at(file: File, offset: u64, len: u64) -> Self {
+        Self { file, offset, len, draft: Draft::beside(offset, len), superfluous: 0..0 }
+    }
+
+    /// Begins a snapshot, in the place of one that was begun and not [finished](Memory::finish).
+    pub fn begin(&mut self) {
+        if self.has_superfluous() {
+            self.give_back_all();
+        }
+        self.draft = Draft::beside(self.offset, self.len);
+    }
+
+    /// Writes the next piece of the snapshot that was begun. On an error it is for the caller to begin again.
+    pub fn append(&mut self, piece: &[u8]) -> io::Result<()> {
+        let Draft { offset, len, sum } = &mut self.draft;
+        let end = *len + piece.len() as u64;
+        // Nobody would read it.
+        if end > SNAPSHOT_MAX {
+            return Err(io::Error::from_raw_os_error(libc::EFBIG));
+        }
+        self.file.write_all_at(piece, *offset + *len)?;
+        sum.write(piece);
+        *len = end;
         Ok(())
     }
 
-    /// Before the last snapshot if there is room, else behind it.
-    fn place_for(&self, len: u64) -> u64 {
-        if len <= self.offset - PAGE { PAGE } else { (self.offset + self.len).next_multiple_of(PAGE) }
+    /// Has what was written since it was begun be the last snapshot. On an error the one before stays. Of what that took
+    /// a part is left to be [given back](Memory::give_back_slice), if it was large.
+    pub fn finish(&mut self) -> io::Result<()> {
+        let &Draft { offset, len, ref sum } = &self.draft;
+        self.file.write_all_at(&head(offset, len, sum.finish()), 0)?;
+        self.superfluous = self.offset..self.offset.saturating_add(self.len);
+        (self.offset, self.len) = (offset, len);
+        self.draft = Draft::beside(offset, len);
+        self.give_back_slice();
+        Ok(())
+    }
+
+    /// Writes a snapshot in one piece, and gives back what the one before took. On an error that stays.
+    pub fn save(&mut self, snapshot: &[u8]) -> io::Result<()> {
+        self.begin();
+        self.append(snapshot)?;
+        self.finish()?;
+        self.give_back_all();
+        Ok(())
+    }
+
+    /// Gives back what was written of a snapshot that will not be finished.
+    pub fn abandon(&mut self) {
+        self.begin();
+        self.give_back_all();
+    }
+
+    /// Gives back a part of what the snapshot before the last took: the kernel takes as long for a page as we for a member.
+    pub fn give_back_slice(&mut self) {
+        let Range { start, end } = self.superfluous;
+        let next = start.saturating_add(GIVEN_BACK_LEN);
+        if next < end {
+            self.give_back(start, next);
+            self.superfluous = next..end;
+        } else if start < end {
+            self.give_back_all();
+        }
+    }
+
+    /// Whether something is left to be given back.
+    pub fn has_superfluous(&self) -> bool {
+        !self.superfluous.is_empty()
+    }
+
+    /// Gives back everything but the last snapshot: whoever wrote it may have been killed in the midst of another.
+    pub(super) fn give_back_all(&mut self) {
+        self.superfluous = 0..0;
+        // What cannot be given back is given back another time: what is behind, and what is before.
+        let end = self.offset.saturating_add(self.len);
+        if self.file.metadata().is_ok_and(|meta| meta.len() > end) {
+            let _ = self.file.set_len(end);
+        }
+        self.give_back(PAGE, self.offset);
+    }
+
+    /// What stands from `start` to `end` takes no memory any more.
+    fn give_back(&self, start: u64, end: u64) {
+        let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+        if start < end {
+            let _ = fallocate(&self.file, hole, start as i64, (end - start) as i64);
+        }
+    }
+
+    /// The length of the last snapshot.
+    pub(super) fn len(&self) -> u64 {
+        self.len
     }
 
     /// Whether the last snapshot is an empty one.
@@ -168,11 +274,16 @@ mod tests {
                 _ => len.saturating_add_signed(random.below(3_000) as isize - 1_000),
             };
             let snapshot = vec![round as u8; len];
-            memory.save(&snapshot).unwrap();
+            memory.begin();
+            let piece_len = 1 + random.below(100_000) as usize;
+            snapshot.chunks(piece_len).for_each(|piece| memory.append(piece).unwrap());
+            memory.finish().unwrap();
+            while memory.has_superfluous() {
+                memory.give_back_slice();
+            }
             assert_eq!(read(&memory), snapshot, "round {round}");
             let taken = memory.file.metadata().unwrap().blocks() * 512;
             assert!(taken <= (len.next_multiple_of(4_096) + 2 * 4_096) as u64, "{taken} bytes for {len} and {last}");
-            assert!(memory.file.metadata().unwrap().len() < 1_000_000);
             last = len;
         }
     }
@@ -184,8 +295,13 @@ mod tests {
             let last = vec![b'x'; len];
             memory.save(&last).unwrap();
             for next in [0, 1, 4_096, 100_000] {
-                memory.file.write_all_at(&vec![b'y'; next], memory.place_for(next as u64)).unwrap();
-                assert_eq!(read(&memory), last, "{next} bytes behind {len}");
+                let taken = memory.file.metadata().unwrap().blocks();
+                memory.begin();
+                (0..3).for_each(|_| memory.append(&vec![b'y'; next]).unwrap());
+                assert_eq!(read(&memory), last, "{next} bytes beside {len}");
+                memory.abandon();
+                assert_eq!(read(&memory), last);
+                assert_eq!(memory.file.metadata().unwrap().blocks(), taken, "it is given back");
             }
         }
     }
@@ -193,7 +309,7 @@ mod tests {
     #[test]
     fn a_snapshot_that_cannot_be_written_leaves_the_last_one() {
         let file = File::from(memfd_create("test", MFdFlags::MFD_ALLOW_SEALING).unwrap());
-        let mut memory = Memory { file, offset: PAGE, len: 0 };
+        let mut memory = Memory::at(file, PAGE, 0);
         memory.save(b"anna").unwrap();
         memory.save(b"bob").unwrap();
         let full = memory.file.metadata().unwrap().len();
@@ -204,6 +320,28 @@ mod tests {
         let mut read = [0; HEAD_LEN];
         memory.file.read_exact_at(&mut read, 0).unwrap();
         assert_eq!((&left, read), (b"bob", head(memory.offset, 3, checksum(b"bob"))));
+    }
+
+    #[test]
+    fn a_snapshot_is_never_written_over_the_last_wherever_that_was_found() {
+        for offset in [PAGE, 5 * PAGE, SECOND - PAGE, SECOND, SECOND + PAGE, u64::MAX - PAGE + 1] {
+            for len in [0, 1, 3 * PAGE, SNAPSHOT_MAX] {
+                let (draft, end) = (Draft::beside(offset, len), offset.saturating_add(len));
+                assert!(draft.offset >= end || draft.offset + SNAPSHOT_MAX <= offset, "{offset} {len}");
+                assert_eq!(draft.offset % PAGE, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_snapshot_is_as_long_as_one_that_is_read_and_not_a_byte_longer() {
+        let mut memory = Memory::new().unwrap();
+        memory.save(b"anna").unwrap();
+        memory.begin();
+        memory.draft.len = SNAPSHOT_MAX - 3;
+        memory.append(b"bob").unwrap();
+        assert_eq!(memory.append(b"!").unwrap_err().raw_os_error(), Some(libc::EFBIG));
+        assert_eq!(read(&memory), b"anna");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What outlives the process: the hub in a file in memory that the service manager holds, and the histories in files.
 //!
-//! The hub says when it has changed, and is written down at once unless that was done a moment ago. So a kill costs
+//! The hub says when it has changed, and is written down at once unless that was done a moment ago, a slice in each turn, so
+//! that a large one keeps nobody waiting for the time. So a kill costs
 //! nobody a place who has been there for a second, and nothing wakes the daemon while nothing changes. A daemon that ends
 //! in good order leaves the hub in the state directory as well (`farewell`).
 //!
@@ -16,6 +17,7 @@ use super::error::errno_text;
 use super::listener::Listener;
 use super::logging::event;
 use super::supervisor::Supervisor;
+use crate::core::limits::DUMP_SLICE_BYTES;
 use crate::core::{Instant, ListenerId, Now, Outbox, Seed};
 use crate::services::ServiceName;
 use crate::services::chat::{Hub, News, Restored, kept_seed};
@@ -25,6 +27,8 @@ use jiff::Timestamp;
 use log::{info, warn};
 pub use memory::{Found, Memory};
 use said::SaidLog;
+use std::fs::File;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -63,9 +67,10 @@ pub(super) struct State {
     not_before: Instant,
     /// Whether the last attempt failed.
     failed: bool,
-    snapshot: Vec<u8>,
     /// What was said in this turn, and the like.
     news: Vec<News>,
+    /// What is written in one turn.
+    slice: Vec<u8>,
 }
 
 /// A hub that was.
@@ -97,6 +102,7 @@ impl State {
                 }
             }
         }
+        state.memory.iter_mut().for_each(Memory::give_back_all);
         let in_memory = found.filter(|lines| !lines.is_empty()).map(|lines| Left { lines, since: None });
         let in_directory = || {
             let (lines, since) = farewell::read(state.directory.as_deref()?)?;
@@ -163,14 +169,17 @@ impl State {
             }
         }
         self.news.clear();
-        if self.memory.is_some() && hub.take_changed() {
+        // What changes while it is written is seen to at the end.
+        if self.memory.is_some() && !hub.is_dumping() && hub.take_changed() {
             self.due.get_or_insert(self.not_before);
         }
         if self.due.is_some_and(|due| due <= now) {
-            self.save(now, hub, listeners);
+            self.save_slice(now, hub, listeners);
+        } else if let Some(memory) = &mut self.memory {
+            memory.give_back_slice();
         }
         // While the memory says less than what was left, a kill is to find that.
-        if !self.failed {
+        if !self.failed && !hub.is_dumping() {
             self.end_farewell(now);
         }
     }
@@ -184,16 +193,18 @@ impl State {
     }
 
     /// Writes down what [`State::keep`] has put off, and leaves the hub for whoever comes later.
-    pub(super) fn keep_last(&mut self, now: Instant, hub: Option<&Hub>, listeners: &[Listener]) {
-        self.histories.iter_mut().for_each(|histories| histories.write_last(now, hub));
+    pub(super) fn keep_last(&mut self, now: Instant, hub: Option<&mut Hub>, listeners: &[Listener]) {
+        self.histories.iter_mut().for_each(|histories| histories.write_last(now, hub.as_deref()));
         let Some(hub) = hub else { return };
         if self.due.is_some() {
-            self.save(now, hub, listeners);
+            self.save_slice(now, hub, listeners);
+            while hub.is_dumping() {
+                self.save_slice(now, hub, listeners);
+            }
         }
         let Some(directory) = &self.directory else { return };
-        self.snapshot.clear();
-        hub.dump(|id| addr_of(listeners, id), &mut self.snapshot);
-        match farewell::leave(directory, &self.snapshot) {
+        let write = |file: &mut File| hub.dump_to(|id| addr_of(listeners, id), |slice| file.write_all(slice));
+        match farewell::leave(directory, write) {
             // It is newer than what is in memory.
             Ok(()) if self.failed => drop(self.memory.as_mut().map(|memory| memory.save(&[]))),
             Ok(()) => {}
@@ -208,14 +219,27 @@ impl State {
         }
     }
 
-    fn save(&mut self, now: Instant, hub: &Hub, listeners: &[Listener]) {
+    /// Writes down the next slice of the hub. While there is another this stays due, so that nobody sleeps meanwhile.
+    fn save_slice(&mut self, now: Instant, hub: &mut Hub, listeners: &[Listener]) {
         let Some(memory) = &mut self.memory else { return };
-        self.snapshot.clear();
-        hub.dump(|id| addr_of(listeners, id), &mut self.snapshot);
-        let interval =
-            SNAPSHOT_INTERVAL.max(SNAPSHOT_INTERVAL_PER_BYTE * u32::try_from(self.snapshot.len()).unwrap_or(u32::MAX));
-        (self.due, self.not_before) = (None, now + interval);
-        let saved = memory.save(&self.snapshot);
+        self.slice.clear();
+        self.slice.shrink_to(2 * DUMP_SLICE_BYTES);
+        let slice = hub.dump_slice(DUMP_SLICE_BYTES, |id| addr_of(listeners, id), &mut self.slice);
+        if slice.is_first {
+            memory.begin();
+        }
+        let mut saved = memory.append(&self.slice);
+        if saved.is_ok() && !slice.is_last {
+            return;
+        }
+        saved = saved.and_then(|()| memory.finish());
+        if saved.is_err() {
+            memory.abandon();
+            hub.abandon_dump();
+        }
+        let interval = SNAPSHOT_INTERVAL_PER_BYTE * u32::try_from(memory.len()).unwrap_or(u32::MAX);
+        self.not_before = now + interval.max(SNAPSHOT_INTERVAL);
+        self.due = hub.take_changed().then_some(self.not_before);
         if let Err(error) = &saved {
             self.due = Some(now + RETRY);
             if !self.failed {
@@ -242,7 +266,11 @@ impl State {
 
     /// There is no hub any more: whoever comes later finds nobody.
     fn forget_hub(&mut self, now: Instant) {
-        (self.left, self.due) = (None, None);
+        self.left = None;
+        if self.due.take().is_some() {
+            // It may have been written in part.
+            self.memory.iter_mut().for_each(Memory::abandon);
+        }
         self.end_farewell(now);
         self.histories.iter_mut().for_each(|histories| histories.give_up(now));
         if let Some(memory) = self.memory.as_mut().filter(|memory| !memory.is_empty())
@@ -256,8 +284,9 @@ impl State {
 
     /// When something is to be written.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
+        let memory = self.memory.as_ref().filter(|memory| memory.has_superfluous()).map(|_| Instant::default());
         let histories = self.histories.as_ref().and_then(Histories::next_timeout);
-        self.due.into_iter().chain(histories).chain(self.said.next_timeout()).min()
+        self.due.into_iter().chain(memory).chain(histories).chain(self.said.next_timeout()).min()
     }
 }
 
@@ -266,7 +295,7 @@ pub(super) fn rescue(kept: Option<OwnedFd>, directory: Option<&Path>) {
     let (Some(kept), Some(directory)) = (kept, directory) else { return };
     let Ok(Found::Whole(_, lines) | Found::Damaged(_, lines)) = Memory::adopt(kept) else { return };
     if !lines.is_empty()
-        && let Err(reason) = farewell::leave(directory, &lines)
+        && let Err(reason) = farewell::leave(directory, |file| file.write_all(&lines))
     {
         warn_of_nothing_left(directory, &reason);
     }
@@ -317,9 +346,9 @@ mod tests {
         let mut hub = Hub::new(&Chat::default(), "belfry.lan", Hosts::default(), Seed(7));
         let mut state = State { memory: Some(Memory::new().unwrap()), ..State::default() };
         let mut keep = |hub: &mut Hub, millis| {
-            state.snapshot.clear();
+            let before = state.not_before;
             state.keep(at(millis).mono, Some(hub), &[]);
-            (!state.snapshot.is_empty(), state.next_timeout())
+            (state.not_before != before, state.next_timeout())
         };
         let due = |millis| Some(at(millis).mono);
         assert_eq!(keep(&mut hub, 1_000), (true, None), "there was nothing before");
@@ -332,6 +361,53 @@ mod tests {
         assert_eq!(keep(&mut hub, 1_600), (false, None));
         say(&mut hub, 9_000, 5_002, "quit");
         assert_eq!(keep(&mut hub, 9_000), (true, None));
+    }
+
+    /// A hub so large that it is told in several slices.
+    fn full_hub() -> Hub {
+        let config = Chat { max_members_per_address: 2_000, rate_limit: None, ..Chat::default() };
+        let mut hub = Hub::new(&config, "belfry.lan", Hosts::default(), Seed(7));
+        (1..=1_000).for_each(|port| say(&mut hub, 1_000, port, "^hb^"));
+        hub
+    }
+
+    /// Whom a daemon that is killed now leaves at the service manager.
+    fn left(state: &State) -> usize {
+        let memory = state.memory.as_ref().unwrap().as_fd().try_clone_to_owned().unwrap();
+        let Ok(Found::Whole(_, lines)) = Memory::adopt(memory) else { panic!("not whole") };
+        let mut hub = Hub::new(&Chat::default(), "belfry.lan", Hosts::default(), Seed(7));
+        let listener = |_| Some(ListenerId(0));
+        hub.restore(&at(1_000), &lines, listener, &mut Outbox::default()).members
+    }
+
+    #[test]
+    fn a_large_hub_is_written_a_slice_in_each_turn_and_a_kill_before_the_last_finds_what_was_there_before() {
+        let folder = std::env::temp_dir().join(format!("belfry-slices-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut hub = full_hub();
+        let mut listener =
+            Listener::bind(ListenerId(0), ServiceName::Chat, "127.0.0.1:0".parse().unwrap(), std::iter::empty())
+                .unwrap();
+        listener.addr = "127.0.0.1:9999".parse().unwrap();
+        let (listeners, memory, due) = ([listener], Some(Memory::new().unwrap()), Some(Instant::default()));
+        let mut state = State { memory, directory: Some(folder.clone()), farewell_due: due, ..State::default() };
+        farewell::leave(&folder, |file| file.write_all(b"{}\n")).unwrap();
+        let mut keep = |hub: &mut Hub, millis| {
+            state.keep(at(millis).mono, Some(hub), &listeners);
+            (state.next_timeout(), left(&state), farewell::read(&folder).is_some())
+        };
+        let (busy, later) = (Some(Instant::default()), |millis| Some(at(millis).mono));
+        assert_eq!(keep(&mut hub, 1_000), (busy, 0, true), "what was left stays until all is written");
+        say(&mut hub, 1_001, 1, "quit");
+        say(&mut hub, 1_001, 2_000, "^hb^");
+        say(&mut hub, 1_001, 2_001, "^hb^");
+        assert_eq!(keep(&mut hub, 1_001), (busy, 0, true));
+        assert_eq!(keep(&mut hub, 1_002), (later(1_502), 1_001, false), "what changed meanwhile is in it");
+        assert_eq!(keep(&mut hub, 1_502), (later(1_502), 1_001, false), "the next is begun, with what changed");
+        say(&mut hub, 1_503, 2_001, "quit");
+        state.keep_last(at(1_503).mono, Some(&mut hub), &listeners);
+        assert_eq!(left(&state), 1_000, "the last words are whole");
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

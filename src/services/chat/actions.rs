@@ -96,7 +96,7 @@ impl Hub {
             return Err(Problem::new(Refusal::NameTaken, format!("? {name} is taken; try another")));
         }
         let old = self.members.rename(id, name);
-        self.keeping.changed = true;
+        self.note_change(id);
         self.tell(id, &format!("-- You are {name} now."), out);
         if old != name {
             self.notify_others(id, &format!("-- {old} is now {name}"), out);
@@ -115,7 +115,7 @@ impl Hub {
             .open_room(now, name, source, &[])
             .ok_or_else(|| Problem::new(Refusal::Full, "? there are too many rooms; /rooms lists them"))?;
         if self.members.get(id).room() != room {
-            self.keeping.changed = true;
+            self.note_change(id);
             let member = self.members.get(id).name.clone();
             self.notify_others(id, &format!("-- {member} has gone to {}", self.rooms.get(room).name), out);
             self.rooms.unseat(id, &mut self.members, now.mono);
@@ -190,7 +190,7 @@ impl Hub {
         self.tell(id, &own, out);
         self.notify_others(id, &notice, out);
         self.members.get_mut(id).set_away(away);
-        self.keeping.changed = true;
+        self.note_change(id);
         Ok(())
     }
 

@@ -163,7 +163,9 @@ impl Hub {
     /// Notes that a member has shown that it is where it says; or, on a link of ours, that it need not.
     pub(super) fn note_consent(&mut self, now: &Now, id: MemberId, on_link: bool) {
         let until = (!on_link).then(|| now.mono + self.consent_of(id));
-        self.keeping.changed |= self.members.get(id).consent().is_none() != on_link;
+        if self.members.get(id).consent().is_none() != on_link {
+            self.note_change(id);
+        }
         self.members.set_consent(id, until);
     }
 

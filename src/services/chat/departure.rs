@@ -80,7 +80,7 @@ impl Hub {
 
     /// Ends a membership, without a word; each room and the name.
     pub(super) fn take_out(&mut self, now: &Now, id: MemberId) -> Vec<(RoomId, CompactString)> {
-        self.keeping.changed = true;
+        self.note_parting(id);
         self.rooms.unseat(id, &mut self.members, now.mono);
         let member = self.members.remove(id);
         if let Some(session) = member.session() {

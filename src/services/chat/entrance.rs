@@ -23,7 +23,7 @@ impl Hub {
             self.rooms.unseat(id, &mut self.members, now.mono);
             self.members.get_mut(id).path = path;
             self.rooms.seat(id, &mut self.members);
-            self.keeping.changed = true;
+            self.note_change(id);
         }
         Ok(id)
     }
@@ -59,8 +59,8 @@ impl Hub {
         let Sender { path, on_link, newline, .. } = sender;
         let way = if newline { Way::Line } else { Way::Program };
         self.has_place_for(path.remote.ip(), on_link, 0)?;
-        self.keeping.changed = true;
         let id = self.members.insert(now.mono, path, way, LOBBY, &self.hosts);
+        self.note_change(id);
         self.rooms.seat(id, &mut self.members);
         let notice = format!("-- {} has joined", self.members.get(id).name);
         self.notify_others(id, &notice, out);

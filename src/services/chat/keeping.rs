@@ -2,19 +2,23 @@
 //!
 //! ```text
 //! {"hub":{"seed":1234,"log-messages":false}}
-//! {"room":{"name":"lab","topic":"tea","keeps-history":true,"epoch":"5e2f01aa","number":18}}
-//! {"session":{"id":"9f3c…","last":7,"name":"bob","rooms":[…],"mailbox":{…}}}
 //! {"member":{"name":"anna","room":"lab","way":"line","heartbeats":true,"listener":"0.0.0.0:9999","remote":"192.0.2.7:40001"}}
+//! {"session":{"id":"9f3c…","last":7,"name":"bob","rooms":[…],"mailbox":{…}}}
+//! {"gone":{"remote":"192.0.2.7:40001"}}
+//! {"room":{"name":"lab","topic":"tea","keeps-history":true,"epoch":"5e2f01aa","number":18}}
 //! ```
 //!
 //! One object a line. A line that makes no sense costs what it stands for and nothing else; fields that are missing have
-//! their defaults and those that nobody knows are passed over, so another version keeps what it understands. Rooms stand
-//! in the order in which they fell empty, members in that in which they were last heard, those with heartbeats first.
+//! their defaults and those that nobody knows are passed over, so another version keeps what it understands. A member that is
+//! a session stands behind it; sessions that are away stand in the order in which they went, rooms in that in which they fell
+//! empty. Rooms are read first, wherever they stand. `gone` takes back what stands before it about whoever is at an address,
+//! with its session: somebody has left, or stands behind it anew, since the hub goes on while it is told (`dump.rs`).
 //!
 //! Whoever comes back is as good as heard: while there was no hub nobody was silent. Nobody is told of it, unless what they say is logged
 //! from now on. Not kept,
 //! because it shows again by itself: who is out of reach, and what has just been said (`reflex`).
 
+use super::dump::Dump;
 use super::member::{Member, Way};
 use super::news::News;
 use super::rooms::LOBBY;
@@ -35,6 +39,8 @@ pub(super) struct Keeping {
     /// Whether [`Hub::dump`] would tell something else than before: who is here, where, how and as whom. That somebody
     /// was heard is no change.
     pub(super) changed: bool,
+    /// How far it has been told, while it is.
+    pub(super) dump: Option<Dump>,
     pub(super) news: VecDeque<News>,
     /// News that there was no place for.
     pub(super) news_lost: usize,
@@ -42,7 +48,7 @@ pub(super) struct Keeping {
 
 impl Keeping {
     pub(super) fn new(seed: Seed) -> Self {
-        Self { seed, changed: true, news: VecDeque::new(), news_lost: 0 }
+        Self { seed, changed: true, dump: None, news: VecDeque::new(), news_lost: 0 }
     }
 
     pub(super) fn seed(&self) -> Seed {
@@ -61,7 +67,7 @@ impl Keeping {
 /// One line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Line<'a> {
+pub(super) enum Line<'a> {
     Hub(HubLine),
     #[serde(borrow)]
     Room(RoomLine<'a>),
@@ -69,11 +75,13 @@ enum Line<'a> {
     Session(SessionLine<'a>),
     #[serde(borrow)]
     Member(MemberLine<'a>),
+    /// What stands before it about a member is true no more.
+    Gone(GoneLine),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct HubLine {
+pub(super) struct HubLine {
     seed: u128,
     #[serde(default)]
     log_messages: bool,
@@ -81,24 +89,24 @@ struct HubLine {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct RoomLine<'a> {
+pub(super) struct RoomLine<'a> {
     #[serde(borrow)]
-    name: Cow<'a, str>,
+    pub(super) name: Cow<'a, str>,
     #[serde(borrow, default)]
-    topic: Cow<'a, str>,
+    pub(super) topic: Cow<'a, str>,
     #[serde(default = "yes")]
-    keeps_history: bool,
+    pub(super) keeps_history: bool,
     /// In which epoch it is.
     #[serde(default)]
-    epoch: Epoch,
+    pub(super) epoch: Epoch,
     /// Where the numbers stand; `None` where its history will not show it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    number: Option<u64>,
+    pub(super) number: Option<u64>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct MemberLine<'a> {
+pub(super) struct MemberLine<'a> {
     #[serde(borrow)]
     name: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -123,6 +131,13 @@ struct MemberLine<'a> {
     off_link: bool,
 }
 
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct GoneLine {
+    pub(super) remote: SocketAddr,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) session: Option<SessionId>,
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
 fn is_false(flag: &bool) -> bool {
     !*flag
@@ -145,16 +160,23 @@ pub(super) fn write_line(object: &impl Serialize, text: &mut Vec<u8>) {
 
 /// The seed of a hub that was [dumped](Hub::dump), if it says so.
 pub fn kept_seed(text: &[u8]) -> Option<Seed> {
-    lines(text).find_map(|line| match line {
+    lines(text).find_map(|line| match read_line(line) {
         Some(Line::Hub(HubLine { seed, .. })) => Some(Seed(seed)),
         _ => None,
     })
 }
 
-/// Each line; `None` for one that makes no sense.
-fn lines(text: &[u8]) -> impl Iterator<Item = Option<Line<'_>>> {
-    let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-    lines.map(|line| serde_json::from_slice(line).ok())
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty())
+}
+
+/// What a line says; `None` for one that makes no sense.
+fn read_line(line: &[u8]) -> Option<Line<'_>> {
+    serde_json::from_slice(line).ok()
+}
+
+fn is_room(line: &[u8]) -> bool {
+    line.starts_with(b"{\"room\":")
 }
 
 /// What became of a hub that was kept.
@@ -171,24 +193,11 @@ pub struct Restored {
 }
 
 impl Hub {
-    /// Appends everything but the histories to `text`, for [`Hub::restore`]. `addr_of` tells the address of a socket.
-    pub fn dump(&self, addr_of: impl Fn(ListenerId) -> Option<SocketAddr>, text: &mut Vec<u8>) {
-        write_line(&Line::Hub(HubLine { seed: self.keeping.seed.0, log_messages: self.config.log_messages }), text);
-        for room in self.rooms.in_order() {
-            let (name, topic) = (room.name.as_str().into(), room.topic.as_str().into());
-            let (keeps_history, epoch) = (room.keeps_history, room.stream.epoch);
-            let number = (keeps_history && self.config.history > 0).then_some(room.stream.newest);
-            write_line(&Line::Room(RoomLine { name, topic, keeps_history, epoch, number }), text);
-        }
-        self.session_lines().for_each(|session| write_line(&Line::Session(session), text));
-        for member in self.members.in_order() {
-            if let Some(listener) = addr_of(member.path.listener) {
-                write_line(&Line::Member(self.member_line(member, listener)), text);
-            }
-        }
+    pub(super) fn head_line(&self) -> HubLine {
+        HubLine { seed: self.keeping.seed.0, log_messages: self.config.log_messages }
     }
 
-    fn member_line<'a>(&'a self, member: &'a Member, listener: SocketAddr) -> MemberLine<'a> {
+    pub(super) fn member_line<'a>(&'a self, member: &'a Member, listener: SocketAddr) -> MemberLine<'a> {
         let Path { listener: _, local, interface, remote } = member.path;
         MemberLine {
             name: member.name.as_str().into(),
@@ -223,10 +232,16 @@ impl Hub {
         self.begin(now);
         let mut restored = Restored::default();
         let mut was_logged = false;
-        for line in lines(text) {
+        // Whoever comes in is in a room.
+        let (rooms, others) = (lines(text).filter(|line| is_room(line)), lines(text).filter(|line| !is_room(line)));
+        for line in rooms.chain(others).map(read_line) {
             let count = match line {
                 Some(Line::Hub(hub)) => {
                     was_logged |= hub.log_messages;
+                    continue;
+                }
+                Some(Line::Gone(gone)) => {
+                    restored.members -= usize::from(self.restore_gone(now, &gone));
                     continue;
                 }
                 Some(Line::Room(room)) if self.restore_room(now, &room) => continue,
@@ -259,6 +274,19 @@ impl Hub {
         let number = kept.number.filter(|&number| number <= NUMBER_MAX);
         room.kept_position = number.map(|number| (kept.epoch, number));
         true
+    }
+
+    /// Takes out whom other lines have brought in; whether that was somebody.
+    fn restore_gone(&mut self, now: &Now, gone: &GoneLine) -> bool {
+        let member = self.members.at(gone.remote).map(|id| {
+            self.rooms.unseat(id, &mut self.members, now.mono);
+            self.members.remove(id)
+        });
+        let own = member.as_ref().and_then(Member::session);
+        // That of somebody else who is here is not to be had.
+        let away = gone.session.filter(|&id| self.sessions.get(id).is_some_and(|session| session.here().is_none()));
+        own.into_iter().chain(away).for_each(|id| self.sessions.remove(id));
+        member.is_some()
     }
 
     fn restore_member(&mut self, now: &Now, kept: &MemberLine<'_>, listener: ListenerId) -> bool {

@@ -39,6 +39,8 @@ pub(super) struct Members {
     /// Until when what was shown holds, and of whom.
     consents: BTreeSet<(Instant, MemberId)>,
     count_max: usize,
+    /// The places of the table up to the last that somebody has had since nobody was here.
+    places: MemberId,
     seed: Seed,
 }
 
@@ -54,6 +56,7 @@ impl Members {
             heartbeats: Queue::default(),
             consents: BTreeSet::new(),
             count_max,
+            places: 0,
             seed,
         }
     }
@@ -99,6 +102,16 @@ impl Members {
         &mut self.slots[id as usize]
     }
 
+    /// Who has this place in the table, if anybody has.
+    pub(super) fn in_place(&self, id: MemberId) -> Option<&Member> {
+        self.slots.get(id as usize)
+    }
+
+    /// Above the id of everybody.
+    pub(super) fn places(&self) -> MemberId {
+        self.places
+    }
+
     /// Every member, in the order of the table.
     pub(super) fn ids(&self) -> Vec<MemberId> {
         self.slots.iter().map(|(id, _)| id as MemberId).collect()
@@ -127,6 +140,7 @@ impl Members {
         let name = self.free_name(hosts.automatic_name(path.remote));
         let id = self.slots.insert(Member::new(now, path, way, name.into(), room));
         let id = MemberId::try_from(id).expect("max-members fits in 32 bits");
+        self.places = self.places.max(id + 1);
         self.add_name(id);
         self.add_addr(id);
         self.enqueue(id);
@@ -149,7 +163,11 @@ impl Members {
         self.set_consent(id, None);
         self.remove_name(id);
         self.remove_addr(id);
-        self.slots.remove(id as usize)
+        let gone = self.slots.remove(id as usize);
+        if self.slots.is_empty() {
+            self.places = 0;
+        }
+        gone
     }
 
     /// Moves a member to another address, at which nobody is.
@@ -218,15 +236,6 @@ impl Members {
         member.heartbeats |= heartbeat;
         self.enqueue(id);
         is_first
-    }
-
-    /// Everybody, each queue in its order: those who send heartbeats, then the others.
-    pub(super) fn in_order(&self) -> impl Iterator<Item = &Member> {
-        let queue = |first: Option<MemberId>| {
-            let after = move |&id: &MemberId| Some(self.get(id).after).filter(|&after| Some(after) != first);
-            std::iter::successors(first, after).map(|id| self.get(id))
-        };
-        queue(self.heartbeats.first).chain(queue(self.silent.first))
     }
 
     /// When the next member expires.

@@ -15,6 +15,7 @@ mod command;
 mod consent;
 mod departure;
 mod directory;
+mod dump;
 mod entrance;
 mod fan_out;
 mod history;
@@ -36,6 +37,7 @@ mod stream;
 mod tally;
 mod utterance;
 
+pub use dump::Slice;
 pub use history::file_name;
 pub use keeping::{Restored, kept_seed};
 pub use member::Way;
@@ -194,7 +196,7 @@ impl Hub {
                 self.rooms.unseat(id, &mut self.members, now.mono);
                 self.members.get_mut(id).path.listener = new;
                 self.rooms.seat(id, &mut self.members);
-                self.keeping.changed = true;
+                self.note_change(id);
             }
         }
     }
@@ -262,7 +264,9 @@ impl Hub {
             if let Some(why) = self.reflex_in(now, id, said.as_ref().ok().copied()) {
                 return Ok(Verdict::Dropped(why));
             }
-            self.keeping.changed |= self.members.heard(id, now.mono, is_heartbeat);
+            if self.members.heard(id, now.mono, is_heartbeat) {
+                self.note_change(id);
+            }
             self.set_in_reach(now, id, true);
         }
         let said = said?;

@@ -4,8 +4,9 @@ use crate::script::{Stage, V6, dump, play_with};
 use belfry::config;
 use belfry::core::frame::Epoch;
 use belfry::core::limits::{DATAGRAM_MAX, NEWS_MAX, ROOMS_MAX};
-use belfry::services::chat::{Message, News, Restored, kept_seed};
+use belfry::services::chat::{Message, News, Restored, Slice, kept_seed};
 use proptest::prelude::*;
+use std::net::{IpAddr, SocketAddr};
 
 fn stage() -> Stage {
     Stage::new(&config::Chat { history: 3, ..config::Chat::default() })
@@ -50,11 +51,11 @@ fn a_restart_is_seen_by_nobody_and_everything_is_as_it_was() {
         bob > /who lobby => Answered
         bob < -- 2 in lobby: ::1-40001, ::7-5001
         bob > here again => Accepted
-        bob < localhost-40002: here again
         anna < localhost-40002: here again\n
+        bob < localhost-40002: here again
         anna6@2001:db8::9 > and here\n => Accepted
-        [fe80::7%3]:5001 < ::1-40001: and here
         anna6@2001:db8::9 < ::1-40001: and here\n
+        [fe80::7%3]:5001 < ::1-40001: and here
         bob > quit
         anna < -- localhost-40002 has left\n
         "#,
@@ -108,6 +109,65 @@ fn neither_a_message_nor_a_heartbeat_is_a_change_and_everything_else_is() {
     assert!(stage.hub.take_changed(), "another address of ours");
     stage.wait(600);
     assert!(stage.hub.take_changed(), "silence");
+}
+
+/// Tells a slice of the hub: one line, unless much was overtaken.
+fn slice(stage: &mut Stage, text: &mut Vec<u8>) -> Slice {
+    let addr_of = |id| Some(SocketAddr::from((if id == V6 { IpAddr::from([0_u16; 8]) } else { [0; 4].into() }, 9_999)));
+    stage.hub.dump_slice(1, addr_of, text)
+}
+
+#[test]
+fn who_comes_goes_and_changes_between_two_slices_is_there_as_in_the_end() {
+    let mut stage = stage();
+    for (who, said) in [("anna", "/nick anna"), ("bob", "/nick bob"), ("carl", "/nick carl"), ("dora", "/nick dora")] {
+        stage.say(who, said);
+    }
+    let mut text = Vec::new();
+    assert!(slice(&mut stage, &mut text).is_first);
+    // Anna and bob are told, carl and dora are not.
+    (0..2).for_each(|_| assert_eq!(slice(&mut stage, &mut text), Slice { is_first: false, is_last: false }));
+    for (who, said) in [
+        ("bob", "/nick robert"),
+        ("carl", "/nick bob"),
+        ("anna", "quit"),
+        ("emil", "/nick anna"),
+        ("dora", "/join lab"),
+        ("dora", "quit"),
+        ("bob", "/join lab"),
+        ("bob", "/topic tea"),
+        ("anna", "/nick Anita"),
+    ] {
+        stage.say(who, said);
+    }
+    while !slice(&mut stage, &mut text).is_last {}
+    let mut before = kept(&stage);
+    assert_eq!(stage.restart_from(&text), back(4));
+    let mut after = kept(&stage);
+    let who = |lines: &mut Vec<String>| {
+        lines.retain(|line| line.starts_with("{\"member\""));
+        lines.sort();
+    };
+    who(&mut before);
+    who(&mut after);
+    assert_eq!(after, before);
+    stage.play("bob > /topic => Answered\nbob < -- The topic is: tea");
+}
+
+#[test]
+fn what_changes_while_nothing_is_told_of_it_yet_is_told_once() {
+    let mut stage = stage();
+    ["anna", "bob"].iter().for_each(|who| drop(stage.say(who, "^hb^")));
+    let mut text = Vec::new();
+    slice(&mut stage, &mut text);
+    stage.say("bob", "/nick robert");
+    stage.say("anna", "quit");
+    while !slice(&mut stage, &mut text).is_last {}
+    assert_eq!(String::from_utf8_lossy(&text).lines().collect::<Vec<_>>(), kept(&stage));
+    stage.say("bob", "/nick bob");
+    assert!(slice(&mut stage, &mut text).is_first && stage.hub.is_dumping());
+    stage.hub.abandon_dump();
+    assert!(slice(&mut stage, &mut text).is_first);
 }
 
 #[test]
@@ -168,6 +228,7 @@ fn what_somebody_has_written_into_it_is_taken_as_far_as_it_makes_sense() {
         member(r#""name":"finn","local":"::1""#, 40_006),
         member(r#""name":"twice""#, 40_001),
         r#"{"member":{"name":"gina","listener":"[::]:9999","remote":"127.0.0.1:40007"}}"#.to_owned(),
+        r#"{"gone":{"remote":"127.0.0.1:40009","session":"000000000000000a"}}"#.to_owned(),
         r#"{"member":{"name":"hugo""#.to_owned(),
     ];
     let restored = stage.restart_from(text.join("\n").as_bytes());
@@ -298,7 +359,8 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
         |(name, room, text, listener, remote, (flag, number))| {
             let [name, room, text] = [name, room, text].map(|text| serde_json::to_string(&text).expect("a text"));
             let session = format!("{:016x}", number % 7);
-            match number % 5 {
+            match number % 6 {
+                5 => format!(r#"{{"gone":{{"remote":"{remote}","session":"{session}"}}}}"#),
                 3 => format!(
                     r#"{{"session":{{"id":"{session}","last":{number},"name":{name},"rooms":[{{"room":{room},"epoch":"0000000a","number":{number}}}],"mailbox":{{"room":"@","epoch":"0000000b","number":{number}}},"messages":[{{"room":"m","when":"2026-11-21T14:03:27Z","line":{text},"number":9}}]}}}}"#
                 ),

@@ -215,7 +215,7 @@ impl Histories {
         if !forgets && !self.known.contains_key(file) {
             self.set_aside(file)?;
         }
-        replace_file(&path, NEW, 0o640, &text)?;
+        replace_file(&path, NEW, 0o640, |file| file.write_all(&text))?;
         self.known.insert(file.to_owned(), text.len() as u64);
         if forgets { remove_if_there(&aside) } else { Ok(()) }
     }

@@ -12,7 +12,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A place among those who are away: the lower, the longer ago they went.
-pub(super) type AwayId = u64;
+pub(in super::super) type AwayId = u64;
 
 /// Somebody who is away.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +88,11 @@ impl Away {
     /// When the first of them is forgotten.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         self.in_order.values().next().map(|entry| entry.since + SESSION_AWAY_MAX)
+    }
+
+    /// Who went when this one went, or later, in the order in which they went.
+    pub(super) fn from(&self, id: AwayId) -> impl Iterator<Item = (AwayId, SessionId)> {
+        self.in_order.range(id..).map(|(&id, entry)| (id, entry.session))
     }
 
     /// Everybody, in the order in which they went.

@@ -82,9 +82,10 @@ impl Hub {
         }
         if self.members.get(member).path != path {
             self.rooms.unseat(member, &mut self.members, now.mono);
+            self.note_parting(member);
             self.members.readdress(member, path);
             self.rooms.seat(member, &mut self.members);
-            self.keeping.changed = true;
+            self.note_change(member);
         }
         self.members.heard(member, now.mono, true);
         self.set_in_reach(now, member, true);
@@ -121,8 +122,8 @@ impl Hub {
         out: &mut Outbox,
     ) -> SessionId {
         let path = datagram.path;
-        self.keeping.changed = true;
         let member = self.members.insert(now.mono, path, Way::Session, LOBBY, &self.hosts);
+        self.note_change(member);
         let back = returning.and_then(|id| Some((id, self.sessions.arrive(id, member)?)));
         let (id, wanted, stays) = match back {
             Some((id, (name, rooms))) => (id, Some(name), rooms),

@@ -4,6 +4,7 @@ use super::super::member::{Member, MemberId, Since};
 use super::super::message::{By, EntryLine};
 use super::super::name;
 use super::Hub;
+use super::away::AwayId;
 use super::table::{Presence, Session, Stay};
 use crate::core::Now;
 use crate::core::frame::{Epoch, MAILBOX, SessionId};
@@ -50,18 +51,21 @@ struct StayLine {
 }
 
 impl Hub {
-    /// Every session, those that are away in the order in which they went, then those that are here.
-    pub(in super::super) fn session_lines(&self) -> impl Iterator<Item = SessionLine<'_>> {
-        let away = self.sessions.away.sessions().filter_map(|id| {
+    /// The session that a member is, if it is one.
+    pub(in super::super) fn session_of<'a>(&'a self, member: &'a Member) -> Option<SessionLine<'a>> {
+        let session = self.sessions.get(member.session()?)?;
+        Some(session_line(session, &member.name, self.stays_of(member)))
+    }
+
+    /// The session that has been away for longest, of those from this one on.
+    pub(in super::super) fn away_line(&self, from: AwayId) -> Option<(AwayId, SessionLine<'_>)> {
+        let away = self.sessions.away.from(from);
+        let line = |(away, id)| {
             let session = self.sessions.get(id)?;
             let Presence::Away { name, rooms, .. } = &session.presence else { return None };
-            Some(session_line(session, name, rooms.clone()))
-        });
-        let here = self.members.in_order().filter_map(|member| {
-            let session = self.sessions.get(member.session()?)?;
-            Some(session_line(session, &member.name, self.stays_of(member)))
-        });
-        away.chain(here)
+            Some((away, session_line(session, name, rooms.clone())))
+        };
+        away.filter_map(line).next()
     }
 
     pub(super) fn stays_of(&self, member: &Member) -> Vec<Stay> {
@@ -98,7 +102,7 @@ impl Hub {
         if last.is_empty() {
             return;
         }
-        let here = self.members.in_order().filter_map(Member::session);
+        let here = (0..self.members.places()).filter_map(|id| self.members.in_place(id)?.session());
         let away = self.sessions.away.sessions();
         for id in here.chain(away).collect::<Vec<_>>() {
             let last = last.get(&Session::public(id, self.keeping.seed()));

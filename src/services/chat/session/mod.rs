@@ -14,6 +14,7 @@ mod repair;
 mod requests;
 mod table;
 
+pub(super) use away::AwayId;
 pub(super) use keeping::SessionLine;
 pub(super) use table::{Session, Sessions};
 
@@ -248,7 +249,7 @@ impl Hub {
         if frame.len() > DATAGRAM_MAX {
             return Err(self.too_long());
         }
-        self.keeping.changed = true;
+        self.note_session(id);
         self.sessions.change_mailbox(id, |session| {
             session.mailbox.push(Rc::new(message), true, MAILBOX_MESSAGES_MAX);
             session.mailbox.bound(MAILBOX_MESSAGES_MAX, MAILBOX_BYTES_MAX);

@@ -21,7 +21,7 @@ impl Hub {
             self.note_consent(now, member, datagram.on_link);
         }
         self.sessions.touch(id).owed.newest = true;
-        self.keeping.changed |= self.sessions.change_mailbox(id, |session| {
+        let is_change = self.sessions.change_mailbox(id, |session| {
             let before = session.mailbox_since;
             for position in heartbeat.words().filter_map(Position::read).filter(|position| position.room == MAILBOX) {
                 let is_news = position.number > session.mailbox_since && position.number <= session.mailbox.newest;
@@ -32,6 +32,9 @@ impl Hub {
             }
             session.mailbox_since != before
         });
+        if is_change {
+            self.note_session(id);
+        }
     }
 
     /// The newest of each room of a session, as a frame.

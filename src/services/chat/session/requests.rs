@@ -65,7 +65,9 @@ impl Hub {
                 session.last = number;
                 session.owed.ack = true;
                 // So that the next hub does not do it again.
-                self.keeping.changed |= !self.is_in_history(member, frame);
+                if !self.is_in_history(member, frame) {
+                    self.note_change(member);
+                }
                 Ok(None)
             }
             // It is said again, and there may be place for it then.
@@ -178,7 +180,7 @@ impl Hub {
         // What was said in this turn before it came is not for it.
         self.rooms.get_mut(room).send_frames(out);
         self.rooms.seat_in(room, member, &mut self.members);
-        self.keeping.changed = true;
+        self.note_change(member);
         let notice = format!("-- {} has joined", self.members.get(member).name);
         self.notify_room(Some(self.source_of(member)), room, &notice, None, out);
         Ok(room)
@@ -207,7 +209,7 @@ impl Hub {
         self.rooms.get_mut(room).send_frames(out);
         self.rooms.unseat_in(room, member, &mut self.members, now.mono);
         self.members.get_mut(member).leave(room);
-        self.keeping.changed = true;
+        self.note_change(member);
         let notice = format!("-- {} has left", self.members.get(member).name);
         self.notify_room(Some(self.source_of(member)), room, &notice, None, out);
         Ok(())

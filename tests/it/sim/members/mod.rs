@@ -23,6 +23,9 @@ use std::time::Duration;
 /// How many runs when nobody asks for more: some seconds without optimisation.
 const SEEDS_USUAL: u64 = 3_000;
 
+/// A slice of what the hub has to keep: one member or two.
+const SLICE_LEN: usize = 200;
+
 #[derive(Clone, Debug)]
 enum Event {
     /// A client thinks of something to do.
@@ -58,6 +61,8 @@ struct World {
     /// What the hub had to keep after the last step, if it is looked at after each: that takes long.
     state: Vec<u8>,
     is_thorough: bool,
+    /// What it has told of that so far, in a slice after each step.
+    slices: Vec<u8>,
     /// The files of histories.
     files: BTreeMap<String, Vec<String>>,
     /// A running hash of everything the hub did.
@@ -100,6 +105,7 @@ impl World {
             steps_left: 200 + 4 * clients.len(),
             inputs: 0,
             state: Vec::new(),
+            slices: Vec::new(),
             is_thorough: seed % 20 == 1,
             files: BTreeMap::new(),
             trace: seed,
@@ -281,6 +287,29 @@ impl World {
                 "a change that nobody marks is not kept"
             );
             self.state = state;
+            self.keep_in_slices();
+        }
+    }
+
+    /// What the hub tells in slices, and goes on meanwhile, is in the end what it is then.
+    fn keep_in_slices(&mut self) {
+        let mut text = Vec::new();
+        let slice = self.hub.dump_slice(SLICE_LEN, socket_addr, &mut text);
+        if slice.is_first {
+            self.slices.clear();
+        }
+        self.slices.append(&mut text);
+        if slice.is_last {
+            let mut hub = Hub::new(&self.config, "belfry.lan", Hosts::default(), Seed(0));
+            let restored = hub.restore(&self.clocks(), &self.slices, listener_at, &mut Outbox::default());
+            let told = String::from_utf8_lossy(&self.slices);
+            assert_eq!(restored, Restored { members: self.hub.member_count(), ..Restored::default() }, "{told}");
+            let who = |state: &[u8]| {
+                let mut lines = lines(state);
+                lines.retain(|line| line.starts_with("{\"member\""));
+                lines
+            };
+            assert_eq!(who(&dump(&hub)), who(&self.state), "{told}");
         }
     }
 
@@ -330,13 +359,12 @@ fn steers(c: char) -> bool {
 /// Everything that the hub has to keep.
 fn dump(hub: &Hub) -> Vec<u8> {
     let mut state = Vec::new();
-    hub.dump(
-        |id| {
-            Some(SocketAddr::from((if id == listener(true) { [0; 4].into() } else { IpAddr::from([0_u16; 8]) }, 9_999)))
-        },
-        &mut state,
-    );
+    hub.dump(socket_addr, &mut state);
     state
+}
+
+fn socket_addr(id: ListenerId) -> Option<SocketAddr> {
+    Some(SocketAddr::from((if id == listener(true) { [0; 4].into() } else { IpAddr::from([0_u16; 8]) }, 9_999)))
 }
 
 /// All that is kept of what was said, by the names of the files.

@@ -25,7 +25,7 @@ impl World {
         self.out.advance(sent.len());
         self.referee.judge(now, &heard, &sent);
         if self.is_snapshot_needed {
-            self.keeper.take_snapshot(now, &self.hub);
+            self.keeper.take_snapshot(now, &mut self.hub);
         }
         assert!(self.hub.member_count() <= self.config.max_members);
         sent.into_iter().for_each(|(to, payload)| self.send_to_client(to, payload));
@@ -58,7 +58,7 @@ impl World {
             return;
         }
         if self.is_snapshot_needed {
-            self.keeper.take_snapshot(self.agenda.now, &self.hub);
+            self.keeper.take_snapshot(self.agenda.now, &mut self.hub);
         }
         let mut now = self.agenda.clocks();
         if self.heard.is_empty() {
@@ -90,7 +90,7 @@ impl World {
         if !self.is_down && self.phase == Phase::Storm {
             (self.is_down, self.ended) = (true, self.agenda.now);
             if end == End::Killed {
-                self.keeper.take_snapshot(self.agenda.now, &self.hub);
+                self.keeper.take_snapshot(self.agenda.now, &mut self.hub);
             }
             let after = Duration::from_millis(self.random.below(6_000));
             self.agenda.schedule(after, Event::HubBegins(end));

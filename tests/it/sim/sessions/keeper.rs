@@ -12,6 +12,12 @@ use std::time::Duration;
 /// The daemon writes the hub down this often at most.
 pub(super) const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(500);
 
+/// And has written all of it after this time at most.
+const SNAPSHOT_TIME: Duration = Duration::from_millis(20);
+
+/// A slice of it: one session, or two.
+const SLICE_LEN: usize = 300;
+
 /// How a hub ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -30,7 +36,9 @@ pub(super) struct Keeper {
     /// The lines of each file of a history.
     files: BTreeMap<String, Vec<Vec<u8>>>,
     snapshot: Vec<u8>,
+    /// When it was begun; or the next, of which there are some slices.
     snapshot_at: Instant,
+    slices: Vec<u8>,
     is_stale: bool,
 }
 
@@ -83,10 +91,28 @@ impl Keeper {
         }
     }
 
-    /// Writes the hub down, if it has changed and it is time to.
-    pub(super) fn take_snapshot(&mut self, now: Instant, hub: &Hub) {
-        if self.is_stale && now >= self.snapshot_at + SNAPSHOT_INTERVAL {
-            (self.snapshot, self.snapshot_at, self.is_stale) = (dump(hub), now, false);
+    /// Writes a slice of the hub down, if it has changed and it is time to, or the others if it was begun a while ago: the daemon's
+    /// turns follow each other sooner than those here.
+    pub(super) fn take_snapshot(&mut self, now: Instant, hub: &mut Hub) {
+        if !hub.is_dumping() {
+            if !self.is_stale || now < self.snapshot_at + SNAPSHOT_INTERVAL {
+                return;
+            }
+            (self.snapshot_at, self.is_stale) = (now, false);
+        }
+        loop {
+            let mut text = Vec::new();
+            let slice = hub.dump_slice(SLICE_LEN, addr_of, &mut text);
+            if slice.is_first {
+                self.slices.clear();
+            }
+            self.slices.append(&mut text);
+            if slice.is_last {
+                self.snapshot = std::mem::take(&mut self.slices);
+            }
+            if slice.is_last || now < self.snapshot_at + SNAPSHOT_TIME {
+                break;
+            }
         }
     }
 
@@ -116,10 +142,13 @@ impl Keeper {
 
 /// Everything but the histories.
 pub(super) fn dump(hub: &Hub) -> Vec<u8> {
-    let addr_of = |id: ListenerId| Some(SocketAddr::from((if id.0 == 4 { [0, 0, 0, 0].into() } else { v6() }, 9_999)));
     let mut state = Vec::new();
     hub.dump(addr_of, &mut state);
     state
+}
+
+fn addr_of(id: ListenerId) -> Option<SocketAddr> {
+    Some(SocketAddr::from((if id.0 == 4 { [0, 0, 0, 0].into() } else { v6() }, 9_999)))
 }
 
 fn v6() -> std::net::IpAddr {
