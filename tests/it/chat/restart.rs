@@ -154,6 +154,43 @@ fn who_comes_goes_and_changes_between_two_slices_is_there_as_in_the_end() {
     stage.play("bob > /topic => Answered\nbob < -- The topic is: tea");
 }
 
+/// Says hello for a session, or for one that there is already, and shows the token; which session it is.
+fn hello(stage: &mut Stage, who: &str, session: Option<&str>) -> String {
+    let begin = session.map_or_else(String::new, |id| format!("^as {id}^"));
+    let value = |told: Vec<Vec<u8>>, key: &str, len| {
+        let told = String::from_utf8(told.concat()).expect("UTF-8");
+        let (_, rest) = told.split_once(key).unwrap_or_else(|| panic!("{told}"));
+        rest[..len].to_owned()
+    };
+    let token = value(stage.say(who, &format!("{begin}^hello 1 start=1^")), "^token ", 16);
+    value(stage.say(who, &format!("{begin}^hello 1 start=1 token={token}^")), " session=", 16)
+}
+
+#[test]
+fn a_session_that_moves_or_goes_between_two_slices_is_there_once_and_where_it_is_in_the_end() {
+    let mut stage = stage();
+    let first = hello(&mut stage, "anna", None);
+    let second = hello(&mut stage, "bob", None);
+    let mut text = Vec::new();
+    // The head and both.
+    (0..3).for_each(|_| assert!(!slice(&mut stage, &mut text).is_last));
+    assert_eq!(hello(&mut stage, "carl", Some(&first)), first);
+    stage.say("bob", &format!("^as {second}^^bye^"));
+    stage.say("anna", "hello");
+    while !slice(&mut stage, &mut text).is_last {}
+    let remotes = |stage: &Stage| -> Vec<String> {
+        let remote =
+            |line: &String| line.split("\"remote\":").nth(1).map(|rest| rest.split('}').next().map(str::to_owned));
+        let mut remotes: Vec<_> = kept(stage).iter().filter_map(remote).flatten().collect();
+        remotes.sort();
+        remotes
+    };
+    let before = remotes(&stage);
+    assert_eq!(stage.restart_from(&text), back(2));
+    assert_eq!(remotes(&stage), before);
+    assert_eq!(kept(&stage).iter().filter(|line| line.starts_with("{\"session\"")).count(), 1);
+}
+
 #[test]
 fn what_changes_while_nothing_is_told_of_it_yet_is_told_once() {
     let mut stage = stage();
