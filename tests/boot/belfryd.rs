@@ -73,10 +73,10 @@ pub(crate) struct Guest(Client);
 impl Guest {
     pub(crate) fn join(machine: &Machine, name: &str) -> Self {
         let client = machine.in_network(|| Client::to(CHAT));
-        client.send("^hb^").unwrap();
+        client.send("").unwrap();
         client.send(&format!("/nick {name}")).unwrap();
         client.wait_for(&format!("-- You are {name} now."));
-        // Who has been there for a second is never forgotten.
+        // Who has been there for a second is never forgotten, and who sends no heartbeats has longer than an upgrade takes.
         std::thread::sleep(Duration::from_secs(1));
         Self(client)
     }

@@ -20,8 +20,8 @@ fn root_and_the_group_may_give_orders_and_nobody_else() {
                 "members        2 in 1 room\n".to_owned(),
                 "log level      info\n".to_owned(),
                 "members handed to the service manager, histories in /var/lib/belfry/history\n".to_owned(),
-                "time 0.0.0.0:8080\n".to_owned(),
-                "chat [::]:9999\n".to_owned(),
+                "time 0.0.0.0:8080/udp\n".to_owned(),
+                "chat [::]:9999/udp\n".to_owned(),
             ];
             parts.iter().for_each(|part| assert!(status.contains(part), "{suite:?}, {part}: {status}"));
             let members = ctl("members");
@@ -31,7 +31,7 @@ fn root_and_the_group_may_give_orders_and_nobody_else() {
             let explained = machine.succeed(&format!("runuser -u {who} -- belfry access ::1"));
             let by_rule =
                 |line: &str| line.ends_with(": ::1 is let in by \"on-link\" in [access] allow: it is in ::1/128");
-            assert!(explained.lines().count() == 3 && explained.lines().all(by_rule), "{suite:?}: {explained}");
+            assert!(explained.lines().count() == 5 && explained.lines().all(by_rule), "{suite:?}: {explained}");
 
             assert_eq!(ctl("log-level debug"), "log level debug until the next reload\n", "{suite:?}");
             machine.succeed("systemctl reload belfryd");

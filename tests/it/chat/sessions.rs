@@ -89,8 +89,8 @@ fn what_has_gathered_is_for_who_leaves_too_and_no_heartbeat_tells_of_it_before()
     stage.play(
         r"
         anna > ^as <session1>^^join 1 lab^
+        anna < ^joined 1 lab/<epoch3>/0^^ack 1^
         anna < ^note lab len=18^-- anna has joined
-        anna < ^joined 1 lab/<epoch3>/0^ack 1^
         ",
     );
     stage.hold(Some(("bob", "one\n")));
