@@ -14,6 +14,12 @@ use nix::libc;
 use std::io;
 use std::time::Duration;
 
+/// Datagrams of one message to a room that are tried in a turn.
+const SLICE: usize = BATCH_MAX / 2;
+
+/// Datagrams of one service that are tried in a turn: more than it hears in one.
+const BUDGET_MAX: usize = 4 * BATCH_MAX;
+
 /// How often one datagram is tried again because an error of an earlier one came up in its place.
 const RETRIES_MAX: u32 = 8;
 
@@ -38,15 +44,15 @@ impl Patience {
         }
     }
 
-    /// Datagrams that a service tries in a turn, the vain ones too.
+    /// Datagrams that a service tries in a turn, the vain ones too, when so many messages wait.
     ///
     /// A room of 100,000 members must not keep the others waiting, and less so when the network is down and each of them
-    /// fails on its own: what is said there goes out in slices of about 100 µs. Answers are no more than what was heard
-    /// in the turn, a batch for each socket, but for those of the announcer that come due together.
-    const fn budget(self) -> usize {
+    /// fails on its own: what is said there goes out in slices of about 100 µs. Many messages are answers, of which as many
+    /// have to leave as were asked for.
+    fn budget(self, messages: usize) -> usize {
         match self {
-            Self::Some => BATCH_MAX / 2,
-            Self::None => 4 * BATCH_MAX,
+            Self::Some => messages.clamp(SLICE, BUDGET_MAX),
+            Self::None => BUDGET_MAX,
         }
     }
 }
@@ -86,7 +92,7 @@ impl Post {
         sender: &mut Sender,
         registry: &Registry,
     ) {
-        let mut budget = patience.budget();
+        let mut budget = patience.budget(self.outbox.message_count());
         self.flush_held(&mut budget, listeners, sender, registry);
         while budget > 0 {
             let Some((&Path { listener, .. }, _)) = self.outbox.pending().next() else {
@@ -259,12 +265,10 @@ mod tests {
         true
     }
 
-    const BUDGET: usize = Patience::Some.budget();
-
     #[test]
     fn a_burst_goes_in_one_piece_and_counts_against_the_budget_with_each_of_its_datagrams() {
         let (mut scene, to) = (Scene::new(), gatherer("127.0.0.1:0"));
-        let bursts = BUDGET / BURST_MAX + 1;
+        let bursts = SLICE / BURST_MAX + 1;
         scene.fan_out(&vec![&to; bursts], &[b'x'; BURST_MAX], 1);
         scene.flush();
         assert_eq!((scene.post.outbox.pending().count(), scene.post.unsent), (BURST_MAX, 0));
@@ -325,9 +329,9 @@ mod tests {
         let wrong_family = Path::to(ListenerId(0), "[::1]:9".parse().unwrap());
         for hopeless in [wrong_family, Path::to(ListenerId(1), any)] {
             let mut post = Post::default();
-            (0..=BUDGET).for_each(|_| post.outbox.send(hopeless, b"x"));
+            (0..=BUDGET_MAX).for_each(|_| post.outbox.send(hopeless, b"x"));
             post.flush(Patience::Some, &mut listeners, &mut sender, poll.registry());
-            assert_eq!((post.unsent, post.outbox.pending().count()), (BUDGET as u64, 1), "{hopeless:?}");
+            assert_eq!((post.unsent, post.outbox.pending().count()), (BUDGET_MAX as u64, 1), "{hopeless:?}");
             assert!(post.is_sendable(&listeners), "the next turn goes on");
         }
     }

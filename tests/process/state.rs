@@ -176,7 +176,8 @@ fn nobody_who_was_there_is_kept_when_the_chat_is_switched_off_meanwhile() {
     let memory = belfryd.stored().pop().unwrap();
     belfryd.client("chat").ask("/nick anna");
     belfryd.reload(&CHAT.replace("enabled = false\n[chat]", "[chat]\nenabled = false"));
-    belfryd.client("time").ask("%T");
+    // The first may be answered in the turn that forgets them, before it does; the second is in another.
+    (0..2).for_each(|_| drop(belfryd.client("time").ask("%T")));
     kill(&mut belfryd);
     let belfryd = Belfryd::start_with(CHAT, hand_over(&memory));
     assert_eq!(belfryd.client("chat").ask("/who nobody"), "? there is no such room; /rooms lists them");

@@ -189,6 +189,11 @@ impl Outbox {
         self.gone >= place.0
     }
 
+    /// Messages that wait, however many get each.
+    pub fn message_count(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
