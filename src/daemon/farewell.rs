@@ -14,10 +14,9 @@ impl Daemon {
         for _ in 0..FAREWELL_TURNS_MAX {
             self.flush();
             if !self.has_sendable() {
-                return;
+                break;
             }
         }
-        self.posts.iter_mut().for_each(Post::give_up);
     }
 
     /// Says goodbye, leaves the groups, and sends what still waits.
@@ -25,6 +24,7 @@ impl Daemon {
         self.supervisor.stopping();
         self.end_announcements();
         self.flush_all();
+        self.posts.iter_mut().for_each(Post::give_up);
         self.state.keep_last(self.turned, self.services.chat.as_mut(), &self.listeners);
         self.report.summarise_now(&self.posts);
     }

@@ -366,6 +366,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_given_up_is_counted_whether_it_was_held_or_not() {
+        let (mut scene, to) = (Scene::new(), gatherer("127.0.0.1:0"));
+        scene.listeners[0].set_blocked(scene.poll.registry(), true);
+        scene.fan_out(&[&to, &to], b"x", 1);
+        scene.flush();
+        scene.fan_out(&[&to], b"x", 1);
+        scene.post.give_up();
+        assert_eq!((scene.post.unsent, scene.post.outbox.is_empty()), (3, true));
+        assert!(!scene.post.is_sendable(&scene.listeners));
+    }
+
+    #[test]
     fn a_socket_that_takes_no_more_holds_up_no_other_and_its_own_stay_in_order() {
         let poll = Poll::new().unwrap();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
